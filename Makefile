@@ -1,0 +1,42 @@
+# Every target runs in an environment that is built once, and again when pyproject.toml changes.
+#   make demo     the whole way on a synthetic section, into demo_output
+#   make test     all tests; those on real tissue need STSR_DATA_DIR
+#   make lint     style, types and import contracts
+#   make docs     the documentation, into docs/_build/html
+#   make clean    remove what the targets made, all but the environment
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.complete
+
+.PHONY: venv demo test lint docs clean
+
+demo: $(STAMP)
+	$(BIN)/stsr demo --out demo_output
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(STAMP)
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+clean:
+	rm -rf build dist demo_output docs/_build docs/generated .coverage .hypothesis
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
+
+venv: $(STAMP)
+
+# One call to pip, so that torch, torchvision and the rest are resolved together. The stamp comes last: an installation
+# that was broken off is taken up again. pip is upgraded first because older ones do not know dependency groups.
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --editable . --group dev --group test --group doc
+	touch $@

@@ -1,0 +1,7 @@
+"""The command line: ``stsr demo | run | evaluate | methods | encoders | info``."""
+
+from __future__ import annotations
+
+from stsr.cli.main import main
+
+__all__ = ["main"]

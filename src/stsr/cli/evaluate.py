@@ -1,0 +1,68 @@
+"""``stsr evaluate``: score a super-resolved table against the truth."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stsr.cli.steps import check_vacant
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+SCALES = (8.0, 16.0, 32.0, 56.0)
+"""µm; where scores are printed unless told otherwise."""
+
+
+def add(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add ``stsr evaluate``."""
+    command = commands.add_parser(
+        "evaluate", parents=[common], help="score a result against high-resolution truth", description=evaluate.__doc__
+    )
+    command.add_argument("section", metavar="SECTION.zarr", type=Path, help="store with the result")
+    command.add_argument("--truth", required=True, metavar="TABLE|H5AD", help="a table of the same store, or an .h5ad")
+    command.add_argument("--table", default="sr_008um", help="the table to score (default: %(default)s)")
+    command.add_argument(
+        "--scales", type=float, nargs="+", default=SCALES, metavar="UM", help="µm to pool to (default: 8 16 32 56)"
+    )
+    command.add_argument("--out", metavar="CSV", type=Path, help="also write the score of every gene")
+    command.add_argument("--overwrite", action="store_true", help="replace what --out names")
+    command.set_defaults(handler=evaluate)
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Print the mean over genes of every score, by scale and by place: all cells, those under spots, those between."""
+    from stsr import tl
+    from stsr.spatial import open_store
+
+    check_vacant("--out", args.out, args.overwrite)
+    sdata = open_store(args.section)
+    truth = find_truth(sdata, args.truth)
+    scores = tl.evaluate(sdata, args.table, truth=truth, scales=tuple(args.scales))
+    if args.out is not None:
+        scores.to_csv(args.out, index=False)
+    if not args.quiet:
+        print(summary(scores))
+
+
+def find_truth(sdata: SpatialData, truth: str) -> AnnData:
+    """``--truth``: a table of the store, or an .h5ad file."""
+    if truth in sdata.tables:
+        return sdata.tables[truth]
+    if not Path(truth).is_file():
+        raise KeyError(
+            f"--truth {truth} is neither a file nor a table of the store, which holds {', '.join(sdata.tables) or 'none'}."
+        )
+    import anndata
+
+    return anndata.read_h5ad(truth)
+
+
+def summary(scores: pd.DataFrame) -> str:
+    """Mean over genes of every score, one line per scale and place."""
+    genes = scores["gene"].nunique()
+    means = scores.drop(columns="gene").groupby(["scale_um", "where"], sort=False).mean()
+    return f"mean over {genes} genes\n{means.reset_index().to_string(index=False, float_format='%.3f')}"

@@ -1,0 +1,96 @@
+"""``stsr info``: versions and device, or what a store holds."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from stsr.cli.registries import columns
+
+PACKAGES = (
+    "stsr",
+    "numpy",
+    "scipy",
+    "anndata",
+    "zarr",
+    "dask",
+    "spatialdata",
+    "spatialdata-io",
+    "spatialdata-plot",
+    "scanpy",
+    "squidpy",
+    "torch",
+    "lightning",
+    "timm",
+    "torchstain",
+)
+
+
+def add(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add ``stsr info``."""
+    command = commands.add_parser(
+        "info", parents=[common], help="versions and device, or what a store holds", description=info.__doc__
+    )
+    command.add_argument("section", metavar="SECTION.zarr", type=Path, nargs="?", help="a store to describe")
+    command.set_defaults(handler=info)
+
+
+def info(args: argparse.Namespace) -> None:
+    """Print the versions that matter in a bug report, or what a section's store holds."""
+    print(versions() if args.section is None else contents(args.section))
+
+
+def versions() -> str:
+    """Versions of stsr and what it stands on, the system and the device."""
+    rows = [("python", platform.python_version()), ("system", f"{platform.platform()}, {os.cpu_count()} cores")]
+    rows += [(name, _version(name)) for name in PACKAGES]
+    return columns(("package", "version"), [*rows, ("device", _device())])
+
+
+def contents(path: Path) -> str:
+    """The record of a section, and each of its elements; with results, how they were made."""
+    from stsr.constants import ATTRS
+    from stsr.spatial import open_store, record
+
+    sdata = open_store(path)
+    facts = record(sdata)
+    lines = [
+        f"{path}: {facts.technology} section {facts.dataset_id!r}, {facts.mpp:.4g} µm/px (from the {facts.mpp_source}), "
+        f"spots of {facts.spot_diameter:g} µm"
+    ]
+    rows = [(kind, name, _size(element)) for kind, name, element in sdata.gen_elements()]
+    lines.append(columns(("kind", "element", "size"), rows))
+    for name, table in sdata.tables.items():
+        if ATTRS in table.uns:
+            made = table.uns[ATTRS]
+            lines.append(f"{name}: " + ", ".join(f"{key} {made[key]}" for key in sorted(made) if _short(made[key])))
+    return "\n".join(lines)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _device() -> str:
+    from stsr.nn.trainer import pick_device
+
+    return str(pick_device("auto"))
+
+
+def _size(element: Any) -> str:
+    """Rows and columns of a table, pixels of a raster, number of shapes."""
+    if hasattr(element, "children") and "scale0" in element.children:
+        element = next(iter(element["scale0"].values()))
+    return " x ".join(f"{n:,}" for n in getattr(element, "shape", ())[:3])
+
+
+def _short(value: Any) -> bool:
+    """Whether an entry of ``uns`` fits on a line."""
+    return isinstance(value, str | int | float) and len(str(value)) < 40

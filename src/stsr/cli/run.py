@@ -1,0 +1,124 @@
+"""``stsr run``: the whole way from a vendor folder to the super-resolved table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from stsr.cli.steps import Steps, check_vacant
+
+
+def add(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add ``stsr run visium``."""
+    run = commands.add_parser("run", help="super-resolve your own section")
+    technologies = run.add_subparsers(title="technologies", metavar="TECHNOLOGY", required=True)
+    visium = technologies.add_parser(
+        "visium", parents=[common], help="a Space Ranger folder of a Visium section", description=run_visium.__doc__
+    )
+    visium.add_argument("folder", metavar="FOLDER", type=Path, help="Space Ranger's outs/ folder")
+    visium.add_argument("--fullres-image", required=True, metavar="FILE", type=Path, help="full-resolution H&E")
+    visium.add_argument("--out", required=True, metavar="ZARR", type=Path, help="SpatialData store to write")
+    visium.add_argument("--mpp", type=float, help="µm per pixel of the image (default: from the spots' pitch)")
+    visium.add_argument("--target-mpp", type=float, default=0.5, help="µm per pixel to work at (default: %(default)s)")
+    visium.add_argument(
+        "--stain",
+        choices=("macenko", "reinhard", "none"),
+        default="macenko",
+        help="normalisation (default: %(default)s)",
+    )
+    visium.add_argument(
+        "--genes",
+        metavar="FILE|N",
+        default="1000",
+        help="genes, one a line; or how many; or 'all' (default: %(default)s)",
+    )
+    visium.add_argument("--encoder", default="texture", help="see 'stsr encoders' (default: %(default)s)")
+    visium.add_argument("--weights", metavar="FILE", type=Path, help="weights of the encoder (default: from the hub)")
+    visium.add_argument("--method", default="cross_attention", help="see 'stsr methods' (default: %(default)s)")
+    visium.add_argument(
+        "--option", metavar="KEY=VALUE", action="append", default=[], help="an option of the method; may be repeated"
+    )
+    visium.add_argument("--bin-size", type=float, default=8.0, help="side of a grid cell in µm (default: %(default)s)")
+    visium.add_argument(
+        "--angle", type=float, default=0.0, help="rotation of the grid in degrees (default: %(default)s)"
+    )
+    visium.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    visium.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: %(default)s)")
+    visium.add_argument("--model-out", metavar="FILE", type=Path, help="also save the fitted model (.safetensors)")
+    visium.add_argument("--overwrite", action="store_true", help="replace what --out and --model-out name")
+    visium.set_defaults(handler=run_visium)
+
+
+def run_visium(args: argparse.Namespace) -> None:
+    """Read a Visium section, super-resolve it and write it all to one SpatialData store."""
+    import stsr
+    from stsr.constants import table_key
+    from stsr.methods import create
+
+    options = parse_options(args.option)
+    needs = create(args.method, options).info.needs
+    genes = parse_genes(args.genes)
+    check_vacant("--out", args.out, args.overwrite)
+    check_vacant("--model-out", args.model_out, args.overwrite)
+
+    steps = Steps(quiet=args.quiet)
+    with steps(f"reading {args.folder}"):
+        sdata = stsr.pp.read_visium(
+            args.folder, fullres_image=args.fullres_image, store=args.out, mpp=args.mpp, overwrite=args.overwrite
+        )
+    with steps("calibrating the image"):
+        stsr.pp.calibrate_image(sdata, target_mpp=args.target_mpp, stain=None if args.stain == "none" else args.stain)
+    with steps(f"laying a grid of {args.bin_size:g} µm cells over the tissue"):
+        grid = stsr.pp.make_grid(sdata, bin_size=args.bin_size, angle=args.angle)
+    if "features" in needs:
+        with steps(f"extracting {args.encoder} features"):
+            stsr.pp.extract_features(sdata, encoder=args.encoder, grid=grid, weights=args.weights, device=args.device)
+    with steps(f"super-resolving with {args.method}"):
+        model = stsr.tl.fit_super_resolution(
+            sdata,
+            method=args.method,
+            genes=genes,
+            bin_size=args.bin_size,
+            grid=grid,
+            encoder=args.encoder,
+            options=options,
+            seed=args.seed,
+            device=args.device,
+            progress=steps.bars,
+        )
+    if args.model_out is not None:
+        model.save(args.model_out)
+    key = table_key(args.bin_size)
+    n_cells, n_genes = sdata[key].shape
+    steps.say(
+        f"{args.out} now holds {n_cells:,} cells x {n_genes:,} genes in the table {key!r} ({steps.seconds:.0f} s)."
+    )
+
+
+def parse_genes(text: str) -> int | str | list[str]:
+    """``--genes``: a number, ``"all"``, or a file with one gene a line."""
+    if text == "all":
+        return text
+    if text.isdigit():
+        return int(text)
+    if not Path(text).is_file():
+        raise ValueError(f"--genes {text} is neither a number, nor 'all', nor a file with one gene a line.")
+    genes = [line.strip() for line in Path(text).read_text(encoding="utf-8").splitlines()]
+    return [gene for gene in genes if gene]
+
+
+def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
+    """``--option key=value`` pairs; values are read as JSON (numbers, true, false, null), else taken as text."""
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise ValueError(f"--option {pair} is not of the form KEY=VALUE.")
+        try:
+            options[key] = json.loads(value.lower() if value in ("True", "False") else value)
+        except json.JSONDecodeError:
+            options[key] = value
+    return options

@@ -1,0 +1,52 @@
+"""What long commands share: telling the user where they are, and refusing to write over files."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class Steps:
+    """Prints one line per step with its time, and nothing when quiet.
+
+    Parameters
+    ----------
+    quiet
+        Print nothing.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.quiet = quiet
+        self.start = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Time since the command began."""
+        return time.perf_counter() - self.start
+
+    @property
+    def bars(self) -> bool:
+        """Whether progress bars make sense: not into a file, not when quiet."""
+        return not self.quiet and sys.stderr.isatty()
+
+    @contextmanager
+    def __call__(self, text: str) -> Iterator[None]:
+        """Time what happens inside a ``with`` block."""
+        begin = time.perf_counter()
+        self.say(f"{text} ...", end="\n" if self.bars else " ")
+        yield
+        self.say(f"{'  done in ' if self.bars else ''}{time.perf_counter() - begin:.1f} s")
+
+    def say(self, text: str, end: str = "\n") -> None:
+        """Print, unless quiet."""
+        if not self.quiet:
+            print(text, end=end, flush=True)
+
+
+def check_vacant(option: str, path: Path | None, overwrite: bool) -> None:
+    """Refuse an output that exists, unless it may be replaced."""
+    if path is not None and path.exists() and not overwrite:
+        raise FileExistsError(f"{option} {path} exists; pass --overwrite to replace it, or name another path.")

@@ -1,0 +1,65 @@
+"""Which cells lie under which spot, and by how much."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+
+from stsr.geometry.grid import Grid
+
+
+def footprint(grid: Grid, xy: ArrayLike, diameter: float, *, subsamples: int = 5) -> sp.csr_array:
+    """Share of each cell's area that lies under each spot.
+
+    Parameters
+    ----------
+    grid
+        The grid; only cells inside tissue take part.
+    xy
+        (spots, 2) spot centres in µm.
+    diameter
+        Spot diameter in µm.
+    subsamples
+        A cell's area is measured on ``subsamples x subsamples`` points.
+
+    Returns
+    -------
+    (spots, cells) sparse float32 matrix with entries in (0, 1]. Its product with counts per cell sums the cells of
+    each disc.
+    """
+    xy = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
+    radius = diameter / 2
+    reach = int(np.ceil(radius / grid.bin_size)) + 1
+    offsets = np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * 2, indexing="xy"), axis=-1).reshape(-1, 2)
+    home = np.floor(grid.to_index(xy)).astype(np.int64)
+    colrow = home[:, None, :] + offsets[None, :, :]
+
+    rows, cols = grid.shape
+    inside = (colrow >= 0).all(-1) & (colrow[..., 0] < cols) & (colrow[..., 1] < rows)
+    labels = np.zeros(inside.shape, dtype=np.int64)
+    labels[inside] = grid.labels[colrow[inside][:, 1], colrow[inside][:, 0]]
+    spot, slot = np.nonzero(labels)
+
+    steps = (np.arange(subsamples) + 0.5) / subsamples
+    points = np.stack(np.meshgrid(steps, steps, indexing="xy"), axis=-1).reshape(-1, 2)
+    corner = grid.to_um(colrow[spot, slot]) - xy[spot]
+    share = np.zeros(spot.size, dtype=np.float64)
+    for point in points @ grid.affine[:2, :2].T:
+        share += ((corner + point) ** 2).sum(-1) <= radius**2
+    share /= len(points)
+
+    keep = share > 0
+    return sp.csr_array(
+        (share[keep].astype(np.float32), (spot[keep], labels[spot, slot][keep] - 1)), shape=(len(xy), grid.n_cells)
+    )
+
+
+def cell_lookup(grid: Grid, xy: ArrayLike) -> NDArray[np.int64]:
+    """Position (0-based) of the cell that holds each point (points, 2) in µm; -1 outside tissue."""
+    colrow = np.floor(grid.to_index(xy)).astype(np.int64).reshape(-1, 2)
+    rows, cols = grid.shape
+    inside = (colrow >= 0).all(-1) & (colrow[:, 0] < cols) & (colrow[:, 1] < rows)
+    found = np.full(len(colrow), -1, dtype=np.int64)
+    found[inside] = grid.labels[colrow[inside, 1], colrow[inside, 0]].astype(np.int64) - 1
+    return found

@@ -1,0 +1,121 @@
+"""What a method is, and the register of all of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stsr.nn.training import Training
+from stsr.section import Section
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Expected UMI counts of a band of cells.
+
+    Parameters
+    ----------
+    mean
+        (cells, genes) float32.
+    sd
+        (cells, genes) float32 predictive standard deviation, where the method gives one.
+    latent
+        (cells, dimensions) float32, where the method has one.
+    """
+
+    mean: NDArray[np.float32]
+    sd: NDArray[np.float32] | None = None
+    latent: NDArray[np.float32] | None = None
+
+
+class Predictor(Protocol):
+    """A fitted method bound to one section."""
+
+    def __call__(self, rows: slice) -> Prediction:
+        """Predict the cells of a band of grid rows, in id order."""
+        ...
+
+
+@dataclass(frozen=True)
+class MethodInfo:
+    """What the registry, the docs and the command line tell about a method.
+
+    Parameters
+    ----------
+    name, title
+        Key in the registry, and one line that says what it does.
+    paper, year
+        Where it was published.
+    needs
+        Any of ``"features"`` and ``"image"``.
+    gives
+        Any of ``"latent"``, ``"sd"`` and ``"history"``.
+    faithful
+        Whether its config has the ``faithful`` switch: the method exactly as published.
+    """
+
+    name: str
+    title: str
+    paper: str
+    year: int
+    needs: frozenset[str] = frozenset()
+    gives: frozenset[str] = frozenset()
+    faithful: bool = False
+
+
+@dataclass
+class Method:
+    """Base of all methods: ``fit`` learns from the spots of a section, ``on`` binds what was learned to a section.
+
+    A subclass sets ``info`` and ``Config`` (a frozen dataclass of numbers, strings and switches), keeps what it learned
+    in ``arrays`` and nothing else, so that a checkpoint is the config and the arrays.
+    """
+
+    info: ClassVar[MethodInfo]
+    Config: ClassVar[type]
+
+    config: Any
+    arrays: Arrays = field(default_factory=dict)
+    history: dict[str, list[float]] = field(default_factory=dict)
+
+    def fit(self, section: Section, *, seed: int, training: Training) -> Self:
+        """Learn from the spots of ``section``; returns itself."""
+        raise NotImplementedError
+
+    def on(self, section: Section, *, device: str = "auto") -> Predictor:
+        """Bind to ``section``: its spots are the measured neighbours, its grid is what is predicted."""
+        raise NotImplementedError
+
+
+METHODS: dict[str, type[Method]] = {}
+
+
+def register(method: type[Method]) -> type[Method]:
+    """Add a method to the register under ``method.info.name``; use as a class decorator."""
+    METHODS[method.info.name] = method
+    return method
+
+
+def create(name: str, options: Mapping[str, Any] | None = None) -> Method:
+    """Make a method from its name and options.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not registered or an option that the method does not have; the message lists the valid ones.
+    """
+    if name not in METHODS:
+        raise ValueError(f"method={name!r} is not known; choose one of {', '.join(sorted(METHODS))}.")
+    kind = METHODS[name]
+    options = dict(options or {})
+    valid = {f.name for f in dataclasses.fields(kind.Config)}
+    if unknown := sorted(set(options) - valid):
+        raise ValueError(f"method {name!r} has no option {unknown[0]!r}; it has {', '.join(sorted(valid)) or 'none'}.")
+    return kind(kind.Config(**options))

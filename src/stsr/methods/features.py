@@ -1,0 +1,68 @@
+"""Features of a section on a common scale, and their means over discs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stsr.section import Section
+
+BAND_VALUES = 2**25
+"""Feature values read at a time: 128 MB as float32."""
+
+
+def bands(section: Section, width: int) -> list[slice]:
+    """Bands of grid rows over which an array of ``width`` columns stays within memory."""
+    return section.grid.bands(max(1, BAND_VALUES // width))
+
+
+def disc_means(section: Section) -> NDArray[np.float32]:
+    """(spots, features) area-weighted mean of the features under each spot; 0 where no cell lies under it."""
+    footprint = section.footprint.tocsc()
+    total = 0
+    for rows in bands(section, section.features.shape[0]):
+        total = total + footprint[:, section.grid.cells(rows)] @ section.cell_features(rows)
+    area = footprint.sum(axis=1)
+    return (total / np.maximum(area, 1e-6)[:, None]).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """An affine map that brings features to mean 0 and unit variance, and wide ones down to their principal components.
+
+    Parameters
+    ----------
+    mean
+        (features,)
+    matrix
+        (features, width) applied after the mean is taken away.
+    """
+
+    limit = 5.0
+
+    mean: NDArray[np.float32]
+    matrix: NDArray[np.float32]
+
+    @classmethod
+    def learn(cls, section: Section, *, width: int) -> Scaling:
+        """Estimate from the cells of the section; more than ``width`` features become ``width`` components."""
+        number, total, square = 0, 0.0, 0.0
+        for rows in bands(section, section.features.shape[0]):
+            x = section.cell_features(rows).astype(np.float64)
+            number, total, square = number + len(x), total + x.sum(axis=0), square + x.T @ x
+        mean = total / number
+        covariance = square / number - np.outer(mean, mean)
+        sd = np.sqrt(np.maximum(np.diag(covariance), 1e-12))
+        scale = np.where(sd > 1e-5, 1 / sd, 0.0)
+        matrix = np.diag(scale)
+        if len(mean) > width:
+            values, vectors = np.linalg.eigh(covariance * np.outer(scale, scale))
+            leading = np.argsort(values)[::-1][:width]
+            matrix = matrix @ vectors[:, leading] / np.sqrt(np.maximum(values[leading], 1e-6))
+        return cls(mean.astype(np.float32), matrix.astype(np.float32))
+
+    def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(..., features) to (..., width), clipped so that a stain artefact cannot rule the network."""
+        return np.clip((x - self.mean) @ self.matrix, -self.limit, self.limit)

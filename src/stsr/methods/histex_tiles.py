@@ -1,0 +1,155 @@
+"""What HISTEX's networks are given about the tiles of a section, and the prediction tile by tile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stsr.methods.base import Arrays, Prediction
+from stsr.methods.densified import Densified
+from stsr.methods.tiles import CellTokens, tile_cells, tiling
+from stsr.section import Section
+
+if TYPE_CHECKING:
+    from stsr.nn.histex import HistexNet
+
+POINTS = 5
+"""Points of the densified lattice that a tile sees."""
+
+BATCH = 256
+"""Tiles predicted at a time."""
+
+
+class Surroundings:
+    """The tiles of a section as the network sees them.
+
+    Parameters
+    ----------
+    section
+        The section.
+    scale
+        ``low`` and ``high``, the (genes,) extremes by which counts are scaled.
+    faithful
+        See :class:`~stsr.methods.histex.HistexConfig`.
+    """
+
+    def __init__(self, section: Section, scale: Arrays, *, faithful: bool) -> None:
+        self.section, self.faithful = section, faithful
+        self.low, self.span = scale["low"], scale["high"] - scale["low"]
+        radius = section.diameter / 2 / section.grid.bin_size
+        self.reach = int(radius)
+        self.side = 2 * self.reach + 1
+        self.offsets = np.argwhere(np.ones((self.side, self.side)))
+        self.disc = ((self.offsets - self.reach) ** 2).sum(axis=1) <= radius**2
+        self.lattice = Densified.of(section.spots)
+        self.values = self.lattice.values(self.scaled())
+        self.index = section.grid.to_index(self.lattice.xy)[:, ::-1]
+
+    def scaled(self) -> NDArray[np.float32]:
+        """(spots, genes) counts, 0 to 1 on the section that was trained on."""
+        return (self.section.counts.toarray() - self.low) / self.span
+
+    def image(self, tokens: NDArray[Any], corners: NDArray[np.int64]) -> NDArray[Any]:
+        """(n, side², features + 5): tokens (n, side², features + 3) and the cells' positions."""
+        place = self._position(corners[:, None, :] + self.offsets + 0.5, corners)
+        return np.concatenate([tokens, place.astype(tokens.dtype)], axis=-1)
+
+    def expression(self, near: NDArray[np.int64], corners: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(n, points, genes + 2): scaled counts and positions of the points ``near`` (n, points)."""
+        return np.concatenate([self.values[near], self._position(self.index[near], corners)], axis=-1)
+
+    def around(self, corners: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(n, points, genes + 2) of the points nearest to the middle of each tile."""
+        middle = self.section.grid.to_um(corners[:, ::-1] + self.side / 2)
+        return self.expression(self.lattice.nearest(middle, POINTS), corners)
+
+    def spots(self, tokens: CellTokens) -> tuple[NDArray[Any], ...]:
+        """Training data, one tile around each spot on tissue.
+
+        Returns
+        -------
+        (n, side², features + 5) image tokens, (n, points, genes + 2) expression tokens, (n, side²) which cells are
+        inside tissue, (n, genes) scaled counts.
+        """
+        spots, grid = self.section.spots, self.section.grid
+        corners = np.floor(grid.to_index(spots)[:, ::-1]).astype(np.int64) - self.reach
+        cells = tile_cells(grid, corners, self.side)
+        if self.faithful:
+            near = self.lattice.nearest(self.lattice.xy[: len(spots)], POINTS)
+        else:
+            near = self.lattice.nearest(spots, POINTS, hidden=np.arange(len(spots)))
+        on = (cells[:, self.disc] >= 0).any(axis=1)
+        corners, cells, near = corners[on], cells[on], near[on]
+        image = self.image(tokens.gather(cells), corners)
+        return image, self.expression(near, corners), cells >= 0, self.scaled()[on]
+
+    def _position(self, rowcol: NDArray[np.float64], corners: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(n, m, 2) places in tile sides from the tile's middle; when faithful, shares of the grid's extent."""
+        if self.faithful:
+            return (rowcol / self.section.grid.shape).astype(np.float32)
+        return ((rowcol - corners[:, None, :]) / self.side - 0.5).astype(np.float32)
+
+
+class TilePredictor:
+    """Trained networks bound to a section. Tilings overlap, and a cell counts the more the nearer the tile's middle."""
+
+    def __init__(self, tokens: CellTokens, surroundings: Surroundings, nets: list[HistexNet]) -> None:
+        from stsr.nn.trainer import pick_device
+
+        self.tokens, self.surroundings = tokens, surroundings
+        self.device = pick_device("auto")
+        self.nets = [net.eval().to(self.device) for net in nets]
+        away = np.abs(surroundings.offsets - surroundings.reach) / (surroundings.reach + 1)
+        self.shares = np.prod(1 - away, axis=1, dtype=np.float32)
+        self.shifts = (0,) if surroundings.faithful or surroundings.side == 1 else (0, surroundings.reach)
+
+    def __call__(self, rows: slice) -> Prediction:
+        """Predict a band of rows: the median of the networks, on the scale of counts per cell.
+
+        All tiles that touch the band are computed whole, so where it is cut changes nothing.
+        """
+        around = self.surroundings
+        grid, side = around.section.grid, around.side
+        start, stop, _ = rows.indices(grid.shape[0])
+        band = grid.cells(rows)
+        wider = slice(max(start - side, 0), stop + side)
+        table = self.tokens(wider)
+        table = np.vstack([table, np.zeros_like(table, shape=(1, table.shape[1]))])  # -1: off tissue
+
+        number, genes = band.stop - band.start, len(around.section.genes)
+        scaled = np.zeros((len(self.nets), number, genes), dtype=np.float32)
+        latent = np.zeros((number, self.nets[0].width), dtype=np.float32)
+        weight = np.zeros((number, 1), dtype=np.float32)
+        for shift in self.shifts:
+            corners = tiling(grid.shape, rows, side, shift)
+            for first in range(0, len(corners), BATCH):
+                part = corners[first : first + BATCH]
+                cells = tile_cells(grid, part, side)
+                wanted = (cells >= band.start) & (cells < band.stop)
+                touching = wanted.any(axis=1)
+                part, cells, wanted = part[touching], cells[touching], wanted[touching]
+                place = cells[wanted] - band.start
+                share = np.broadcast_to(self.shares, cells.shape)[wanted][:, None]
+                image = around.image(table[np.where(cells < 0, -1, cells - grid.cells(wider).start)], part)
+                for state, (out, hidden) in enumerate(self._run(image, around.around(part), cells >= 0, wanted)):
+                    scaled[state, place] += share * out
+                    if state == 0:
+                        latent[place] += share * hidden
+                weight[place] += share
+        median = np.median(scaled / weight, axis=0)
+        mean = (around.low + median * around.span) / np.float32(around.section.disc_cells)
+        return Prediction(mean=mean.astype(np.float32, copy=False), latent=latent / weight)
+
+    def _run(self, image: NDArray, expression: NDArray, inside: NDArray, wanted: NDArray):
+        """For each network, scaled expression (cells, genes) and latent (cells, width) of the wanted cells of tiles."""
+        import torch
+
+        with torch.inference_mode():
+            image, expression, inside, wanted = (
+                torch.as_tensor(array, device=self.device) for array in (image, expression, inside, wanted)
+            )
+            for net in self.nets:
+                hidden = net.latent(image, expression, inside)[wanted]
+                yield net(hidden, image[wanted]).cpu().numpy(), hidden.cpu().numpy()

@@ -1,0 +1,60 @@
+"""Inverse-distance weighting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from stsr.methods.base import MethodInfo, register
+from stsr.methods.interpolation import Interpolation, Weights, sparse_weights
+
+TOUCHING = 1e-3
+"""µm: a cell's centre this near to a spot's takes that spot's value."""
+
+
+@dataclass(frozen=True)
+class IdwConfig:
+    """Options of inverse-distance weighting.
+
+    Parameters
+    ----------
+    neighbours
+        Spots that take part.
+    power
+        Exponent of the distance: larger is closer to the nearest spot.
+    """
+
+    neighbours: int = 8
+    power: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.neighbours < 1:
+            raise ValueError(f"neighbours={self.neighbours} must be at least 1.")
+        if self.power <= 0:
+            raise ValueError(f"power={self.power} must be positive.")
+
+
+@register
+class Idw(Interpolation):
+    """λ(b) = Σ_s w_s y_s / cells in a disc, with w_s ∝ d(b, s)^-p over the nearest spots (Shepard 1968, eq. 1)."""
+
+    info: ClassVar = MethodInfo(
+        name="idw", title="Inverse-distance weighting of the nearest spots", paper="Shepard, ACM '68", year=1968
+    )
+    Config: ClassVar = IdwConfig
+
+    def weights(self, spots: NDArray[np.float64]) -> Weights:
+        """Inverse distances to the nearest spots, adding up to 1."""
+        tree = cKDTree(spots)
+        ranks = np.arange(1, min(self.config.neighbours, len(spots)) + 1)
+
+        def weigh(xy):
+            distance, nearest = tree.query(xy, k=ranks)
+            inverse = np.maximum(distance, TOUCHING) ** -self.config.power
+            return sparse_weights(nearest, inverse / inverse.sum(axis=1, keepdims=True), len(spots))
+
+        return weigh

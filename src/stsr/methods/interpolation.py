@@ -1,0 +1,65 @@
+"""What the interpolating baselines share: a cell's expression is a weighted mean of spots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Self
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.spatial import Delaunay, QhullError
+
+from stsr.methods.base import Method, Prediction, Predictor, Training
+from stsr.methods.inputs import spot_density
+from stsr.section import Section
+
+Weights = Callable[[NDArray[np.float64]], sp.csr_array]
+"""From points (points, 2) in µm to the (points, spots) sparse float32 weights of the spots, each row adding up to 1."""
+
+
+class Interpolation(Method):
+    """A method with nothing to learn: λ(b) = Σ_s w_s(b) y_s / cells in a disc, with Σ_s w_s = 1.
+
+    Dividing a spot's counts by the cells of its disc makes them counts per cell. A subclass says what the weights are.
+    """
+
+    def weights(self, spots: NDArray[np.float64]) -> Weights:
+        """Prepare the weights of ``spots`` (spots, 2), in µm."""
+        raise NotImplementedError
+
+    def fit(self, section: Section, *, seed: int, training: Training) -> Self:
+        """Nothing to learn."""
+        return self
+
+    def on(self, section: Section, *, device: str = "auto") -> Predictor:
+        """Interpolate the spots of ``section``."""
+        weigh = self.weights(section.spots)
+        density = spot_density(section)
+
+        def predict(rows: slice) -> Prediction:
+            return Prediction(mean=weigh(section.grid.xy[section.grid.cells(rows)]) @ density)
+
+        return predict
+
+
+def sparse_weights(columns: NDArray[np.int64], weights: NDArray[np.float64], n_spots: int) -> sp.csr_array:
+    """(points, spots) float32 from ``columns`` and ``weights``, both (points, k)."""
+    n, k = columns.shape
+    return sp.csr_array((weights.astype(np.float32).ravel(), columns.ravel(), np.arange(n + 1) * k), shape=(n, n_spots))
+
+
+def triangulate(spots: NDArray[np.float64]) -> Delaunay:
+    """Delaunay triangulation of spots (spots, 2).
+
+    Raises
+    ------
+    ValueError
+        For spots that span no triangle.
+    """
+    try:
+        return Delaunay(spots)
+    except (QhullError, ValueError) as error:
+        raise ValueError(
+            f"spots={len(spots)} span no triangle: at least 3 are needed that are not on one line; use method='nearest'."
+        ) from error

@@ -1,0 +1,80 @@
+"""Patches: a spot and the cells that share its neighbours, so that one gather of spots serves many cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from stsr.geometry import Grid
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """Cells grouped by spot, padded to one width.
+
+    Parameters
+    ----------
+    anchor
+        (n,) the spot whose neighbours serve the patch.
+    cells
+        (n, p) positions of the cells; padding repeats the first.
+    weight
+        (n, p) float32 share of each cell; 0 marks padding.
+    """
+
+    anchor: NDArray[np.int64]
+    cells: NDArray[np.int64]
+    weight: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.anchor)
+
+    def __getitem__(self, index: slice | NDArray[np.int64]) -> Patches:
+        return Patches(self.anchor[index], self.cells[index], self.weight[index])
+
+
+def pad(anchor: NDArray[np.int64], lengths: NDArray[np.int64], cells: NDArray, weight: NDArray) -> Patches:
+    """Patches from runs: ``cells`` and ``weight`` hold ``lengths[i]`` entries for ``anchor[i]``, one run after another."""
+    keep = lengths > 0
+    start = np.cumsum(lengths) - lengths
+    anchor, lengths, start = anchor[keep], lengths[keep], start[keep]
+    slot = np.arange(lengths.max(initial=1))
+    inside = slot < lengths[:, None]
+    place = np.where(inside, start[:, None] + slot, start[:, None])
+    return Patches(anchor, cells[place], np.where(inside, weight[place], 0).astype(np.float32))
+
+
+def under_spots(footprint: sp.csr_array) -> Patches:
+    """One patch a spot: the cells of its disc; spots without a cell inside tissue have none."""
+    return pad(
+        np.arange(footprint.shape[0]), np.diff(footprint.indptr), footprint.indices.astype(np.int64), footprint.data
+    )
+
+
+def around_spots(grid: Grid, cells: slice, spots: cKDTree, *, size: int) -> Patches:
+    """All cells of a slice, each with its nearest spot, in patches of at most ``size`` cells."""
+    _, nearest = spots.query(grid.xy[cells], workers=-1)
+    order = np.argsort(nearest, kind="stable")
+    owner, counts = np.unique(nearest, return_counts=True)
+    pieces = -(-counts // size)
+    anchor = np.repeat(owner, pieces)
+    last = np.cumsum(pieces) - 1
+    lengths = np.full(len(anchor), size, dtype=np.int64)
+    lengths[last] = counts - (pieces - 1) * size
+    return pad(anchor, lengths, order + cells.start, np.ones(len(order), dtype=np.float32))
+
+
+def neighbours(spots: cKDTree, count: int, *, hide_self: bool) -> NDArray[np.int64]:
+    """(spots, k) nearest spots of each spot; with or without itself."""
+    count = min(count, spots.n - 1)
+    _, near = spots.query(spots.data, k=count + 1, workers=-1)
+    if not hide_self:
+        return near[:, :count]
+    # Coincident spots can come before the spot itself, so it is looked for, not assumed to be first.
+    own = near == np.arange(spots.n)[:, None]
+    own[~own.any(axis=1), -1] = True
+    return near[~own].reshape(spots.n, count)

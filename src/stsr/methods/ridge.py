@@ -1,0 +1,113 @@
+"""Ridge regression on image features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, register
+from stsr.methods.features import disc_means
+from stsr.methods.inputs import feature_moments, require_spots, spot_density
+from stsr.section import Section
+
+PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
+"""Values of α that cross-validation chooses from."""
+
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class RidgeConfig:
+    """Options of ridge regression.
+
+    Parameters
+    ----------
+    penalty
+        α; None chooses it by cross-validation.
+    blocks
+        Cross-validation cuts the section into ``blocks x blocks`` parts and leaves them out whole: spots side by side
+        share their surroundings, so leaving out single ones would choose too small a penalty.
+    """
+
+    penalty: float | None = None
+    blocks: int = 4
+
+    def __post_init__(self) -> None:
+        if self.penalty is not None and self.penalty <= 0:
+            raise ValueError(f"penalty={self.penalty} must be positive, or None to choose it by cross-validation.")
+        if self.blocks < 3:
+            raise ValueError(f"blocks={self.blocks} must be at least 3 for {FOLDS} folds.")
+
+
+@register
+class Ridge(Method):
+    """λ(b) = max(0, c + z(b)·B): learned from the mean features of the discs, applied to every cell.
+
+    B minimises Σ_s |y_s / cells in a disc - c - z̄_s·B|² + α |B|² (Hoerl & Kennard 1970). z are the features
+    standardised by their mean and standard deviation *over cells*, z̄_s their mean over the disc. Details finer than a
+    disc average out in z̄, so that α weighs most on them, and these are what a cell has in excess of a disc.
+    """
+
+    info: ClassVar = MethodInfo(
+        name="ridge",
+        title="Ridge regression on image features",
+        paper="Hoerl & Kennard, Technometrics 12",
+        year=1970,
+        needs=frozenset({"features"}),
+    )
+    Config: ClassVar = RidgeConfig
+
+    def fit(self, section: Section, *, seed: int, training: Training) -> Self:
+        """Solve for B and c; both are kept for raw features: ``coefficients`` (features, genes), ``intercept``."""
+        from sklearn import linear_model
+
+        require_spots(section, self.info.name)
+        mean, sd = feature_moments(section)
+        under = section.footprint.sum(axis=1) > 0
+        z, density = ((disc_means(section) - mean) / sd)[under], spot_density(section)[under]
+        penalty = self.config.penalty or choose_penalty(z, density, section.spots[under], self.config.blocks)
+        model = linear_model.Ridge(penalty).fit(z, density)
+        coefficients = model.coef_.T / sd[:, None]
+        self.arrays = {
+            "coefficients": coefficients.astype(np.float32),
+            "intercept": (model.intercept_ - mean @ coefficients).astype(np.float32),
+        }
+        return self
+
+    def on(self, section: Section, *, device: str = "auto") -> Predictor:
+        """Apply B to the features of ``section``; its spots play no part."""
+        coefficients, intercept = self.arrays["coefficients"], self.arrays["intercept"]
+
+        def predict(rows: slice) -> Prediction:
+            return Prediction(mean=np.maximum(section.cell_features(rows) @ coefficients + intercept, 0))
+
+        return predict
+
+
+def choose_penalty(
+    z: NDArray[np.float64], density: NDArray[np.float32], spots: NDArray[np.float64], blocks: int
+) -> float:
+    """The largest penalty that predicts left-out blocks within a standard error of the best (Breiman et al. 1984).
+
+    The error is that of genes scaled to unit variance. The optimum is flat, and a cell's features reach further out
+    than any disc's mean, so the stiffest of the equally good fits extrapolates best.
+    """
+    from sklearn import linear_model
+    from sklearn.model_selection import GroupKFold
+
+    spread = density.std(axis=0)
+    target = density / np.where(spread > 0, spread, 1)
+    rank = spots.argsort(axis=0).argsort(axis=0) * blocks // len(spots)
+    splits = GroupKFold(FOLDS).split(z, groups=rank[:, 0] * blocks + rank[:, 1])
+
+    def errors(learn: NDArray[np.int64], test: NDArray[np.int64]) -> list[float]:
+        fits = (linear_model.Ridge(penalty).fit(z[learn], target[learn]) for penalty in PENALTIES)
+        return [float(np.mean((fit.predict(z[test]) - target[test]) ** 2)) for fit in fits]
+
+    error = np.array([errors(learn, test) for learn, test in splits])
+    excess = error - error[:, [error.mean(axis=0).argmin()]]
+    good = excess.mean(axis=0) <= excess.std(axis=0, ddof=1) / np.sqrt(FOLDS)
+    return float(np.array(PENALTIES)[good].max())

@@ -1,0 +1,90 @@
+"""Square tiles of grid cells and the tokens of their cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stsr.geometry import Grid
+from stsr.methods.features import bands
+from stsr.methods.inputs import feature_moments, n_features
+from stsr.section import Section
+
+PIXELS = 4
+"""Pixels to a cell's side from which its mean colour is taken."""
+
+LIMIT = 10.0
+"""Standard deviations at which tokens are clipped, so that a smudge on the slide does not rule a tile."""
+
+
+def cell_colours(section: Section) -> NDArray[np.float32]:
+    """(cells, 3) mean red, green and blue of every cell, 0 to 1."""
+    colours = np.empty((section.grid.n_cells, 3), dtype=np.float32)
+    for rows in bands(section, 64 * PIXELS**2):
+        window = section.window(PIXELS, rows)
+        h, w = window.shape[0] // PIXELS, window.shape[1] // PIXELS
+        mean = window.reshape(h, PIXELS, w, PIXELS, 3).mean(axis=(1, 3), dtype=np.float32) / 255
+        colours[section.grid.cells(rows)] = mean[section.grid.mask[rows]]
+    return colours
+
+
+@dataclass(frozen=True, eq=False)
+class CellTokens:
+    """Standardised features and colour of the cells of a section.
+
+    Parameters
+    ----------
+    section
+        The section, with features and image.
+    colours
+        From :func:`cell_colours`.
+    mean, sd
+        (features + 3,) what is subtracted from and divided out of features and colours.
+    """
+
+    section: Section
+    colours: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    sd: NDArray[np.float32]
+
+    @classmethod
+    def learn(cls, section: Section) -> CellTokens:
+        """Standardise by the cells of ``section``."""
+        colours = cell_colours(section)
+        mean, sd = feature_moments(section)
+        mean = np.concatenate([mean, colours.mean(axis=0)]).astype(np.float32)
+        sd = np.concatenate([sd, np.maximum(colours.std(axis=0), 1e-3)]).astype(np.float32)
+        return cls(section, colours, mean, sd)
+
+    def __call__(self, rows: slice) -> NDArray[np.float32]:
+        """(cells, features + 3) of a band of rows, in id order."""
+        raw = np.hstack([self.section.cell_features(rows), self.colours[self.section.grid.cells(rows)]])
+        return np.clip((raw - self.mean) / self.sd, -LIMIT, LIMIT)
+
+    def gather(self, cells: NDArray[np.int64]) -> NDArray[np.float16]:
+        """(n, p, features + 3) tokens of the cells (n, p) of tiles anywhere in the section; 0 where it is -1."""
+        tokens = np.zeros((*cells.shape, len(self.mean)), dtype=np.float16)
+        for rows in bands(self.section, n_features(self.section)):
+            band = self.section.grid.cells(rows)
+            here = (cells >= band.start) & (cells < band.stop)
+            tokens[here] = self(rows)[cells[here] - band.start]
+        return tokens
+
+
+def tile_cells(grid: Grid, corners: NDArray[np.int64], side: int) -> NDArray[np.int64]:
+    """(n, side²) positions of the cells of tiles whose first cell is at ``corners`` (n, 2) as (row, col); -1 off tissue."""
+    place = corners[:, None, :] + np.argwhere(np.ones((side, side)))
+    inside = ((place >= 0) & (place < grid.shape)).all(axis=-1)
+    cells = np.full(inside.shape, -1, dtype=np.int64)
+    cells[inside] = grid.labels[tuple(place[inside].T)].astype(np.int64) - 1
+    return cells
+
+
+def tiling(shape: tuple[int, int], rows: slice, side: int, shift: int) -> NDArray[np.int64]:
+    """(n, 2) corners of the disjoint tiles that touch a band of rows; tiles start ``shift`` cells before the grid does."""
+    start, stop, _ = rows.indices(shape[0])
+    down = np.arange((start + shift) // side, -(-(stop + shift) // side))
+    across = np.arange(-(-(shape[1] + shift) // side))
+    return np.stack(np.meshgrid(down, across, indexing="ij"), axis=-1).reshape(-1, 2) * side - shift

@@ -1,0 +1,155 @@
+"""A section as tensors: windows of it, the measured spots around patches, and tiles to train on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from stsr.methods.features import Scaling, bands
+from stsr.methods.patches import Patches, neighbours, under_spots
+from stsr.nn.cross_attention import Neighbours, Patch
+from stsr.nn.hidden_spots import Tile
+from stsr.section import Section
+
+WHITE, CONTRAST = 0.8, 0.2
+"""H&E pixels are shown as (value - WHITE) / CONTRAST with values in [0, 1]."""
+
+Window = tuple[slice, slice]
+"""Rows and columns of the grid, possibly reaching past its border."""
+
+
+class Tissue:
+    """Tensors of a section, on one device.
+
+    Parameters
+    ----------
+    section
+        The section, with features and image.
+    scaling
+        How its features are standardised.
+    halvings
+        The H&E is seen at ``2 ** halvings`` pixels to a cell's side.
+    halo
+        Cells of context that windows carry on every side.
+    """
+
+    def __init__(self, section: Section, scaling: Scaling, *, halvings: int, halo: int, device: torch.device) -> None:
+        self.section, self.scaling, self.halo, self.device = section, scaling, halo, device
+        self.pixels_per_cell = 2**halvings
+        self.tree = cKDTree(section.spots)
+        counts = section.counts.toarray()
+        depth = np.maximum(section.library[:, None], 1) / max(np.median(section.library), 1)
+        profile = np.log1p(counts / depth)
+        profile = (profile - profile.mean(axis=0)) / (profile.std(axis=0) + 1e-3)
+        self.counts = self._tensor(counts)
+        self.density = self._tensor(counts / section.disc_cells)
+        self.profile = self._tensor(profile)
+        self.mean = self.density.mean(dim=0)
+        self.patches = under_spots(section.footprint)
+        self.disc_features = self._tensor(self._disc_means())
+
+    def _disc_means(self) -> NDArray[np.float32]:
+        """(spots, width) standardised features averaged over each disc; 0 where no cell lies under a spot."""
+        footprint = self.section.footprint.tocsc()
+        total = np.zeros((footprint.shape[0], self.scaling.matrix.shape[1]), dtype=np.float32)
+        for rows in bands(self.section, self.section.features.shape[0]):
+            total += footprint[:, self.section.grid.cells(rows)] @ self.scaling(self.section.cell_features(rows))
+        return total / np.maximum(footprint.sum(axis=1), 1e-6)[:, None]
+
+    def _tensor(self, array: NDArray) -> Tensor:
+        return torch.as_tensor(np.ascontiguousarray(array, dtype=np.float32), device=self.device)
+
+    def window(self, window: Window) -> tuple[Tensor, Tensor]:
+        """Standardised features (width, h, w) and pixels (3, h k, w k) of a window and its halo; glass outside."""
+        grid, halo, k = self.section.grid, self.halo, self.pixels_per_cell
+        low = np.array([s.start for s in window]) - halo
+        high = np.array([s.stop for s in window]) + halo
+        a, b = np.clip(low, 0, grid.shape), np.clip(high, 0, grid.shape)
+        inside = self.section.features[:, a[0] : b[0], a[1] : b[1]]
+        inside = self.scaling(np.moveaxis(np.asarray(inside), 0, -1).astype(np.float32))
+        inside[~grid.mask[a[0] : b[0], a[1] : b[1]]] = 0
+        features = np.zeros((*(high - low), inside.shape[-1]), dtype=np.float32)
+        features[a[0] - low[0] : b[0] - low[0], a[1] - low[1] : b[1] - low[1]] = inside
+        to_um = grid.affine @ np.array([[1 / k, 0, low[1]], [0, 1 / k, low[0]], [0, 0, 1]])
+        pixels = self.section.image.read(to_um, tuple((high - low) * k))
+        pixels = (pixels.astype(np.float32) / 255 - WHITE) / CONTRAST
+        return self._tensor(np.moveaxis(features, -1, 0)), self._tensor(np.moveaxis(pixels, -1, 0))
+
+    def patch(self, patches: Patches, window: Window, near: NDArray[np.int64]) -> Patch:
+        """Place patches in a window; ``near`` (spots, k) says who each spot's neighbours are."""
+        grid = self.section.grid
+        spots = near[patches.anchor]
+        rowcol = grid.rowcol[patches.cells] - [s.start - self.halo for s in window]
+        away = grid.xy[patches.cells][:, :, None] - self.section.spots[spots][:, None]
+        index = torch.as_tensor(spots, device=self.device)
+        return Patch(
+            rowcol=torch.as_tensor(rowcol, device=self.device),
+            distance=self._tensor(np.sqrt((away**2).sum(axis=-1))),
+            near=Neighbours(self.disc_features[index], self.density[index], self.profile[index]),
+            weight=self._tensor(patches.weight),
+        )
+
+
+class Tiles(IterableDataset):
+    """Tiles of the section with the discs of some of its spots, each spot hidden from its own neighbours.
+
+    A pass visits every spot once. In training the tiling is shifted, shuffled and shown in one of eight orientations
+    anew at each pass.
+
+    Parameters
+    ----------
+    tissue
+        The section.
+    spots
+        (spots,) bool, the spots to predict.
+    near
+        (spots, k) neighbours of each spot, itself left out.
+    side
+        Side of a tile in cells.
+    rng
+        Source of the shifts in training; None for one fixed tiling.
+    """
+
+    def __init__(
+        self,
+        tissue: Tissue,
+        spots: NDArray[np.bool_],
+        near: NDArray[np.int64],
+        *,
+        side: int,
+        rng: np.random.Generator | None,
+    ) -> None:
+        self.tissue, self.near, self.side, self.rng = tissue, near, side, rng
+        self.patches = tissue.patches[np.flatnonzero(spots[tissue.patches.anchor])]
+        self.home = tissue.section.grid.rowcol[self.patches.cells[:, 0]]
+
+    def groups(self) -> list[NDArray[np.int64]]:
+        """Positions of the patches in each tile of one pass."""
+        shift = self.rng.integers(0, self.side, 2) if self.rng is not None else np.zeros(2, dtype=np.int64)
+        _, tile = np.unique((self.home + shift) // self.side, axis=0, return_inverse=True)
+        order = np.argsort(tile, kind="stable")
+        groups = np.split(order, np.flatnonzero(np.diff(tile[order])) + 1)
+        if self.rng is not None:
+            self.rng.shuffle(groups)
+        return groups
+
+    def __iter__(self) -> Iterator[Tile]:
+        for group in self.groups():
+            yield self.tile(group)
+
+    def tile(self, group: NDArray[np.int64]) -> Tile:
+        """The window around the cells of a group of patches."""
+        tissue, patches = self.tissue, self.patches[group]
+        rowcol = tissue.section.grid.rowcol[patches.cells]
+        low, high = rowcol.min(axis=(0, 1)), rowcol.max(axis=(0, 1)) + 1
+        window = (slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1])))
+        features, pixels = tissue.window(window)
+        turn = self.rng.integers(0, 2, 3).astype(bool) if self.rng is not None else np.zeros(3, dtype=bool)
+        index = torch.as_tensor(patches.anchor, device=tissue.device)
+        return Tile(features, pixels, tuple(turn.tolist()), tissue.patch(patches, window, self.near), tissue.counts[index])

@@ -1,0 +1,208 @@
+"""Image-guided, bidirectional cross-attention between a cell's image tokens and the measured spots around it.
+
+Shapes: ``n`` patches (a spot and some cells), ``p`` cells a patch, ``k`` neighbouring spots, ``h`` heads, ``g`` genes,
+``d`` token width.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stsr.nn.image_tokens import ImageTokens
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The measured spots around each patch.
+
+    Parameters
+    ----------
+    features
+        (n, k, features) image features averaged over each spot's disc.
+    density
+        (n, k, g) measured counts per cell area.
+    profile
+        (n, k, g) standardised log expression.
+    """
+
+    features: Tensor
+    density: Tensor
+    profile: Tensor
+
+
+@dataclass(frozen=True)
+class Patch:
+    """What the network needs to predict some patches of cells in a window.
+
+    Parameters
+    ----------
+    rowcol
+        (n, p, 2) place of the cells in the window.
+    distance
+        (n, p, k) from cells to neighbouring spots, µm.
+    near
+        The neighbouring spots.
+    weight
+        (n, p) share of each cell, 0 for padding.
+    """
+
+    rowcol: Tensor
+    distance: Tensor
+    near: Neighbours
+    weight: Tensor
+
+
+class ImageAsksExpression(nn.Module):
+    """Each cell looks for spots whose tissue looks like its own: interpolation by image similarity and distance.
+
+    A head's score is the match of image tokens less the distance over a learned length. One more key, the section's
+    mean expression, lets a head look away from all of them. Genes choose among heads by a softmax of their own.
+    """
+
+    def __init__(self, dim: int, features: int, genes: int, *, heads: int, width: int, lengths: tuple[float, float]):
+        super().__init__()
+        self.heads, self.width = heads, width
+        self.query = nn.Linear(dim, heads * width)
+        self.key = nn.Sequential(nn.Linear(features, dim), nn.GELU(), nn.Linear(dim, heads * width))
+        self.log_length = nn.Parameter(torch.linspace(math.log(lengths[0]), math.log(lengths[1]), heads))
+        self.away = nn.Parameter(torch.full((heads,), -4.0))
+        self.choice = nn.Parameter(torch.zeros(heads, genes))
+
+    def attention(self, tokens: Tensor, features: Tensor, distance: Tensor) -> Tensor:
+        """(n, p, h, k + 1) weights from (n, p, d) tokens, (n, k, features) and (n, p, k) distances in µm."""
+        n, p, k = distance.shape
+        query = self.query(tokens).view(n, p * self.heads, self.width)
+        query, key = query.view(n, p, self.heads, self.width), self.key(features).view(n, k, self.heads, self.width)
+        match = torch.einsum("nphw,nkhw->nphk", query, key) / math.sqrt(self.width)
+        score = match - distance[:, :, None, :] / self.log_length.exp()[:, None]
+        away = self.away[:, None].expand(n, p, self.heads, 1)
+        return torch.cat([score, away], dim=-1).softmax(dim=-1)
+
+    def interpolate(self, attention: Tensor, density: Tensor, mean: Tensor) -> Tensor:
+        """(n, p, g) expression per cell: the heads' interpolations, mixed by each gene's choice.
+
+        Heads and neighbours are contracted in one product, so no (n, p, h, g) array is ever made.
+        """
+        n, p, h, k1 = attention.shape
+        values = torch.cat([density, mean.expand(n, 1, -1)], dim=1)
+        chosen = self.choice.softmax(dim=0)[None, :, None, :] * values[:, None, :, :]
+        return attention.reshape(n, p, h * k1) @ chosen.reshape(n, h * k1, -1)
+
+
+class ExpressionAsksImage(nn.Module):
+    """The expression expected at a cell asks the image around it which of its features matter here.
+
+    Keys and values are the tokens of the 3 x 3 cells ``reach`` apart around each cell.
+    """
+
+    def __init__(self, dim: int, *, heads: int, reach: int) -> None:
+        super().__init__()
+        self.heads, self.reach = heads, reach
+        self.query, self.out = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.key, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim)
+
+    def forward(self, expression: Tensor, image: Tensor, rowcol: Tensor) -> Tensor:
+        """(n, p, d) context from (n, p, d) expression embeddings, the (h, w, d) token map and (n, p, 2) positions."""
+        n, p, d = expression.shape
+        steps = torch.arange(-1, 2, device=image.device) * self.reach
+        rows = rowcol[..., 0, None, None] + steps[:, None]
+        cols = rowcol[..., 1, None, None] + steps[None, :]
+        place = (rows * image.shape[1] + cols).flatten(2)
+        flat = image.flatten(0, 1)
+
+        def around(project: nn.Linear) -> Tensor:
+            return F.embedding(place, project(flat)).view(n * p, 9, self.heads, -1).transpose(1, 2)
+
+        query = self.query(expression).view(n * p, 1, self.heads, -1).transpose(1, 2)
+        answer = F.scaled_dot_product_attention(query, around(self.key), around(self.value))
+        return self.out(answer.transpose(1, 2).reshape(n, p, d))
+
+
+class CrossAttentionNet(nn.Module):
+    """Expected counts per cell from image tokens and neighbouring spots.
+
+    ``rate = interpolation * exp(correction)``: the first direction interpolates, the second lets the image correct
+    gene by gene through a low-rank head.
+
+    Parameters
+    ----------
+    features, genes
+        How many.
+    halvings
+        See :class:`~stsr.nn.image_tokens.ImageTokens`.
+    dim, heads, width, rank
+        Token width, attention heads and their width, rank of the correction.
+    lengths
+        Shortest and longest initial attention length in µm.
+    reach
+        See :class:`ExpressionAsksImage`.
+    """
+
+    clamp = 4.0
+
+    def __init__(
+        self,
+        features: int,
+        genes: int,
+        halvings: int,
+        *,
+        dim: int,
+        heads: int,
+        width: int,
+        rank: int,
+        stem: int,
+        dilations: tuple[int, ...],
+        lengths: tuple[float, float],
+        reach: int,
+    ) -> None:
+        super().__init__()
+        self.pixels = ImageTokens(dim, halvings, stem=stem, dilations=dilations)
+        self.project = nn.Conv2d(features, dim, 1)
+        self.norm = nn.LayerNorm(dim)
+        self.ask_spots = ImageAsksExpression(dim, features, genes, heads=heads, width=width, lengths=lengths)
+        self.embed = nn.Sequential(nn.Linear(genes, dim), nn.GELU(), nn.Linear(dim, dim))
+        self.ask_image = ExpressionAsksImage(dim, heads=4, reach=reach)
+        self.latent = nn.Sequential(nn.LayerNorm(3 * dim), nn.Linear(3 * dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, rank))
+        self.correct = nn.Linear(rank, genes)
+        self.log_theta = nn.Parameter(torch.full((genes,), 2.0))
+        self.halo = self.pixels.field + reach
+        nn.init.zeros_(self.correct.weight)
+        nn.init.zeros_(self.correct.bias)
+
+    def tokens(self, features: Tensor, pixels: Tensor, flip: tuple[bool, bool, bool] = (False, False, False)) -> Tensor:
+        """(h, w, d) tokens of a window from (features, h, w) and (3, h k, w k) normalised pixels.
+
+        ``flip`` (transpose, rows, columns) shows the pixels to the convolutions in one of the eight orientations and
+        turns their answer back: augmentation without moving anything else.
+        """
+        transpose, dims = flip[0], [axis for axis, on in zip((2, 3), flip[1:], strict=True) if on]
+        turned = pixels[None].flip(dims)
+        learned = self.pixels(turned.transpose(2, 3) if transpose else turned)
+        learned = (learned.transpose(2, 3) if transpose else learned).flip(dims)
+        return self.norm((self.project(features[None]) + learned)[0].permute(1, 2, 0))
+
+    def forward(self, tokens: Tensor, patch: Patch, mean: Tensor) -> tuple[Tensor, Tensor]:
+        """Rates (n, p, g) and latents (n, p, rank) of patches of cells.
+
+        Parameters
+        ----------
+        tokens
+            (h, w, d) map from :meth:`tokens`; the cells lie at least ``reach`` from its border.
+        patch
+            The cells and the spots around them.
+        mean
+            (g,) mean density of the section.
+        """
+        own = tokens[patch.rowcol[..., 0], patch.rowcol[..., 1]]
+        attention = self.ask_spots.attention(own, patch.near.features, patch.distance)
+        base = self.ask_spots.interpolate(attention, patch.near.density, mean)
+        expected = attention[..., :-1].mean(dim=2) @ self.embed(patch.near.profile)
+        context = self.ask_image(expected, tokens, patch.rowcol)
+        latent = self.latent(torch.cat([own, expected, context], dim=-1))
+        correction = self.correct(F.gelu(latent)).clamp(-self.clamp, self.clamp)
+        return base * correction.exp(), latent

@@ -1,0 +1,79 @@
+"""Image tokens learned end to end: a small convolutional network from H&E pixels to grid cells."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ChannelNorm(nn.Module):
+    """Layer norm over the channels of each position of (n, channels, h, w): no position sees another, so a map does
+    not depend on the window it was computed in.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (n, channels, h, w)."""
+        x = x - x.mean(dim=1, keepdim=True)
+        return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-5) * self.scale
+
+
+class DilatedBlock(nn.Module):
+    """Dilated 3 x 3 convolution and a pointwise one; the caller adds the residual."""
+
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__()
+        self.norm = ChannelNorm(channels)
+        self.spread = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
+        self.mix = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels, h, w) to the same."""
+        return self.mix(F.gelu(self.spread(self.norm(x))))
+
+
+class ImageTokens(nn.Module):
+    """H&E window (n, 3, h k, w k) to one token a cell (n, dim, h, w), ``k = 2 ** halvings`` pixels to a cell's side.
+
+    Parameters
+    ----------
+    dim
+        Width of the tokens.
+    halvings
+        How often the resolution is halved on the way from pixels to cells.
+    stem
+        Width at pixel resolution.
+    dilations
+        One dilated block each, at cell resolution; they set the field of view.
+    """
+
+    def __init__(self, dim: int, halvings: int, *, stem: int, dilations: tuple[int, ...]) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [_halve(3, stem) if halvings else nn.Conv2d(3, stem, 3, padding=1)]
+        layers += [nn.GELU(), nn.Conv2d(stem, stem, 3, padding=1)]
+        width = stem
+        for _ in range(halvings - 1):
+            layers += [nn.GELU(), _halve(width, dim)]
+            width = dim
+        if width != dim:
+            layers += [nn.GELU(), nn.Conv2d(width, dim, 1)]
+        self.halvings = halvings
+        self.stem = nn.Sequential(*layers)
+        self.blocks = nn.ModuleList(DilatedBlock(dim, dilation) for dilation in dilations)
+        # Pixels a cell's token can see beyond its own, in cells: one for the stem, the dilations for the blocks.
+        self.field = 1 + sum(dilations) if halvings > 1 else 3 + sum(dilations)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Tokens of a window of normalised pixels."""
+        x = self.stem(pixels)
+        for block in self.blocks:
+            x = x + block(x)
+        return x
+
+
+def _halve(channels: int, out: int) -> nn.Conv2d:
+    return nn.Conv2d(channels, out, 4, stride=2, padding=1)

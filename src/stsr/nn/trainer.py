@@ -1,0 +1,130 @@
+"""One way to train: Lightning's Trainer with early stopping, the best weights kept in memory."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, TQDMProgressBar
+
+from stsr.nn.training import Training
+
+logger = logging.getLogger(__name__)
+
+History = dict[str, list[float]]
+
+
+class BestWeights(lightning.Callback):
+    """Keep a copy of the weights at the lowest held-out loss, and the losses of every epoch."""
+
+    def __init__(self) -> None:
+        self.history: History = {"train": [], "held_out": []}
+        self.weights: dict[str, torch.Tensor] = {}
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """Record the epoch; Lightning has run validation by now."""
+        metrics = trainer.callback_metrics
+        for name in self.history:
+            self.history[name].append(float(metrics[name]))
+        latest = self.history["held_out"][-1]
+        if latest <= min(self.history["held_out"]):
+            self.weights = {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+
+class StopOnDivergence(lightning.Callback):
+    """End training at the first loss that is not a number; the best weights so far are kept."""
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Look at the loss of the batch."""
+        if not torch.isfinite(outputs["loss"]):
+            logger.warning(
+                "The training loss became %s in epoch %d: a learning rate that is too high is the usual cause; "
+                "the best weights so far are kept.",
+                float(outputs["loss"]),
+                trainer.current_epoch,
+            )
+            trainer.should_stop = True
+
+
+def train(
+    module: lightning.LightningModule,
+    batches: Iterable[Any],
+    held_out: Iterable[Any],
+    *,
+    epochs: int,
+    patience: int,
+    training: Training,
+) -> History:
+    """Train ``module`` until the held-out loss has not fallen for ``patience`` epochs; leave it at its best weights.
+
+    Parameters
+    ----------
+    module
+        Logs ``"train"`` and ``"held_out"`` losses once an epoch.
+    batches, held_out
+        Loaders of training and of held-out batches.
+    epochs, patience
+        At most this many epochs; stop after this many without improvement.
+    training
+        Device and progress bar.
+
+    Returns
+    -------
+    ``{"train": [...], "held_out": [...]}``, a loss an epoch.
+    """
+    best = BestWeights()
+    with warnings.catch_warnings():
+        # Lightning advises on loaders and loggers; neither applies to arrays that are already in memory.
+        warnings.filterwarnings("ignore", module="lightning")
+        trainer = lightning.Trainer(
+            max_epochs=epochs,
+            accelerator=training.device if training.device in ("auto", "cpu", "mps") else "gpu",
+            devices=1,
+            precision="bf16-mixed" if _on_gpu(training.device) else "32-true",
+            gradient_clip_val=1.0,
+            callbacks=[
+                best,
+                StopOnDivergence(),
+                EarlyStopping("held_out", patience=patience, check_finite=True),
+                *([TQDMProgressBar()] if training.progress else []),
+            ],
+            enable_progress_bar=training.progress,
+            enable_model_summary=False,
+            enable_checkpointing=False,
+            logger=False,
+            num_sanity_val_steps=0,
+        )
+        trainer.fit(module, batches, held_out)
+    if not best.weights:
+        raise RuntimeError("Training diverged in its first epoch: lower the method's learning rate or check the counts.")
+    module.load_state_dict(best.weights)
+    module.eval()
+    return best.history
+
+
+def _on_gpu(device: str) -> bool:
+    return device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
+
+
+def pick_device(name: str) -> torch.device:
+    """The device that ``"auto"`` or an explicit name stands for."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+@contextmanager
+def fork_seed(seed: int) -> Iterator[None]:
+    """Seed torch inside the block only: the caller's random state is left as it was."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,84 @@
+"""The arrays-only view of one tissue section: the one door between SpatialData and the numeric rooms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from stsr.geometry import Grid, footprint
+from stsr.imaging.raster import Raster
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """What a method gets to see of a section.
+
+    Parameters
+    ----------
+    genes
+        Names of the genes, in the order of the columns of ``counts``.
+    spots
+        (spots, 2) spot centres in µm, the frame of ``grid``.
+    diameter
+        Spot diameter in µm.
+    counts
+        (spots, genes) raw UMI counts, sparse float32.
+    library
+        (spots,) UMI counts of each spot over all genes measured, chosen or not.
+    grid
+        The cells to predict.
+    features
+        (features, rows, cols) raster on the grid, sliceable (numpy, zarr or dask); None when no encoder was run.
+    image
+        The calibrated H&E; None when the section has none.
+    """
+
+    genes: tuple[str, ...]
+    spots: NDArray[np.float64]
+    diameter: float
+    counts: sp.csr_array
+    library: NDArray[np.float64]
+    grid: Grid
+    features: Any | None = None
+    image: Raster | None = None
+
+    def __post_init__(self) -> None:
+        if self.counts.shape != (len(self.spots), len(self.genes)):
+            raise ValueError(
+                f"counts must be (spots, genes) = {(len(self.spots), len(self.genes))}, got {self.counts.shape}."
+            )
+        if self.features is not None and self.features.shape[1:] != self.grid.shape:
+            raise ValueError(f"features lie on {self.features.shape[1:]} cells, the grid has {self.grid.shape}.")
+
+    @cached_property
+    def footprint(self) -> sp.csr_array:
+        """(spots, cells) share of each cell under each spot: ``footprint @ cells`` sums a disc."""
+        return footprint(self.grid, self.spots, self.diameter)
+
+    @cached_property
+    def disc_cells(self) -> float:
+        """Number of cells in a whole disc: the spot's area over the cell's."""
+        return float(np.pi * self.diameter**2 / 4 / self.grid.bin_size**2)
+
+    def cell_features(self, rows: slice) -> NDArray[np.float32]:
+        """(cells, features) of a band of rows, in id order."""
+        if self.features is None:
+            raise ValueError("features are missing from this section; run stsr.pp.extract_features first.")
+        return np.asarray(self.features[:, rows, :])[:, self.grid.mask[rows]].T.astype(np.float32)
+
+    def window(self, pixels_per_cell: int, rows: slice, cols: slice = slice(None), *, halo: int = 0) -> NDArray[np.uint8]:
+        """(height, width, 3) H&E on the grid, ``pixels_per_cell`` pixels to a cell's side."""
+        if self.image is None:
+            raise ValueError("image is missing from this section; run stsr.pp.calibrate_image first.")
+        return self.image.read(*self.grid.pixel_frame(pixels_per_cell, rows, cols, halo=halo))
+
+    def subset(self, spots: NDArray[Any]) -> Section:
+        """The same section with only some of its spots (boolean mask or positions)."""
+        return replace(
+            self, spots=self.spots[spots], counts=sp.csr_array(self.counts[spots]), library=self.library[spots]
+        )

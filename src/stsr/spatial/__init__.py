@@ -1,0 +1,31 @@
+"""The glue to SpatialData: frames, records, and crash-safe writing."""
+
+from stsr.spatial.frames import transformations, um_affine
+from stsr.spatial.grid import grid_to_labels, labels_to_grid
+from stsr.spatial.raster import image_pyramid, read_raster
+from stsr.spatial.record import Record, note, record, set_record
+from stsr.spatial.section import raw_counts, read_section, spot_positions
+from stsr.spatial.store import create_store, open_store, put, recover
+from stsr.spatial.tables import gene_positions, read_columns
+
+__all__ = [
+    "Record",
+    "create_store",
+    "gene_positions",
+    "grid_to_labels",
+    "image_pyramid",
+    "labels_to_grid",
+    "note",
+    "open_store",
+    "put",
+    "raw_counts",
+    "read_columns",
+    "read_raster",
+    "read_section",
+    "record",
+    "recover",
+    "set_record",
+    "spot_positions",
+    "transformations",
+    "um_affine",
+]

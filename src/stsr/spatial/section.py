@@ -1,0 +1,110 @@
+"""From a SpatialData object to the arrays-only :class:`~stsr.section.Section`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from stsr.constants import IMAGE
+from stsr.section import Section
+from stsr.spatial.frames import um_affine
+from stsr.spatial.grid import labels_to_grid
+from stsr.spatial.raster import read_raster
+from stsr.spatial.record import Record, record
+from stsr.spatial.tables import gene_positions
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+
+def read_section(
+    sdata: SpatialData, *, genes: Sequence[str], grid: str, features: str | None = None, need_image: bool = False
+) -> Section:
+    """What a method gets to see of a section.
+
+    Parameters
+    ----------
+    sdata
+        A section read by one of stsr's readers.
+    genes
+        Names of the genes, each once.
+    grid
+        Labels element with the cells to predict.
+    features
+        Image element with the features of the cells, when the method needs them.
+    need_image
+        Add the calibrated H&E.
+
+    Raises
+    ------
+    KeyError
+        For an unknown element; the message lists the valid ones.
+    ValueError
+        For an unknown gene or one listed twice, or when the table does not hold raw counts.
+    """
+    facts = record(sdata)
+    if facts.table not in sdata.tables:
+        raise KeyError(f"table={facts.table!r} not found; sdata holds the tables {', '.join(sdata.tables) or 'none'}.")
+    table = sdata.tables[facts.table]
+    columns = gene_positions(table.var_names, genes, where=f"sdata[{facts.table!r}]")
+    counts = raw_counts(table, name=facts.table)
+    return Section(
+        genes=tuple(genes),
+        spots=spot_positions(sdata, table, facts),
+        diameter=facts.spot_diameter,
+        counts=sp.csr_array(counts[:, columns]),
+        library=np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel(),
+        grid=labels_to_grid(sdata, grid),
+        features=None if features is None else _features(sdata, features),
+        image=read_raster(sdata, IMAGE) if need_image else None,
+    )
+
+
+def raw_counts(table: AnnData, *, name: str) -> sp.csr_array:
+    """(spots, genes) counts of a table, sparse float32.
+
+    Raises
+    ------
+    ValueError
+        When they are not whole numbers from 0 up.
+    """
+    counts = sp.csr_array(table.X, dtype=np.float32)
+    fault = "NaN or infinite" if not np.isfinite(counts.data).all() else ""
+    fault = fault or ("negative" if (counts.data < 0).any() else "")
+    fault = fault or ("non-integer" if (counts.data != np.rint(counts.data)).any() else "")
+    if fault:
+        raise ValueError(f"table {name!r} holds {fault} values in X; raw UMI counts are needed, before normalisation.")
+    return counts
+
+
+def spot_positions(sdata: SpatialData, table: AnnData, record: Record) -> NDArray[np.float64]:
+    """(spots, 2) centres in µm of the spots in a table's rows."""
+    from spatialdata.models import get_table_keys
+
+    shapes = sdata.shapes[record.spots]
+    _, _, instance = get_table_keys(table)
+    if missing := set(table.obs[instance]) - set(shapes.index):
+        raise ValueError(
+            f"table {record.table!r} has {len(missing)} spots that are not in the shapes {record.spots!r}; "
+            "keep both in step, for instance with spatialdata.match_table_to_element."
+        )
+    centres = shapes.geometry.loc[table.obs[instance]].centroid
+    to_um = um_affine(shapes, record, name=record.spots)
+    return np.column_stack([centres.x, centres.y]) @ to_um[:2, :2].T + to_um[:2, 2]
+
+
+def _features(sdata: SpatialData, key: str) -> Any:
+    """(features, rows, cols) lazy array of a feature raster."""
+    from xarray import DataArray
+
+    if key not in sdata.images:
+        raise KeyError(f"features={key!r} not found; sdata holds the images {', '.join(sdata.images) or 'none'}.")
+    element = sdata.images[key]
+    if not isinstance(element, DataArray):
+        raise ValueError(f"features={key!r} has several scales, features have one; use stsr.pp.extract_features.")
+    return element.data

@@ -1,0 +1,140 @@
+"""Tables on disk: large matrices in chunks that suit one gene as well as a band of cells, and read lazily."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+LAZY_BYTES = 2**30
+"""Dense matrices of a table above this size stay on disk and are read through dask."""
+
+CHUNKS = (16384, 32)
+"""Cells and genes of a chunk: 2 MB of float32. One gene of 2 M cells touches 122 chunks."""
+
+
+def lazy_arrays(table: AnnData) -> dict[str, Any]:
+    """The dense dask arrays of a table by their path in its zarr group, such as ``"X"`` or ``"layers/sd"``."""
+    import dask.array as da
+
+    arrays = {"X": table.X}
+    arrays |= {f"layers/{key}": value for key, value in table.layers.items()}
+    arrays |= {f"obsm/{key}": value for key, value in table.obsm.items()}
+    return {
+        path: value for path, value in arrays.items() if isinstance(value, da.Array) and not sp.issparse(value._meta)
+    }
+
+
+def without(table: AnnData, paths: Iterable[str]) -> AnnData:
+    """A shallow copy of a table that lacks the arrays at ``paths``."""
+    light = table.copy()
+    for path in paths:
+        slot, _, key = path.partition("/")
+        if key:
+            del getattr(light, slot)[key]
+        else:
+            light.X = None
+    return light
+
+
+def create_array(group: Any, path: str, like: Any) -> Any:
+    """An array of zeros in a table's zarr group that anndata reads as one of its own; nothing is written yet."""
+    return group.create_array(
+        path,
+        shape=like.shape,
+        dtype=like.dtype,
+        chunks=tuple(map(min, like.shape, CHUNKS)),
+        attributes={"encoding-type": "array", "encoding-version": "0.2.0"},
+        overwrite=True,
+    )
+
+
+def read_table(path: Path, *, lazy_bytes: int | None = None) -> AnnData:
+    """Read a table of a SpatialData store; dense arrays above ``lazy_bytes`` (``LAZY_BYTES``) stay behind dask."""
+    import dask.array as da
+    import zarr
+    from anndata.experimental import read_dispatched
+
+    limit = LAZY_BYTES if lazy_bytes is None else lazy_bytes
+
+    def read(load: Any, _name: str, stored: Any, iospec: Any) -> Any:
+        if iospec.encoding_type == "array" and stored.nbytes > limit:
+            return da.from_zarr(stored)
+        return load(stored)
+
+    table = read_dispatched(zarr.open_group(path, mode="r", use_consolidated=False), read)
+    if (attrs := table.uns.get("spatialdata_attrs")) is not None:
+        # What SpatialData keeps there comes back changed: None is left out, and a list is an array.
+        attrs |= {key: attrs.get(key) for key in ("region", "region_key", "instance_key")}
+        if isinstance(attrs["region"], np.ndarray):
+            attrs["region"] = attrs["region"].tolist()
+    return table
+
+
+def gene_positions(names: Sequence[str], genes: Sequence[str], *, where: str) -> NDArray[np.int64]:
+    """Positions of ``genes`` among ``names``.
+
+    Raises
+    ------
+    ValueError
+        For a gene that is listed twice, unknown (close matches are suggested) or carried by several columns.
+    """
+    genes = list(genes)
+    if repeated := [gene for gene, times in Counter(genes).items() if times > 1]:
+        raise ValueError(f"genes lists {', '.join(repeated[:5])} more than once; name each gene once.")
+    place: dict[str, list[int]] = {}
+    for position, name in enumerate(names):
+        place.setdefault(name, []).append(position)
+    if unknown := [gene for gene in genes if gene not in place]:
+        close = difflib.get_close_matches(unknown[0], place, n=3)
+        hint = f"did you mean {', '.join(close)}?" if close else f"see {where}.var_names."
+        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        raise ValueError(f"genes={unknown[0]!r}{more} not found in {where}; {hint}")
+    if shared := [gene for gene in genes if len(place[gene]) > 1]:
+        raise ValueError(
+            f"genes={shared[0]!r} names {len(place[shared[0]])} columns of {where}; call var_names_make_unique() on it."
+        )
+    return np.array([place[gene][0] for gene in genes], dtype=np.int64)
+
+
+def read_columns(sdata: SpatialData, table: str, genes: Sequence[str], *, layer: str | None = None) -> NDArray[Any]:
+    """Values of a few genes of a table, (cells, genes), without reading the others of a matrix that is on disk.
+
+    Parameters
+    ----------
+    sdata
+        The object that holds the table.
+    table
+        Its name.
+    genes
+        Names of the genes.
+    layer
+        A layer of the table; its ``X`` when None.
+
+    Raises
+    ------
+    ValueError
+        For an unknown gene or a gene named twice.
+    KeyError
+        For an unknown table or layer; the message lists the valid ones.
+    """
+    if table not in sdata.tables:
+        raise KeyError(f"table={table!r} not found; sdata holds the tables {', '.join(sdata.tables) or 'none'}.")
+    adata = sdata.tables[table]
+    if layer is not None and layer not in adata.layers:
+        raise KeyError(f"layer={layer!r} not found in {table!r}; it has {', '.join(adata.layers) or 'none'}.")
+    columns = gene_positions(adata.var_names, genes, where=f"sdata[{table!r}]")
+    values = (adata.X if layer is None else adata.layers[layer])[:, columns]
+    if hasattr(values, "compute"):
+        values = values.compute()
+    return values.toarray() if sp.issparse(values) else np.asarray(values)

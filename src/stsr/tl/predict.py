@@ -1,0 +1,213 @@
+"""Write what a fitted model predicts into a SpatialData object."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from stsr.constants import (
+    ARRAY_COL,
+    ARRAY_ROW,
+    ATTRS,
+    INSTANCE,
+    LATENT,
+    REGION,
+    SD,
+    SPATIAL,
+    features_key,
+    grid_key,
+    table_key,
+)
+from stsr.methods.base import Prediction, Predictor
+from stsr.methods.model import Model
+from stsr.spatial import labels_to_grid, put, read_section, record
+from stsr.spatial.store import check_name
+from stsr.spatial.tables import CHUNKS
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+    from stsr.geometry import Grid
+
+logger = logging.getLogger(__name__)
+
+BAND_VALUES = 2**25
+"""Predicted values held at a time: 128 MB as float32."""
+
+
+def predict(
+    sdata: SpatialData,
+    model: Model,
+    *,
+    grid: str | None = None,
+    features: str | None = None,
+    key_added: str | None = None,
+    device: str = "auto",
+    progress: bool = True,
+    overwrite: bool = False,
+) -> str:
+    """Predict a section with a fitted model and add the result as a table that annotates the grid.
+
+    The spots of ``sdata`` are the measured neighbours, whatever section the model was fitted on. Bands of the grid are
+    predicted and written one after another, so memory does not grow with the section.
+
+    Parameters
+    ----------
+    sdata
+        A section read by stsr.
+    model
+        From :func:`stsr.tl.fit_super_resolution` or :meth:`stsr.tl.Model.load`.
+    grid
+        Labels element with the cells to predict; by default that of the model's bin size, made when missing.
+    features
+        Image element with their features; by default those of the model's encoder, extracted when missing.
+    key_added
+        Name of the table; ``"sr_008um"`` for cells of 8 µm.
+    device
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    progress
+        Show a progress bar.
+    overwrite
+        Replace a table of that name.
+
+    Returns
+    -------
+    The table's name. Its ``X`` holds expected UMI counts per cell, on the scale of the spots' counts: the cells under a
+    spot add up to what the spot measured. ``obsm["X_stsr"]`` is the method's latent and ``layers["sd"]`` its
+    standard deviation, where it has them; ``uns["stsr"]`` says how the table was made.
+
+    Raises
+    ------
+    ValueError
+        When the model's genes are not in the section, or its bin size or encoder differ from the grid's and features'.
+    KeyError
+        For an element that is not there; the message lists those that are.
+
+    Examples
+    --------
+    >>> import stsr
+    >>> sdata = stsr.datasets.synthetic_section(size=(600, 600), seed=0)
+    >>> model = stsr.tl.fit_super_resolution(sdata, method="idw", genes=20)
+    >>> stsr.tl.predict(sdata, model, key_added="again")
+    'again'
+    """
+    key = key_added or table_key(model.bin_size)
+    check_name(sdata, "tables", key, overwrite)
+    grid, features = _ready(sdata, model, grid, features)
+    section = read_section(
+        sdata, genes=model.genes, grid=grid, features=features, need_image="image" in model.method.info.needs
+    )
+    if abs(section.grid.bin_size / model.bin_size - 1) > 0.01:
+        raise ValueError(
+            f"grid={grid!r} has cells of {section.grid.bin_size:g} µm, the model was fitted on {model.bin_size:g} µm; "
+            "pass a grid of that size."
+        )
+    predictor = model.method.on(section, device=device)
+    table = _skeleton(sdata, model, section.grid, grid, key, predictor)
+    put(sdata, key, table, overwrite=overwrite, fill=lambda open_: _fill(open_, predictor, section.grid, table, progress))
+    logger.info("%s: %d cells x %d genes from %s.", key, *table.shape, model.name)
+    return key
+
+
+def _ready(sdata: SpatialData, model: Model, grid: str | None, features: str | None) -> tuple[str, str | None]:
+    """Names of the grid and, for a method that needs them, of the features; what is missing is made."""
+    from stsr.pp.extract_features import extract_features
+    from stsr.pp.make_grid import make_grid
+
+    grid = grid or grid_key(model.bin_size)
+    if grid not in sdata.labels and grid == grid_key(model.bin_size):
+        logger.info("No grid yet: make_grid runs with bin_size=%g.", model.bin_size)
+        make_grid(sdata, bin_size=model.bin_size)
+    if model.encoder is None:
+        return grid, None
+    expected = features_key(model.encoder, grid)
+    if features is None and expected not in sdata.images:
+        logger.info("No features yet: extract_features runs with encoder=%r.", model.encoder)
+        extract_features(sdata, encoder=model.encoder, grid=grid)
+    return grid, features or expected
+
+
+def _skeleton(
+    sdata: SpatialData, model: Model, grid: Grid, region: str, key: str, predictor: Predictor
+) -> AnnData:
+    """The table without its values: dask arrays stand where bands will be written."""
+    import dask.array as da
+    from anndata import AnnData
+    from spatialdata.models import TableModel
+
+    facts = record(sdata)
+    n = grid.n_cells
+    probe = predictor(slice(0, 1))
+    obs = pd.DataFrame(
+        {
+            REGION: pd.Categorical.from_codes(np.zeros(n, dtype=np.int8), [region]),
+            INSTANCE: np.arange(1, n + 1, dtype=np.int64),
+            ARRAY_ROW: grid.rowcol[:, 0].astype(np.int32),
+            ARRAY_COL: grid.rowcol[:, 1].astype(np.int32),
+        },
+        index=pd.RangeIndex(1, n + 1).astype(str),
+    )
+
+    def empty(width: int) -> Any:
+        return da.zeros((n, width), dtype=np.float32, chunks=(CHUNKS[0], -1))
+
+    table = AnnData(empty(len(model.genes)), obs=obs, var=pd.DataFrame(index=list(model.genes)))
+    table.obsm[SPATIAL] = grid.xy / facts.mpp
+    if probe.latent is not None:
+        table.obsm[LATENT] = empty(probe.latent.shape[1])
+    if probe.sd is not None:
+        table.layers[SD] = empty(len(model.genes))
+    table.uns[ATTRS] = {
+        "method": model.name,
+        "options": {name: value for name, value in model.options.items() if value is not None},
+        "bin_size": grid.bin_size,
+        "mpp": facts.mpp,
+        "encoder": model.encoder or "none",
+        "seed": model.seed,
+        "history": {name: np.array(values) for name, values in model.history.items()},
+        "image_qc": sdata.attrs[ATTRS].get("image_qc", {}),
+        "units": "expected UMI counts per cell",
+        "versions": {name: version(name) for name in ("stsr", "torch", "spatialdata", "anndata")},
+    }
+    return TableModel.parse(table, region=region, region_key=REGION, instance_key=INSTANCE)
+
+
+def _fill(open_: Any, predictor: Predictor, grid: Grid, table: AnnData, progress: bool) -> None:
+    """Predict band after band, write in whole chunks."""
+    from tqdm.auto import tqdm
+
+    target = {"X": "mean", f"obsm/{LATENT}": "latent", f"layers/{SD}": "sd"}
+    arrays = {
+        field: open_(path)
+        for path, field in target.items()
+        if path == "X" or path.split("/")[1] in {*table.obsm, *table.layers}
+    }
+    bands = grid.bands(max(CHUNKS[0], BAND_VALUES // table.n_vars))
+    bar = tqdm(bands, desc="predict", unit="band", disable=not progress)
+    predictions = (predictor(rows) for rows in bar)
+    done = 0
+    for run in in_runs(predictions, list(arrays), CHUNKS[0]):
+        size = len(run["mean"])
+        for field, array in arrays.items():
+            array[done : done + size] = run[field]
+        done += size
+
+
+def in_runs(predictions: Iterator[Prediction], fields: list[str], chunk: int) -> Iterator[dict[str, Any]]:
+    """Regroup predictions into runs of whole chunks, so that no chunk on disk is written twice."""
+    rest: dict[str, Any] = {}
+    for prediction in predictions:
+        new = {field: getattr(prediction, field) for field in fields}
+        run = {field: np.concatenate([rest[field], new[field]]) for field in fields} if rest else new
+        whole = len(run[fields[0]]) // chunk * chunk
+        if whole:
+            yield {field: values[:whole] for field, values in run.items()}
+        rest = {field: values[whole:] for field, values in run.items()}
+    if rest and len(rest[fields[0]]):
+        yield rest

@@ -1,0 +1,25 @@
+"""Settings and fixtures that every test shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+import stsr
+
+os.environ["MPLBACKEND"] = "Agg"  # no window is opened
+
+# The same examples in every run, and no time limit: a busy machine is not a failure.
+hypothesis.settings.register_profile("stsr", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("stsr")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder of the real data sets; the test is skipped where there is none."""
+    if not os.environ.get("STSR_DATA_DIR"):
+        pytest.skip("STSR_DATA_DIR is not set: it names the folder with the real data sets")
+    return stsr.datasets.path()

@@ -1,0 +1,259 @@
+"""The command line: every command on a small section, and errors told in one sentence."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+import stsr
+from stsr.cli import demo, main
+from stsr.cli.evaluate import summary
+from stsr.cli.registries import columns
+from stsr.cli.run import parse_genes, parse_options
+from stsr.methods import METHODS
+from stsr.spatial import open_store, record
+
+SMALL = {"size": (600.0, 600.0), "n_genes": 16}
+
+
+@pytest.fixture(scope="module")
+def made():
+    return stsr.datasets.synthetic_section(**SMALL)
+
+
+@pytest.fixture(scope="module")
+def outs(made, tmp_path_factory):
+    """A vendor folder of the small section, and its image."""
+    spots = made["table"]
+    folder = tmp_path_factory.mktemp("vendor") / "outs"
+    image = np.asarray(made[record(made).image]["scale0"]["image"].data).transpose(1, 2, 0)
+    return stsr.datasets.write_visium_folder(
+        folder,
+        counts=spots.X,
+        genes=list(spots.var_names),
+        xy=spots.obsm["spatial"],
+        array_rowcol=spots.obs[["array_row", "array_col"]].to_numpy(),
+        image=image,
+        mpp=1.0,
+    ).parent
+
+
+@pytest.fixture(scope="module")
+def finished(outs, tmp_path_factory):
+    """A store that ``stsr run`` wrote."""
+    out = tmp_path_factory.mktemp("result") / "section.zarr"
+    code = main([*run_args(outs, out), "--model-out", str(out.parent / "model.safetensors"), "--quiet"])
+    assert code == 0
+    return out
+
+
+@pytest.fixture(autouse=True)
+def restored_logs():
+    """The command line sets levels for its own process; tests share one."""
+    loggers = [logging.getLogger(), logging.getLogger("stsr")]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
+def run_args(outs, out, *more):
+    return [
+        *("run", "visium", str(outs), "--fullres-image", str(outs / "he.tif"), "--out", str(out)),
+        *("--method", "idw", "--genes", "all", "--bin-size", "16", *more),
+    ]
+
+
+def refused(capsys, *argv) -> str:
+    """The one sentence of a command that fails."""
+    assert main(list(map(str, argv))) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("stsr: error: ")
+    return lines[0]
+
+
+def test_help_is_shown_without_the_heavy_libraries():
+    code = (
+        "import json, sys\nfrom stsr.cli import main\n"
+        "try:\n    main(['run', 'visium', '--help'])\nexcept SystemExit as stop:\n"
+        "    print('\\n' + json.dumps([stop.code, sorted({m.split('.')[0] for m in sys.modules})]))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    status, modules = json.loads(result.stdout.strip().splitlines()[-1])
+    assert status == 0
+    assert not {"numpy", "torch", "spatialdata", "scanpy", "matplotlib"} & set(modules)
+    for option in (
+        "--genes",
+        "--encoder",
+        "--method",
+        "--bin-size",
+        "--seed",
+        "--device",
+        "--target-mpp",
+        "--model-out",
+    ):
+        assert option in result.stdout
+
+
+def test_run_writes_the_table_and_the_model(finished):
+    sdata = open_store(finished)
+    table = sdata["sr_016um"]
+    assert list(table.var_names) == list(sdata["table"].var_names)
+    assert table.n_obs > 500
+    assert table.uns["stsr"]["method"] == "idw"
+    assert stsr.tl.Model.load(finished.parent / "model.safetensors") is not None
+
+
+def test_run_tells_each_step_and_sums_up(outs, tmp_path, capsys):
+    (tmp_path / "genes.txt").write_text("PODO1\n\nPTUA1\n")
+    out = tmp_path / "section.zarr"
+    args = run_args(outs, out, "--stain", "none", "--angle", "3", "--option", "neighbours=4")
+    args[args.index("--genes") + 1] = str(tmp_path / "genes.txt")
+    assert main(args) == 0
+    told = capsys.readouterr().out
+    assert "reading" in told
+    assert "super-resolving with idw" in told
+    assert "cells x 2 genes in the table 'sr_016um'" in told.splitlines()[-1]
+    assert list(open_store(out)["sr_016um"].var_names) == ["PODO1", "PTUA1"]
+
+
+def test_existing_output_needs_overwrite(outs, finished, capsys):
+    before = sorted(p.name for p in finished.iterdir())
+    assert f"--out {finished} exists; pass --overwrite" in refused(capsys, *run_args(outs, finished))
+    assert sorted(p.name for p in finished.iterdir()) == before
+    model = finished.parent / "model.safetensors"
+    args = run_args(outs, finished.parent / "new.zarr", "--model-out", str(model))
+    assert f"--model-out {model} exists; pass --overwrite" in refused(capsys, *args)
+    assert not (finished.parent / "new.zarr").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--method", "magic"), "method='magic' is not known; choose one of"),
+        (("--option", "power"), "--option power is not of the form KEY=VALUE"),
+        (("--option", "spell=1"), "method 'idw' has no option 'spell'; it has"),
+        (("--genes", "nowhere.txt"), "--genes nowhere.txt is neither a number, nor 'all', nor a file"),
+        (("--encoder", "magic", "--method", "ridge"), "encoder='magic'"),
+        (("--mpp", "40"), "mpp=40"),
+        (("--bin-size", "1000"), "bin_size=1000"),
+        (("--fullres-image", "nowhere.tif"), "fullres_image='nowhere.tif'"),
+    ],
+)
+def test_bad_input_is_told_in_one_sentence(outs, tmp_path, capsys, more, message):
+    assert message in refused(capsys, *run_args(outs, tmp_path / "section.zarr", *more))
+
+
+def test_evaluate_against_a_table_or_a_file(made, finished, tmp_path, capsys):
+    made["truth_008um"].write_h5ad(tmp_path / "truth.h5ad")
+    csv = tmp_path / "scores.csv"
+    args = ["evaluate", str(finished), "--truth", str(tmp_path / "truth.h5ad"), "--table", "sr_016um"]
+    assert main([*args, "--scales", "16", "32", "--out", str(csv)]) == 0
+    told = capsys.readouterr().out
+    scores = pd.read_csv(csv)
+    assert set(scores["scale_um"]) == {16, 32}
+    assert told.strip() == summary(scores).strip()
+    assert f"--out {csv} exists" in refused(capsys, *args, "--out", csv)
+    assert "--truth nothing is neither a file nor a table of the store, which holds sr_016um, table" in refused(
+        capsys, "evaluate", finished, "--truth", "nothing"
+    )
+
+
+def test_evaluate_takes_truth_from_the_store(tmp_path, capsys):
+    store = tmp_path / "section.zarr"
+    sdata = stsr.datasets.synthetic_section(**SMALL, store=store)
+    stsr.tl.fit_super_resolution(sdata, method="nearest", genes=["PODO1", "PTUA1"], progress=False)
+    assert main(["evaluate", str(store), "--truth", "truth_008um", "--scales", "8"]) == 0
+    assert "mean over 2 genes" in capsys.readouterr().out
+
+
+def test_methods_and_encoders_print_the_registries(capsys):
+    assert main(["methods"]) == 0
+    told = capsys.readouterr().out
+    for name, method in METHODS.items():
+        assert f"\n{name} " in told
+        assert method.info.title in told
+    assert main(["encoders"]) == 0
+    told = capsys.readouterr().out
+    assert "\ntexture " in told
+    assert "\nuni " in told
+    assert "CC-BY-NC-ND" in told
+
+
+def test_info_tells_versions_or_contents(finished, capsys):
+    assert main(["info"]) == 0
+    told = capsys.readouterr().out
+    assert f"anndata           {anndata.__version__}" in told
+    assert "device" in told
+    assert main(["info", str(finished)]) == 0
+    told = capsys.readouterr().out
+    assert "visium section" in told
+    assert "1 µm/px" in told
+    for name in ("sr_016um", "grid_016um", "he", "tissue"):
+        assert f" {name} " in told
+    assert "method idw" in told
+
+
+def test_stores_that_are_missing_or_foreign_are_refused(tmp_path, capsys):
+    refused(capsys, "info", tmp_path / "missing.zarr")
+    (tmp_path / "foreign.zarr").mkdir()
+    refused(capsys, "evaluate", tmp_path / "foreign.zarr", "--truth", "x")
+
+
+def test_demo_leaves_store_model_and_maps(tmp_path, capsys, monkeypatch):
+    make = stsr.datasets.synthetic_section
+    monkeypatch.setattr(stsr.datasets, "synthetic_section", lambda **more: make(**SMALL, **more))
+    monkeypatch.setattr(demo, "BASELINES", ("nearest",))
+    monkeypatch.setattr(demo, "METHOD", "idw")
+    out = tmp_path / "demo"
+    assert main(["demo", "--out", str(out)]) == 0
+    told = capsys.readouterr().out
+    assert {path.name for path in out.iterdir()} == {
+        "section.zarr",
+        "model.safetensors",
+        *(f"{gene}.png" for gene in demo.GENES),
+    }
+    for line in ("method", "nearest", "idw", "noise ceiling"):
+        assert f"\n{line} " in told
+    assert f"{out}/ holds" in told
+    assert f"{out / 'section.zarr'} exists; pass --overwrite" in refused(capsys, "demo", "--out", out)
+    assert main(["demo", "--out", str(out), "--overwrite", "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_interruption_ends_without_a_traceback(capsys, monkeypatch):
+    def interrupt(*args, **more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("stsr.spatial.open_store", interrupt)
+    assert main(["info", "section.zarr"]) == 130
+    assert capsys.readouterr().err == "stsr: interrupted\n"
+
+
+def test_our_own_faults_keep_their_traceback(monkeypatch):
+    def fault(*args, **more):
+        raise ZeroDivisionError("a fault")
+
+    monkeypatch.setattr("stsr.spatial.open_store", fault)
+    with pytest.raises(ZeroDivisionError, match="a fault"):
+        main(["info", "section.zarr"])
+
+
+def test_options_and_genes_are_read(tmp_path):
+    options = parse_options(["epochs=30", "rate=1e-3", "faithful=True", "wide=false", "name=a=b", "none=null"])
+    assert options == {"epochs": 30, "rate": 1e-3, "faithful": True, "wide": False, "name": "a=b", "none": None}
+    (tmp_path / "genes.txt").write_text("  UMOD \n\nNPHS2\n")
+    assert parse_genes(str(tmp_path / "genes.txt")) == ["UMOD", "NPHS2"]
+    assert (parse_genes("300"), parse_genes("all")) == (300, "all")
+
+
+def test_columns_line_up():
+    assert columns(("a", "bb"), [("long", "x"), ("s", "")]) == "a     bb\nlong  x\ns"

@@ -1,0 +1,75 @@
+"""The package as a whole: what importing it costs, which way its rooms import, what it calls public."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+import stsr
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("pp", "tl", "pl", "datasets", "metrics")
+HEAVY = {"lightning", "matplotlib", "scanpy", "spatialdata", "squidpy", "timm", "torch", "torch_geometric", "torchvision"}
+
+
+def top_level_modules(code: str) -> set[str]:
+    """Names of the top-level modules that are loaded after ``code`` has run in a fresh interpreter."""
+    return set(child(f"import json, sys\n{code}\nprint(json.dumps([m for m in sys.modules if '.' not in m]))"))
+
+
+def child(code: str) -> Any:
+    """Run ``code`` in a fresh interpreter; it prints JSON."""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return json.loads(result.stdout)
+
+
+def test_import_costs_less_than_a_second_beyond_numpy():
+    seconds = child(
+        "import time, numpy\nstart = time.perf_counter()\nimport stsr\nprint(time.perf_counter() - start)"
+    )
+    assert seconds < 1
+
+
+def test_import_loads_nothing_but_the_standard_library():
+    before, after = top_level_modules(""), top_level_modules("import stsr")
+    assert after - before - set(sys.stdlib_module_names) == {"stsr"}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_heavy_libraries_wait_for_the_function_that_needs_them(room):
+    assert not HEAVY & top_level_modules(f"import stsr.{room}")
+
+
+def test_version_is_the_one_of_the_project_file():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert stsr.__version__ == project["version"]
+    assert f"## [{stsr.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_top_level_names_are_found_and_others_refused():
+    assert {*ROOMS, "__version__"} <= set(dir(stsr))
+    with pytest.raises(AttributeError, match=r"'stsr' has no attribute 'xx'; it has .*metrics"):
+        stsr.xx  # noqa: B018
+
+
+def test_rooms_import_one_way_only(capsys):
+    status = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True)
+    assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_public_name_exists_and_is_in_the_api_page(room):
+    module = importlib.import_module(f"stsr.{room}")
+    page = (ROOT / "docs" / "api.md").read_text().split()
+    assert module.__all__
+    for name in module.__all__:
+        assert getattr(module, name).__doc__, name
+        assert f"{room}.{name}" in page, name
