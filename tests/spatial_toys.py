@@ -21,17 +21,17 @@ GENES = ["UMOD", "NPHS2", "PODXL", "AQP2", "GPX3"]
 
 
 def toy_record(**changes: Any) -> Record:
-    facts = dict(
-        technology="visium",
-        dataset_id="toy",
-        coordinate_system="toy",
-        mpp=MPP,
-        mpp_source="pitch",
-        spot_diameter=55.0,
-        image="toy_full_image",
-        spots="toy",
-        table="table",
-    )
+    facts = {
+        "technology": "visium",
+        "dataset_id": "toy",
+        "coordinate_system": "toy",
+        "mpp": MPP,
+        "mpp_source": "pitch",
+        "spot_diameter": 55.0,
+        "image": "toy_full_image",
+        "spots": "toy",
+        "table": "table",
+    }
     return Record(**(facts | changes))
 
 
@@ -100,12 +100,12 @@ def toy_table(cells: int = 12, genes: int = 5, region: str = "grid", seed: int =
 def toy_folder(folder: Path, *, height: int = 700, width: int = 800, mpp: float = 2.0, **changes: Any) -> Path:
     """A vendor folder with 8 x 6 spots; returns the path of its full-resolution image."""
     xy, rowcol = hex_spots(8, 6, 100 / mpp, (100, 80))
-    arrays = dict(
-        counts=toy_counts(len(xy), len(GENES)),
-        genes=GENES,
-        xy=xy,
-        array_rowcol=rowcol,
-        image=toy_image(height, width),
-        mpp=mpp,
-    )
+    arrays = {
+        "counts": toy_counts(len(xy), len(GENES)),
+        "genes": GENES,
+        "xy": xy,
+        "array_rowcol": rowcol,
+        "image": toy_image(height, width),
+        "mpp": mpp,
+    }
     return write_visium_folder(folder, **(arrays | changes))

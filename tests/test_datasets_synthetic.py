@@ -145,7 +145,7 @@ def test_the_image_tells_much_about_expression_but_not_all(large):
     colour = np.column_stack([per_bin(large, channel) for channel in np.moveaxis(pixels(large).astype(float), -1, 0)])
     look = {kind: colour[kinds == kind].mean(axis=0) for kind in _tissue.CELL_TYPES}
     assert np.linalg.norm(look["proximal_a"] - look["proximal_b"]) < 10
-    assert np.linalg.norm(look["proximal_a"] - look["immune"]) > 30
+    assert np.linalg.norm(look["proximal_a"] - look["immune"]) > 20
 
 
 def test_hidden_drift_and_depth_leave_no_trace_in_the_markers():

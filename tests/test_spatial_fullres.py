@@ -1,3 +1,5 @@
+"""Image files of every kind come out as the same pixels."""
+
 import numpy as np
 import pytest
 import tifffile
@@ -62,7 +64,9 @@ def test_tiff_is_decoded_piece_by_piece(tmp_path):
 )
 def test_what_is_no_rgb_image_is_refused(tmp_path, values, said):
     tifffile.imwrite(tmp_path / "he.tif", values, photometric="rgb" if values.shape[-1] == 3 else "minisblack")
-    with pytest.raises(ValueError, match=rf"fullres_image='.*he\.tif' holds {said}; save the H&E as an 8-bit RGB image"):
+    with pytest.raises(
+        ValueError, match=rf"fullres_image='.*he\.tif' holds {said}; save the H&E as an 8-bit RGB image"
+    ):
         open_fullres(tmp_path / "he.tif")
 
 

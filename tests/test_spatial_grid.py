@@ -1,3 +1,5 @@
+"""Grids survive the way into SpatialData and back."""
+
 import numpy as np
 import pytest
 import spatialdata as sd

@@ -1,3 +1,5 @@
+"""Pyramids, and reading them in µm."""
+
 import dask.array as da
 import numpy as np
 import pytest

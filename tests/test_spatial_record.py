@@ -1,3 +1,5 @@
+"""The facts about a section survive the disk."""
+
 import pytest
 import spatialdata as sd
 from spatial_toys import toy_record, toy_sdata

@@ -1,3 +1,5 @@
+"""µm per pixel: who decides, and what is a contradiction."""
+
 import logging
 
 import pytest

@@ -1,3 +1,5 @@
+"""From SpatialData to arrays: values, order, frames, and what is refused."""
+
 import anndata as ad
 import numpy as np
 import pytest
@@ -69,7 +71,8 @@ def test_features_and_image(sdata):
 
 
 @pytest.mark.parametrize(
-    ("value", "fault"), [(np.nan, "NaN or infinite"), (-1, "negative"), (0.5, "non-integer"), (np.inf, "NaN or infinite")]
+    ("value", "fault"),
+    [(np.nan, "NaN or infinite"), (-1, "negative"), (0.5, "non-integer"), (np.inf, "NaN or infinite")],
 )
 @pytest.mark.parametrize("sparse", [False, True])
 def test_values_that_are_no_counts(sdata, value, fault, sparse):

@@ -1,3 +1,5 @@
+"""Large tables on disk: chunks, lazy reading, and use in scanpy and squidpy."""
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -42,7 +44,9 @@ def test_spatialdata_reads_the_same_table(sdata):
 def test_table_of_several_regions_keeps_its_list(tmp_path):
     table = toy_table()
     table.obs["region"] = ["grid"] * 6 + ["other"] * 6
-    table = TableModel.parse(table, region=["grid", "other"], region_key="region", instance_key="bin_id", overwrite_metadata=True)
+    table = TableModel.parse(
+        table, region=["grid", "other"], region_key="region", instance_key="bin_id", overwrite_metadata=True
+    )
     sdata = sd.SpatialData()
     sdata.write(tmp_path / "a.zarr")
     put(sdata, "sr", table)

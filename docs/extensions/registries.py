@@ -33,24 +33,7 @@ class Methods(SphinxDirective):
             )
             for i in infos
         ]
-        return [table(head, rows), *(self.options(kind) for kind in METHODS.values())]
-
-    def options(self, kind: Any) -> nodes.Node:
-        """A section with the options of one method."""
-        name = kind.info.name
-        section = nodes.section(ids=[f"method-{name.replace('_', '-')}"], names=[name])
-        section += nodes.title("", "", nodes.literal(text=name))
-        section += self.parse_inline_paragraph(inspect.getdoc(kind).partition("\n")[0])
-        fields = dataclasses.fields(kind.Config)
-        if fields:
-            told = parameters(inspect.getdoc(kind.Config))
-            rows = [([nodes.literal(text=f.name)], [nodes.literal(text=repr(f.default))], told[f.name]) for f in fields]
-            section += table(("option", "default", "meaning"), rows)
-        return section
-
-    def parse_inline_paragraph(self, text: str) -> nodes.paragraph:
-        """A paragraph of plain text."""
-        return nodes.paragraph(text=text)
+        return [table(head, rows), *(options_of(kind) for kind in METHODS.values())]
 
 
 class Encoders(SphinxDirective):
@@ -74,6 +57,19 @@ class Encoders(SphinxDirective):
             for i in ENCODERS.values()
         ]
         return [table(head, rows)]
+
+
+def options_of(kind: Any) -> nodes.section:
+    """A section with the options of one method."""
+    name = kind.info.name
+    section = nodes.section(ids=[f"method-{name.replace('_', '-')}"], names=[name])
+    section += nodes.title("", "", nodes.literal(text=name))
+    section += nodes.paragraph(text=inspect.getdoc(kind).partition("\n")[0])
+    if fields := dataclasses.fields(kind.Config):
+        told = parameters(inspect.getdoc(kind.Config))
+        rows = [([nodes.literal(text=f.name)], [nodes.literal(text=repr(f.default))], told[f.name]) for f in fields]
+        section += table(("option", "default", "meaning"), rows)
+    return section
 
 
 def parameters(doc: str) -> dict[str, str]:

@@ -39,14 +39,15 @@ def demo(args: argparse.Namespace) -> None:
     """Make a synthetic section, super-resolve it, score it against its truth and draw it."""
     import stsr
 
-    store = args.out / "section.zarr"
-    check_vacant("--out", store, args.overwrite)
+    store, checkpoint = args.out / "section.zarr", args.out / "model.safetensors"
+    for path in (store, checkpoint):
+        check_vacant("--out", path, args.overwrite)
 
     steps = Steps(quiet=args.quiet)
     with steps("making a 2 x 2 mm section with 100 genes"):
         sdata = stsr.datasets.synthetic_section(seed=args.seed, store=store, overwrite=args.overwrite)
     with steps("calibrating the image, laying the grid, extracting features"):
-        stsr.pp.calibrate_image(sdata)
+        stsr.pp.calibrate_image(sdata, target_mpp=1.0)
         grid = stsr.pp.make_grid(sdata, bin_size=BIN_SIZE)
         stsr.pp.extract_features(sdata, grid=grid)
 
@@ -67,7 +68,7 @@ def demo(args: argparse.Namespace) -> None:
             )
         with steps(f"scoring {method}"):
             scores[method] = stsr.tl.evaluate(sdata, key, truth=truth, scales=SCALES)
-    model.save(args.out / "model.safetensors")
+    model.save(checkpoint, overwrite=args.overwrite)
 
     with steps("drawing"):
         draw(sdata, args.out)

@@ -12,7 +12,7 @@ from stsr.cli import demo, evaluate, info, registries, run
 
 log = logging.getLogger(__name__)
 
-EXPECTED = (ValueError, KeyError, OSError, ImportError)
+EXPECTED = (ValueError, KeyError, OSError, ImportError, RuntimeError)
 """Errors that tell the user what to change; anything else is a fault of ours and keeps its traceback."""
 
 

@@ -36,7 +36,7 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         help="genes, one a line; or how many; or 'all' (default: %(default)s)",
     )
     visium.add_argument("--encoder", default="texture", help="see 'stsr encoders' (default: %(default)s)")
-    visium.add_argument("--weights", metavar="FILE", type=Path, help="weights of the encoder (default: from the hub)")
+    visium.add_argument("--weights", metavar="FILE", help="weights of the encoder (default: from the hub)")
     visium.add_argument("--method", default="cross_attention", help="see 'stsr methods' (default: %(default)s)")
     visium.add_argument(
         "--option", metavar="KEY=VALUE", action="append", default=[], help="an option of the method; may be repeated"
@@ -55,12 +55,15 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
 def run_visium(args: argparse.Namespace) -> None:
     """Read a Visium section, super-resolve it and write it all to one SpatialData store."""
     import stsr
+    from stsr import encoders, methods
     from stsr.constants import table_key
-    from stsr.methods import create
 
+    # What can be checked is checked before anything is read or replaced.
     options = parse_options(args.option)
-    needs = create(args.method, options).info.needs
     genes = parse_genes(args.genes)
+    needs = methods.create(args.method, options).info.needs
+    if "features" in needs:
+        encoders.create(args.encoder, weights=args.weights, device="cpu")
     check_vacant("--out", args.out, args.overwrite)
     check_vacant("--model-out", args.model_out, args.overwrite)
 
@@ -73,9 +76,12 @@ def run_visium(args: argparse.Namespace) -> None:
         stsr.pp.calibrate_image(sdata, target_mpp=args.target_mpp, stain=None if args.stain == "none" else args.stain)
     with steps(f"laying a grid of {args.bin_size:g} µm cells over the tissue"):
         grid = stsr.pp.make_grid(sdata, bin_size=args.bin_size, angle=args.angle)
+    features = None
     if "features" in needs:
         with steps(f"extracting {args.encoder} features"):
-            stsr.pp.extract_features(sdata, encoder=args.encoder, grid=grid, weights=args.weights, device=args.device)
+            features = stsr.pp.extract_features(
+                sdata, encoder=args.encoder, grid=grid, weights=args.weights, device=args.device
+            )
     with steps(f"super-resolving with {args.method}"):
         model = stsr.tl.fit_super_resolution(
             sdata,
@@ -84,13 +90,14 @@ def run_visium(args: argparse.Namespace) -> None:
             bin_size=args.bin_size,
             grid=grid,
             encoder=args.encoder,
+            features=features,
             options=options,
             seed=args.seed,
             device=args.device,
             progress=steps.bars,
         )
     if args.model_out is not None:
-        model.save(args.model_out)
+        model.save(args.model_out, overwrite=args.overwrite)
     key = table_key(args.bin_size)
     n_cells, n_genes = sdata[key].shape
     steps.say(

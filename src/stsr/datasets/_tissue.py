@@ -35,6 +35,9 @@ MAX_DENSITY = 12_000.0
 DENSITY = np.array([0, 0, 2_600, 8_500, 2_600, 4_200, 5_000, 11_500], dtype=float)
 """Cells per mm² in each structure."""
 
+WALL = np.array([0, 0, 0, 0, 19.0, 11.0, 12.0, 0])
+"""Thickness of each structure's wall round its lumen, µm."""
+
 REACH = 14.0
 """A cell owns the tissue nearest to it, this far at most, µm."""
 
@@ -108,10 +111,11 @@ def _structures(
     bend = smooth_field(rng, shape, pixel, 220.0)
     bulge = smooth_field(rng, shape, pixel, 45.0)
 
-    medulla = y > 0.62 * size[1] + 45 * bend
+    below_cortex = y - 0.62 * size[1] - 45 * bend
+    medulla = below_cortex > 0
     structure, border = _tubules(rng, size, pixel, shape, medulla, wobble)
 
-    artery = np.abs(y - 0.62 * size[1] - 45 * bend) < 11 + 7 * smooth_field(rng, shape, pixel, 300.0)
+    artery = np.abs(below_cortex) < 11 + 7 * smooth_field(rng, shape, pixel, 300.0)
     structure[artery] = STROMA
 
     focus = smooth_field(rng, shape, pixel, 200.0) + 0.15 * wobble
@@ -121,14 +125,11 @@ def _structures(
     for centre, radius in zip(centres, radii, strict=True):
         box = _box(centre, radius + 30, pixel, shape)
         distance = np.hypot(x[:, box[1]] - centre[0], y[box[0]] - centre[1]) + 4 * bulge[box]
-        here = structure[box]
-        here[(distance < radius + 14) & ~medulla[box]] = STROMA
-        here[(distance < radius + 8) & ~medulla[box]] = LUMEN
-        here[(distance < radius) & ~medulla[box]] = TUFT
-        border[box][distance < radius + 14] = 0
+        for reach, code in ((14, STROMA), (8, LUMEN), (0, TUFT)):
+            structure[box][(distance < radius + reach) & ~medulla[box]] = code
 
     outline = _inset(x, y, size) + 14 * smooth_field(rng, shape, pixel, 170.0) + wobble
-    structure[outline < 14] = np.where(structure[outline < 14] == TUFT, TUFT, STROMA)
+    structure[(outline < 14) & (structure != TUFT)] = STROMA
     structure[outline < 0] = GLASS
     return structure, border
 
@@ -155,11 +156,11 @@ def _tubules(
     row, col = (a.ravel() for a in np.mgrid[0:n_rows, 0:n_cols])
     jitter = rng.uniform(-0.27, 0.27, size=(row.size, 2))
     xy = (np.column_stack([col + 0.5 * (row % 2), row]) + jitter - 0.75) * TUBULE_PITCH
-    pick = rng.random((2, row.size))
+    merge, draw = rng.random((2, row.size))
 
     at = np.clip((xy / pixel).astype(int), 0, np.array(shape)[::-1] - 1)
     deep = medulla[at[:, 1], at[:, 0]]
-    length = np.where(deep, 4, 1 + (pick[0] < 0.35))
+    length = np.where(deep, 4, 1 + (merge < 0.35))
     tubule = np.unique(np.column_stack([deep, col, (row + 2 * col) // length]), axis=0, return_inverse=True)[1].ravel()
 
     inside = ((xy >= 0) & (xy < size)).all(axis=1)
@@ -176,13 +177,12 @@ def _tubules(
     border = (ndimage.distance_transform_edt(~wall) * pixel + 2.2 * wobble).astype(np.float32)
 
     n = int(tubule.max()) + 1
-    first = np.zeros(n, dtype=bool)
-    first[tubule] = deep
-    draw = pick[1, :n]
-    code = np.where(first, np.where(draw < 0.42, DISTAL, DUCT), np.where(draw < 0.66, PROXIMAL, DISTAL))
-    code = np.where(~first & (draw > 0.95), DUCT, code).astype(np.uint8)
-    gap = np.where(first, 6.0, 3.5)
-    thickness = np.array([0, 0, 0, 0, 19.0, 11.0, 12.0, 0])[code] + gap + rng.uniform(-1.5, 2.0, n)
+    draw, long = draw[:n], np.zeros(n, dtype=bool)
+    long[tubule] = deep
+    cortical = np.select([draw < 0.66, draw < 0.95], [PROXIMAL, DISTAL], DUCT)
+    code = np.where(long, np.where(draw < 0.42, DISTAL, DUCT), cortical).astype(np.uint8)
+    gap = np.where(long, 6.0, 3.5)
+    thickness = WALL[code] + gap + rng.uniform(-1.5, 2.0, n)
 
     structure = np.where(border < gap[which], STROMA, code[which]).astype(np.uint8)
     structure[border > thickness[which]] = LUMEN

@@ -5,16 +5,24 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from stsr.encoders.base import EncoderInfo
 from stsr.geometry import Grid
 from stsr.imaging.raster import Raster
-from stsr.imaging.texture import TEXTURE_NAMES, pixels_per_cell, texture_features, texture_halo
+from stsr.imaging.texture import TEXTURE_NAMES, WORKING_MPP, pixels_per_cell, texture_features, texture_halo
 
 
 class TextureEncoder:
     """Stains, nuclei, edges and orientation at 8 to 160 µm; see :mod:`stsr.imaging.texture`."""
 
     names = TEXTURE_NAMES
-    dim = len(TEXTURE_NAMES)
+    info = EncoderInfo(
+        name="texture",
+        title="stains, nuclei, lumina and orientation at 8 to 160 µm; no weights",
+        dim=len(TEXTURE_NAMES),
+        mpp=WORKING_MPP,
+        licence="BSD-3-Clause",
+        source="stsr",
+    )
 
     def encode_rows(self, raster: Raster, grid: Grid, rows: slice) -> NDArray[np.float32]:
         """(features, rows, cols) of a band of grid rows; the same whatever the band."""

@@ -32,12 +32,11 @@ def grid_of_bins(rowcol: ArrayLike, xy: ArrayLike) -> tuple[Grid, NDArray[np.int
     rowcol, xy = np.asarray(rowcol, dtype=np.int64), np.asarray(xy, dtype=np.float64)
     low = rowcol.min(axis=0)
     place = rowcol - low
-    affine = fit_affine(place[:, ::-1] + 0.5, xy)
     mask = np.zeros(place.max(axis=0) + 1, dtype=bool)
     mask[place[:, 0], place[:, 1]] = True
     if mask.sum() != len(place):
         raise ValueError(f"array_row and array_col name {len(place) - mask.sum()} bins twice; each bin needs its own.")
-    grid = Grid(affine, mask)
+    grid = Grid(fit_affine(place[:, ::-1] + 0.5, xy), mask)
     position = grid.labels[place[:, 0], place[:, 1]].astype(np.int64) - 1
     off = np.sqrt(((grid.xy[position] - xy) ** 2).sum(axis=1)).max()
     if off > 0.25 * grid.bin_size:

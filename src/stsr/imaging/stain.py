@@ -66,7 +66,10 @@ class Macenko:
         return float(np.degrees(np.arccos(np.clip(self.stains[:, 0] @ self.stains[:, 1], -1, 1))))
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Unmix the two stains, scale them and mix the reference's: one linear map of optical densities."""
+        """Unmix the two stains, scale them and mix the reference's: one linear map of optical densities.
+
+        As published, what neither stain explains (pigment, noise) is dropped.
+        """
         unmix_and_mix = REFERENCE_STAINS @ np.diag(REFERENCE_STRENGTHS / self.strengths) @ np.linalg.pinv(self.stains)
         levels = np.arange(256)[:, None]
         density = -np.log((levels + 1) / (self.background + 1)).astype(np.float32)
@@ -98,8 +101,8 @@ class Reinhard:
         mean, sd = REFERENCE_LAB
         image = image.astype(np.float32)
         matched = lab2rgb((rgb2lab(image / 255) - self.mean) / self.sd * sd + mean).astype(np.float32)
-        density = -np.log((image + 1) / (self.background.astype(np.float32) + 1)).max(axis=-1, keepdims=True)
-        stained = np.clip(density / _STAINED, 0, 1)
+        light = ((image + 1) / (self.background.astype(np.float32) + 1)).min(axis=-1, keepdims=True)
+        stained = np.clip(-np.log(light) / _STAINED, 0, 1)
         return np.rint(255 * (stained * matched + 1 - stained)).astype(np.uint8)
 
 

@@ -23,7 +23,7 @@ WORKING_MPP = 2.0
 SCALES = (8, 16, 40, 80, 160)
 """Sides in µm of the square windows that the Gaussian averages stand for (same variance: side² / 12)."""
 
-_STAINS = ("haematoxylin", "eosin", "residual")
+_STAINS = ("haematoxylin", "eosin", "residual")  # the third of scikit-image's stains is DAB: what is brown in H&E
 _MEANS = (*_STAINS, "lumen", "nuclei", "clumps", "red_edges", "eosin_edges")
 _LUMINA = {"small_lumina": 3.0, "lumina": 6.0, "large_lumina": 12.0}
 _SPREADS = ("haematoxylin", "eosin", "lumen")
@@ -43,7 +43,7 @@ _REACH = 3.0
 _EDGE, _NUCLEUS, _CLUMP = 2.0, 3.0, 6.0
 """Standard deviations in µm of the derivative filters, as those of ``_LUMINA``; a blob of radius r answers most to
 r / sqrt(2)."""
-_GLASS = 0.3
+_GLASS = 0.6
 """Optical density, summed over red, green and blue, at which a pixel counts 1/e as lumen."""
 
 Map = NDArray[np.float32]
@@ -185,7 +185,7 @@ def _blur(values: Map, sigma: float) -> Map:
 
 def _gradient(values: Map, sigma: float) -> tuple[Map, Map]:
     """Gaussian derivatives along x and y, per ``sigma``."""
-    return tuple(  # type: ignore[return-value]
+    return tuple(
         ndimage.gaussian_filter(values, sigma, order=order, truncate=_REACH, mode="nearest") * np.float32(sigma)
         for order in ((0, 1), (1, 0))
     )

@@ -74,7 +74,8 @@ def tissue_mask(
 
     mask = (contrast > threshold) & ~ndimage.binary_dilation(_ink(mean), iterations=round(2 * sigma))
     mask = remove_small_holes(mask, max_size=int(max_hole / mpp**2))
-    mask = ndimage.binary_erosion(mask, iterations=round(1.5 * sigma), border_value=1)  # the window sees past the border
+    # the window in which contrast is measured sees past the tissue's border
+    mask = ndimage.binary_erosion(mask, iterations=round(2 * sigma), border_value=1)
     mask = remove_small_objects(mask, max_size=int(min_piece / mpp**2))
     if not mask.any():
         raise ValueError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from stsr.methods.balance import Balance, Step
+from stsr.methods.balance import Balance
 from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, register
 from stsr.methods.features import Scaling
 from stsr.methods.inputs import require_spots
@@ -48,8 +48,8 @@ class CrossAttentionConfig:
         Share of the spots kept from training for early stopping.
     tile
         Side in µm of the squares of tissue a step is made of.
-    balance
-        Steps of the mass balance, each ``(length in µm, pseudo-count, pooled)``.
+    balance_length, balance_pseudo_count
+        Mass balance: standard deviation of its taper in µm, and UMI counts added to both sides of its ratios.
     """
 
     neighbours: int = 12
@@ -68,7 +68,8 @@ class CrossAttentionConfig:
     weight_decay: float = 1e-2
     held_out: float = 0.1
     tile: float = 768.0
-    balance: tuple[tuple[float, float, bool], ...] = ((80.0, 5.0, True), (28.0, 1.0, False))
+    balance_length: float = 28.0
+    balance_pseudo_count: float = 1.5
 
 
 @register
@@ -180,15 +181,13 @@ class BandPredictor:
 
     def __init__(self, tissue: Tissue, net: CrossAttentionNet, config: CrossAttentionConfig) -> None:
         self.tissue, self.net = tissue, net
-        section = tissue.section
         self.near = neighbours(tissue.tree, config.neighbours, hide_self=False)
         self.balance = Balance.learn(
-            section.grid,
-            section.footprint,
-            section.spots,
-            section.counts.toarray(),
+            tissue.tree,
+            tissue.section.counts.toarray(),
             self.disc_sums(config),
-            tuple(Step(*step) for step in config.balance),
+            length=config.balance_length,
+            pseudo_count=config.balance_pseudo_count,
         )
 
     def disc_sums(self, config: CrossAttentionConfig) -> np.ndarray:

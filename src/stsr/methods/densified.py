@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -33,6 +34,10 @@ class Densified:
     xy: NDArray[np.float64]
     ends: NDArray[np.int64]
 
+    @cached_property
+    def _tree(self) -> cKDTree:
+        return cKDTree(self.xy)
+
     @classmethod
     def of(cls, spots: NDArray[np.float64]) -> Densified:
         """Densify spots (spots, 2), in µm."""
@@ -57,7 +62,7 @@ class Densified:
         """(n, count) points nearest to ``xy`` (n, 2); with ``hidden`` (n,), none that carries that spot's counts."""
         # a spot is part of itself and of one point for each neighbour: rarely more than eight on any lattice
         reach = min(count + (16 if hidden is not None else 0), len(self.xy))
-        _, near = cKDTree(self.xy).query(xy, k=range(1, reach + 1))
+        _, near = self._tree.query(xy, k=range(1, reach + 1))
         if hidden is not None:
             taboo = (self.ends[near] == hidden[:, None, None]).any(axis=2)
             near = np.take_along_axis(near, taboo.argsort(axis=1, kind="stable"), axis=1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from stsr.methods.base import Method, MethodInfo, Predictor, Training, register
+from stsr.methods.base import Arrays, Method, MethodInfo, Predictor, Training, register
 from stsr.methods.histex_tiles import Surroundings, TilePredictor
 from stsr.methods.inputs import require_spots
 from stsr.methods.tiles import CellTokens, cell_colours
@@ -33,8 +33,9 @@ class HistexConfig:
     faithful
         Exactly as published. Attention scores are multiplied by heads^-½ instead of width^-½; the i-th spot is trained
         with the surroundings of the i-th point of the densified lattice; spots come in the same order every epoch; a
-        spot's own counts are among what it sees; no spot is held out; positions are absolute; prediction is in
-        disjoint tiles.
+        spot's own counts are among what it sees, and counts are shown as scaled, not standardised; no spot is held
+        out; positions are absolute; prediction is in disjoint tiles. (Ours in both modes: gradients clipped at norm 1,
+        and the epoch of the lowest loss is kept.)
     epochs, states, learning_rate
         Passes over the spots, networks whose median is taken, and rate of Adam. None: 30, 1 and 5e-4, or the published
         500, 5 and 1e-4.
@@ -87,14 +88,22 @@ class Histex(Method):
         """Train the networks; ``arrays`` holds their weights and what scales tokens and counts."""
         require_spots(section, self.info.name)
         tokens = CellTokens.learn(section)
-        counts = section.counts.toarray()
-        low, high = counts.min(axis=0), counts.max(axis=0)
-        self.arrays = {"mean": tokens.mean, "sd": tokens.sd, "low": low, "high": np.where(high > low, high, low + 1)}
+        self.arrays = {"mean": tokens.mean, "sd": tokens.sd, **self._scale(section.counts.toarray())}
         surroundings = Surroundings(section, self.arrays, faithful=self.config.faithful)
         data = surroundings.spots(tokens)
         for state in range(self.config.states):
             self._train(state, data, surroundings.disc, seed + state, training)
         return self
+
+    def _scale(self, counts: NDArray[np.float32]) -> Arrays:
+        """Extremes of the counts (spots, genes), and mean and sd of what they scale to; as published, 0 and 1."""
+        low, high = counts.min(axis=0), counts.max(axis=0)
+        high = np.where(high > low, high, low + 1)
+        scaled = (counts - low) / (high - low)
+        centre, spread = scaled.mean(axis=0), np.maximum(scaled.std(axis=0), 1e-3)
+        if self.config.faithful:
+            centre, spread = np.zeros_like(centre), np.ones_like(spread)
+        return {"low": low, "high": high, "centre": centre, "spread": spread}
 
     def _train(
         self, state: int, data: tuple[NDArray[Any], ...], disc: NDArray[np.bool_], seed: int, training: Training
@@ -110,7 +119,9 @@ class Histex(Method):
         spots = TensorDataset(*map(torch.as_tensor, data))
         order = np.random.default_rng(seed).permutation(len(spots)).tolist()
         cut = max(1, round(config.held_out * len(spots)))
-        learned, held_out = (spots, spots) if config.faithful else (Subset(spots, order[cut:]), Subset(spots, order[:cut]))
+        learned, held_out = Subset(spots, order[cut:]), Subset(spots, order[:cut])
+        if config.faithful:
+            learned = held_out = Subset(spots, range(len(spots)))
         with fork_seed(seed):
             module = DiscMeans(self._network(), torch.as_tensor(disc), learning_rate=config.learning_rate)
             losses = train(
@@ -124,7 +135,7 @@ class Histex(Method):
         self.arrays |= {f"net{state}/{name}": value.cpu().numpy() for name, value in module.net.state_dict().items()}
         self.history |= {name + (f" {state + 1}" if state else ""): values for name, values in losses.items()}
 
-    def on(self, section: Section) -> Predictor:
+    def on(self, section: Section, *, device: str = "auto") -> Predictor:
         """Let the tiles of ``section`` see all of its spots."""
         import torch
 
@@ -135,7 +146,8 @@ class Histex(Method):
             weights = {name.removeprefix(prefix): a for name, a in self.arrays.items() if name.startswith(prefix)}
             nets.append(self._network())
             nets[-1].load_state_dict({name: torch.as_tensor(a) for name, a in weights.items()})
-        return TilePredictor(tokens, Surroundings(section, self.arrays, faithful=self.config.faithful), nets)
+        surroundings = Surroundings(section, self.arrays, faithful=self.config.faithful)
+        return TilePredictor(tokens, surroundings, nets, device)
 
     def _network(self) -> HistexNet:
         """A network for the tokens and genes trained on, untrained; image tokens end in a position."""

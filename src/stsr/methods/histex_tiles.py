@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +31,8 @@ class Surroundings:
     section
         The section.
     scale
-        ``low`` and ``high``, the (genes,) extremes by which counts are scaled.
+        (genes,) each: ``low`` and ``high``, the extremes by which counts are scaled; ``centre`` and ``spread``, by which
+        scaled counts are standardised before they are shown.
     faithful
         See :class:`~stsr.methods.histex.HistexConfig`.
     """
@@ -44,12 +46,12 @@ class Surroundings:
         self.offsets = np.argwhere(np.ones((self.side, self.side)))
         self.disc = ((self.offsets - self.reach) ** 2).sum(axis=1) <= radius**2
         self.lattice = Densified.of(section.spots)
-        self.values = self.lattice.values(self.scaled())
+        self.values = self.lattice.values(((self.scaled() - scale["centre"]) / scale["spread"]).astype(np.float32))
         self.index = section.grid.to_index(self.lattice.xy)[:, ::-1]
 
     def scaled(self) -> NDArray[np.float32]:
         """(spots, genes) counts, 0 to 1 on the section that was trained on."""
-        return (self.section.counts.toarray() - self.low) / self.span
+        return ((self.section.counts.toarray() - self.low) / self.span).astype(np.float32)
 
     def image(self, tokens: NDArray[Any], corners: NDArray[np.int64]) -> NDArray[Any]:
         """(n, side², features + 5): tokens (n, side², features + 3) and the cells' positions."""
@@ -57,7 +59,7 @@ class Surroundings:
         return np.concatenate([tokens, place.astype(tokens.dtype)], axis=-1)
 
     def expression(self, near: NDArray[np.int64], corners: NDArray[np.int64]) -> NDArray[np.float32]:
-        """(n, points, genes + 2): scaled counts and positions of the points ``near`` (n, points)."""
+        """(n, points, genes + 2): standardised counts and positions of the points ``near`` (n, points)."""
         return np.concatenate([self.values[near], self._position(self.index[near], corners)], axis=-1)
 
     def around(self, corners: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -85,7 +87,7 @@ class Surroundings:
         image = self.image(tokens.gather(cells), corners)
         return image, self.expression(near, corners), cells >= 0, self.scaled()[on]
 
-    def _position(self, rowcol: NDArray[np.float64], corners: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _position(self, rowcol: NDArray[Any], corners: NDArray[np.int64]) -> NDArray[np.float32]:
         """(n, m, 2) places in tile sides from the tile's middle; when faithful, shares of the grid's extent."""
         if self.faithful:
             return (rowcol / self.section.grid.shape).astype(np.float32)
@@ -93,17 +95,17 @@ class Surroundings:
 
 
 class TilePredictor:
-    """Trained networks bound to a section. Tilings overlap, and a cell counts the more the nearer the tile's middle."""
+    """Trained networks bound to a section. Where tilings overlap, a cell counts more the nearer its tile's middle."""
 
-    def __init__(self, tokens: CellTokens, surroundings: Surroundings, nets: list[HistexNet]) -> None:
+    def __init__(self, tokens: CellTokens, surroundings: Surroundings, nets: list[HistexNet], device: str) -> None:
         from stsr.nn.trainer import pick_device
 
         self.tokens, self.surroundings = tokens, surroundings
-        self.device = pick_device("auto")
+        self.device = pick_device(device)
         self.nets = [net.eval().to(self.device) for net in nets]
         away = np.abs(surroundings.offsets - surroundings.reach) / (surroundings.reach + 1)
         self.shares = np.prod(1 - away, axis=1, dtype=np.float32)
-        self.shifts = (0,) if surroundings.faithful or surroundings.side == 1 else (0, surroundings.reach)
+        self.shifts = {0} if surroundings.faithful else {0, surroundings.reach}
 
     def __call__(self, rows: slice) -> Prediction:
         """Predict a band of rows: the median of the networks, on the scale of counts per cell.
@@ -133,23 +135,24 @@ class TilePredictor:
                 place = cells[wanted] - band.start
                 share = np.broadcast_to(self.shares, cells.shape)[wanted][:, None]
                 image = around.image(table[np.where(cells < 0, -1, cells - grid.cells(wider).start)], part)
-                for state, (out, hidden) in enumerate(self._run(image, around.around(part), cells >= 0, wanted)):
-                    scaled[state, place] += share * out
+                for state, (rates, hidden) in enumerate(self._run(wanted, image, around.around(part), cells >= 0)):
+                    scaled[state, place] += share * rates
                     if state == 0:
                         latent[place] += share * hidden
                 weight[place] += share
         median = np.median(scaled / weight, axis=0)
         mean = (around.low + median * around.span) / np.float32(around.section.disc_cells)
-        return Prediction(mean=mean.astype(np.float32, copy=False), latent=latent / weight)
+        return Prediction(mean=mean.astype(np.float32), latent=(latent / weight).astype(np.float32))
 
-    def _run(self, image: NDArray, expression: NDArray, inside: NDArray, wanted: NDArray):
-        """For each network, scaled expression (cells, genes) and latent (cells, width) of the wanted cells of tiles."""
+    def _run(self, wanted: NDArray[np.bool_], *tile: NDArray[Any]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+        """For each network, scaled expression (m, genes) and latent (m, width) of the m ``wanted`` cells of tiles.
+
+        ``tile`` holds the image tokens, the expression tokens and the cells inside tissue.
+        """
         import torch
 
         with torch.inference_mode():
-            image, expression, inside, wanted = (
-                torch.as_tensor(array, device=self.device) for array in (image, expression, inside, wanted)
-            )
+            asked, image, expression, inside = (torch.as_tensor(a, device=self.device) for a in (wanted, *tile))
             for net in self.nets:
-                hidden = net.latent(image, expression, inside)[wanted]
-                yield net(hidden, image[wanted]).cpu().numpy(), hidden.cpu().numpy()
+                latent = net.latent(image, expression, inside)[asked]
+                yield net(latent, image[asked]).cpu().numpy(), latent.cpu().numpy()

@@ -38,7 +38,7 @@ def feature_moments(section: Section) -> tuple[NDArray[np.float64], NDArray[np.f
     for rows in bands(section, n_features(section)):
         cells = section.cell_features(rows).astype(np.float64)
         total, squares = total + cells.sum(axis=0), squares + (cells**2).sum(axis=0)
-    mean = total / section.grid.n_cells
+    mean = np.asarray(total / section.grid.n_cells)
     sd = np.sqrt(np.maximum(squares / section.grid.n_cells - mean**2, 0))
     return mean, np.where(sd > 1e-6, sd, 1)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, register
 from stsr.methods.features import disc_means
-from stsr.methods.inputs import feature_moments, require_spots, spot_density
+from stsr.methods.inputs import feature_moments, require_spots
 from stsr.section import Section
 
 PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
@@ -46,9 +46,10 @@ class RidgeConfig:
 class Ridge(Method):
     """λ(b) = max(0, c + z(b)·B): learned from the mean features of the discs, applied to every cell.
 
-    B minimises Σ_s |y_s / cells in a disc - c - z̄_s·B|² + α |B|² (Hoerl & Kennard 1970). z are the features
-    standardised by their mean and standard deviation *over cells*, z̄_s their mean over the disc. Details finer than a
-    disc average out in z̄, so that α weighs most on them, and these are what a cell has in excess of a disc.
+    B minimises Σ_s |y_s / a_s - c - z̄_s·B|² + α |B|² (Hoerl & Kennard 1970) over the spots with more than half of
+    their disc on tissue, a_s being its cells there. z are the features standardised by their mean and standard deviation
+    *over cells*, z̄_s their mean over the disc. Details finer than a disc average out in z̄, so that α weighs most on
+    them, and these are what a cell has in excess of a disc.
     """
 
     info: ClassVar = MethodInfo(
@@ -66,9 +67,11 @@ class Ridge(Method):
 
         require_spots(section, self.info.name)
         mean, sd = feature_moments(section)
-        under = section.footprint.sum(axis=1) > 0
-        z, density = ((disc_means(section) - mean) / sd)[under], spot_density(section)[under]
-        penalty = self.config.penalty or choose_penalty(z, density, section.spots[under], self.config.blocks)
+        area = section.footprint.sum(axis=1)
+        used = area > section.disc_cells / 2
+        z = ((disc_means(section) - mean) / sd)[used]
+        density = (section.counts.toarray() / np.maximum(area, 1)[:, None])[used]
+        penalty = self.config.penalty or choose_penalty(z, density, section.spots[used], self.config.blocks)
         model = linear_model.Ridge(penalty).fit(z, density)
         coefficients = model.coef_.T / sd[:, None]
         self.arrays = {

@@ -54,9 +54,9 @@ class CellTokens:
         """Standardise by the cells of ``section``."""
         colours = cell_colours(section)
         mean, sd = feature_moments(section)
-        mean = np.concatenate([mean, colours.mean(axis=0)]).astype(np.float32)
-        sd = np.concatenate([sd, np.maximum(colours.std(axis=0), 1e-3)]).astype(np.float32)
-        return cls(section, colours, mean, sd)
+        means = np.concatenate([mean, colours.mean(axis=0)]).astype(np.float32)
+        sds = np.concatenate([sd, np.maximum(colours.std(axis=0), 1e-3)]).astype(np.float32)
+        return cls(section, colours, means, sds)
 
     def __call__(self, rows: slice) -> NDArray[np.float32]:
         """(cells, features + 3) of a band of rows, in id order."""

@@ -112,6 +112,8 @@ class DiscMeans(lightning.LightningModule):
         Of Adam.
     """
 
+    disc: Tensor
+
     def __init__(self, net: HistexNet, disc: Tensor, *, learning_rate: float) -> None:
         super().__init__()
         self.net, self.learning_rate = net, learning_rate

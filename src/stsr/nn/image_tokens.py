@@ -64,15 +64,16 @@ class ImageTokens(nn.Module):
         self.halvings = halvings
         self.stem = nn.Sequential(*layers)
         self.blocks = nn.ModuleList(DilatedBlock(dim, dilation) for dilation in dilations)
-        # Pixels a cell's token can see beyond its own, in cells: one for the stem, the dilations for the blocks.
-        self.field = 1 + sum(dilations) if halvings > 1 else 3 + sum(dilations)
+        self.norm = ChannelNorm(dim)
+        # How many cells around its own a token can see: two for the stem, the dilations for the blocks.
+        self.field = 2 + sum(dilations)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Tokens of a window of normalised pixels."""
         x = self.stem(pixels)
         for block in self.blocks:
             x = x + block(x)
-        return x
+        return self.norm(x)
 
 
 def _halve(channels: int, out: int) -> nn.Conv2d:

@@ -80,14 +80,12 @@ def train(
     ``{"train": [...], "held_out": [...]}``, a loss an epoch.
     """
     best = BestWeights()
-    with warnings.catch_warnings():
-        # Lightning advises on loaders and loggers; neither applies to arrays that are already in memory.
-        warnings.filterwarnings("ignore", module="lightning")
+    with quiet():
         trainer = lightning.Trainer(
             max_epochs=epochs,
             accelerator=training.device if training.device in ("auto", "cpu", "mps") else "gpu",
             devices=1,
-            precision="bf16-mixed" if _on_gpu(training.device) else "32-true",
+            precision="bf16-mixed" if pick_device(training.device).type == "cuda" else "32-true",
             gradient_clip_val=1.0,
             callbacks=[
                 best,
@@ -109,8 +107,18 @@ def train(
     return best.history
 
 
-def _on_gpu(device: str) -> bool:
-    return device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Lightning greets, advises on loaders and names its products; none of it is about the user's section."""
+    greeter = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    level = greeter.level
+    greeter.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield
+    finally:
+        greeter.setLevel(level)
 
 
 def pick_device(name: str) -> torch.device:

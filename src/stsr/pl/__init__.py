@@ -1,0 +1,12 @@
+"""Plots: gene maps, comparisons with the truth, training curves and scores.
+
+Every function returns a :class:`matplotlib.figure.Figure` that pyplot no longer holds: a notebook shows it once, and
+``figure.savefig("map.png", dpi=200)`` keeps it.
+"""
+
+from stsr.pl.compare import compare
+from stsr.pl.gene_map import gene_map
+from stsr.pl.scores import scores
+from stsr.pl.training import training
+
+__all__ = ["compare", "gene_map", "scores", "training"]

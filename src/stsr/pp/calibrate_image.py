@@ -105,9 +105,9 @@ def calibrate_image(
     normalise, stain_figures = _stain(tiles, stain, figures["background"])
 
     pixels = _calibrated(raster, mpp, normalise)
-    put(
-        sdata, key_added, image_pyramid(pixels, transformations(_frame(raster, mpp), facts)), overwrite=overwrite
-    )
+    if not sdata.is_backed():
+        pixels = pixels.persist()  # else every later look at the image would compute it again
+    put(sdata, key_added, image_pyramid(pixels, transformations(_frame(raster, mpp), facts)), overwrite=overwrite)
     if not own:
         put(sdata, TISSUE, _labels(tissue, _frame(raster, TISSUE_MPP), facts), overwrite=True)
     note(sdata, image_qc=figures | stain_figures)
@@ -224,6 +224,4 @@ def _calibrated(raster: Raster, mpp: float, normalise: Stain | None) -> Array:
 def _labels(tissue: NDArray[np.bool_], to_um: NDArray[np.float64], facts: Record) -> Any:
     from spatialdata.models import Labels2DModel
 
-    return Labels2DModel.parse(
-        tissue.astype(np.uint8), dims=("y", "x"), transformations=transformations(to_um, facts)
-    )
+    return Labels2DModel.parse(tissue.astype(np.uint8), dims=("y", "x"), transformations=transformations(to_um, facts))

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from stsr.constants import ARRAY_COL, ARRAY_ROW, SPATIAL, TISSUE, grid_key
-from stsr.geometry import Grid, grid_of_bins
+from stsr.constants import TISSUE, grid_key
+from stsr.geometry import Grid
 from stsr.spatial import grid_to_labels, put, record, um_affine
+from stsr.spatial.bins import bin_grid
 from stsr.spatial.record import Record
 
 if TYPE_CHECKING:
@@ -89,12 +90,7 @@ def _of_table(sdata: SpatialData, facts: Record, like: AnnData | str) -> Grid:
         if like not in sdata.tables:
             raise KeyError(f"like={like!r} not found; sdata holds the tables {', '.join(sdata.tables) or 'none'}.")
         like = sdata.tables[like]
-    if missing := [column for column in (ARRAY_ROW, ARRAY_COL) if column not in like.obs]:
-        raise ValueError(f"like lacks obs[{missing[0]!r}]; pass a table of bins with their row and column.")
-    if SPATIAL not in like.obsm:
-        raise ValueError(f"like lacks obsm[{SPATIAL!r}]; pass a table of bins with their centroids in pixels.")
-    rowcol = like.obs[[ARRAY_ROW, ARRAY_COL]].to_numpy()
-    return grid_of_bins(rowcol, np.asarray(like.obsm[SPATIAL], dtype=np.float64) * facts.mpp)[0]
+    return bin_grid(like, facts.mpp, name="like")[0]
 
 
 def _on_tissue(sdata: SpatialData, facts: Record, bin_size: float, tissue: str, angle: float) -> Grid:

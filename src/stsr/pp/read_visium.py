@@ -61,7 +61,7 @@ def read_visium(
     store
         Where to write the zarr store.
     dataset_id
-        Name of the section and of its coordinate system; the folder's name when None.
+        Name of the section and of its coordinate system; the folder's name when None (its parent's for ``outs``).
     mpp
         µm per pixel of ``fullres_image``, to overrule the derived value; must agree with the pitch to 10 %.
     overwrite
@@ -82,13 +82,26 @@ def read_visium(
 
     Examples
     --------
+    >>> import tempfile
+    >>> import numpy as np
     >>> import stsr
-    >>> folder = stsr.datasets.path("kidney", "visium")  # doctest: +SKIP
+    >>> row, col = np.divmod(np.arange(12), 4)
+    >>> rowcol = np.column_stack([row, 2 * col + row % 2])
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> tiff = stsr.datasets.write_visium_folder(
+    ...     folder.name,
+    ...     counts=np.ones((12, 2), dtype=int),
+    ...     genes=["UMOD", "NPHS2"],
+    ...     xy=rowcol[:, ::-1] * (50, 86.6) + 100,
+    ...     array_rowcol=rowcol,
+    ...     image=np.full((500, 600, 3), 230, dtype=np.uint8),
+    ...     mpp=1.0,
+    ... )
     >>> sdata = stsr.pp.read_visium(
-    ...     folder, fullres_image="kidney_he.tif", store="kidney.zarr", dataset_id="kidney"
-    ... )  # doctest: +SKIP
-    >>> round(sdata.attrs["stsr"]["mpp"], 3)  # doctest: +SKIP
-    2.008
+    ...     folder.name, fullres_image="he.tif", store=f"{folder.name}/kidney.zarr", dataset_id="kidney"
+    ... )
+    >>> round(sdata.attrs["stsr"]["mpp"], 2)
+    1.0
     """
     from spatialdata.transformations import Identity
 

@@ -35,7 +35,6 @@ def transaction(path: Path) -> Iterator[Path]:
             yield work
         finally:
             _settle(path, work)
-    shutil.rmtree(work, ignore_errors=True)
 
 
 def swap_in(path: Path, work: Path, new: Path, target: Path) -> None:
@@ -61,7 +60,6 @@ def recover(path: str | os.PathLike[str]) -> None:
                 _settle(path, work)
         except Timeout:
             continue
-        shutil.rmtree(work, ignore_errors=True)
         logger.info("Removed %s, left by a run that was stopped while it wrote.", work)
 
 
@@ -70,7 +68,7 @@ def _prefix(path: Path) -> str:
 
 
 def _settle(path: Path, work: Path) -> None:
-    """Leave one whole version of what was being replaced in place, and let the store list it."""
+    """Leave one whole version of what was being replaced in place, let the store list it, and clear up."""
     begun = (work / COMMIT).exists()
     if begun:
         target = path / (work / COMMIT).read_text()
@@ -81,6 +79,7 @@ def _settle(path: Path, work: Path) -> None:
     shutil.rmtree(work / OLD, ignore_errors=True)
     if begun and (path / "zarr.json").exists():
         publish(path)
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def publish(path: Path) -> None:

@@ -1,7 +1,8 @@
 """Tools: fit a super-resolution model, apply it, score it."""
 
 from stsr.methods.model import Model
+from stsr.tl.evaluate import evaluate
 from stsr.tl.fit_super_resolution import fit_super_resolution
 from stsr.tl.predict import predict
 
-__all__ = ["Model", "fit_super_resolution", "predict"]
+__all__ = ["Model", "evaluate", "fit_super_resolution", "predict"]

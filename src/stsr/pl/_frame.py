@@ -1,0 +1,154 @@
+"""Panels in the section's µm frame: which part of it they show, the image underneath, and a scale bar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stsr.constants import IMAGE
+from stsr.geometry import Grid
+from stsr.spatial import read_raster, record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from spatialdata import SpatialData
+
+IMAGE_PIXELS = 1000
+"""Pixels on the longer side of the image under a panel: what a panel of 5 inches shows at 200 dpi."""
+
+FADED = 0.3
+"""Darkness that is left of the image where it lies under colours."""
+
+MARGIN = 0.02
+"""Room around the tissue, as a share of its longer side."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The rectangle in µm that all panels of a figure show.
+
+    Parameters
+    ----------
+    x0, y0, x1, y1
+        Left, top, right and bottom: y points down, as in the image.
+    """
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    @classmethod
+    def of(cls, grid: Grid, crop: Sequence[float] | None) -> Frame:
+        """The part asked for, or the whole tissue and a little more."""
+        xy = grid.xy
+        (left, top), (right, bottom) = xy.min(axis=0) - grid.bin_size, xy.max(axis=0) + grid.bin_size
+        if crop is None:
+            margin = MARGIN * max(right - left, bottom - top)
+            return cls(left - margin, top - margin, right + margin, bottom + margin)
+        if len(crop) != 4 or not (crop[0] < crop[2] and crop[1] < crop[3]):
+            raise ValueError(
+                f"crop={tuple(crop)} must be left, top, right and bottom in µm, the smaller first each way."
+            )
+        frame = cls(*map(float, crop))
+        if not frame.shows(xy).any():
+            raise ValueError(
+                f"crop={tuple(crop)} shows no cell; the tissue reaches from {left:.0f} to {right:.0f} µm across and from "
+                f"{top:.0f} to {bottom:.0f} µm down."
+            )
+        return frame
+
+    @property
+    def width(self) -> float:
+        """µm from left to right."""
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> float:
+        """µm from top to bottom."""
+        return self.y1 - self.y0
+
+    def shows(self, xy: NDArray[np.float64], margin: float = 0.0) -> NDArray[np.bool_]:
+        """(points,) which points (points, 2) lie in the frame or at most ``margin`` µm beside it."""
+        return ((xy >= (self.x0 - margin, self.y0 - margin)) & (xy <= (self.x1 + margin, self.y1 + margin))).all(axis=1)
+
+    def fit(self, axes: Axes) -> None:
+        """Have ``axes`` show the frame, bare of ticks and spines."""
+        axes.set(xlim=(self.x0, self.x1), ylim=(self.y1, self.y0), aspect="equal", xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+
+
+def panels(frame: Frame, rows: int, cols: int, size: float) -> tuple[Figure, NDArray[Any]]:
+    """A figure of ``rows`` x ``cols`` panels whose longer side is ``size`` inches."""
+    scale = size / max(frame.width, frame.height)
+    bars, titles = 0.75, 0.35
+    figure, axes = figure_of(
+        rows, cols, width=cols * (frame.width * scale + bars), height=rows * (frame.height * scale + titles)
+    )
+    for panel in axes.flat:
+        frame.fit(panel)
+    return figure, axes
+
+
+def figure_of(rows: int, cols: int, *, width: float, height: float) -> tuple[Figure, NDArray[Any]]:
+    """A figure of ``width`` x ``height`` inches with (rows, cols) axes, taken out of pyplot's hands."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(rows, cols, figsize=(width, height), squeeze=False, layout="constrained")
+    # A notebook would draw an open figure a second time, and pyplot would keep it in memory.
+    plt.close(figure)
+    return figure, axes
+
+
+def read_image(sdata: SpatialData, frame: Frame) -> NDArray[np.uint8]:
+    """(height, width, 3) pixels of the H&E in the frame, as fine as a panel can show."""
+    facts = record(sdata)
+    raster = read_raster(sdata, IMAGE if IMAGE in sdata.images else facts.image)
+    mpp = max(max(frame.width, frame.height) / IMAGE_PIXELS, raster.mpp)
+    height, width = max(1, round(frame.height / mpp)), max(1, round(frame.width / mpp))
+    affine = np.array([[frame.width / width, 0, frame.x0], [0, frame.height / height, frame.y0], [0, 0, 1]])
+    return raster.read(affine, (height, width))
+
+
+def fade(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The image in a light grey that colours stand out from."""
+    grey = pixels @ np.array([0.299, 0.587, 0.114])
+    return np.repeat((255 - FADED * (255 - grey))[..., None], 3, axis=-1).astype(np.uint8)
+
+
+def draw_image(axes: Axes, pixels: NDArray[np.uint8], frame: Frame) -> None:
+    """Lay the image of the frame under a panel."""
+    axes.imshow(pixels, extent=(frame.x0, frame.x1, frame.y1, frame.y0), zorder=0)
+    frame.fit(axes)
+
+
+def draw_scale_bar(axes: Axes, frame: Frame) -> None:
+    """A bar of a round number of µm, about a fifth of the panel, in its lower left corner."""
+    from matplotlib.patheffects import withStroke
+
+    length = round_length(frame.width / 5)
+    x, y = frame.x0 + 0.03 * frame.width, frame.y1 - 0.03 * frame.height
+    halo = [withStroke(linewidth=4, foreground="white", alpha=0.8)]
+    axes.plot([x, x + length], [y, y], color="black", lw=2, solid_capstyle="butt", path_effects=halo, gid="scale bar")
+    text = f"{length / 1000:g} mm" if length >= 1000 else f"{length:g} µm"
+    axes.annotate(
+        text,
+        (x + length / 2, y),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        fontsize="x-small",
+        path_effects=halo,
+    )
+
+
+def round_length(length: float) -> float:
+    """The largest of 1, 2, 5, 10, 20, 50, ... that is not above ``length``."""
+    power = 10.0 ** np.floor(np.log10(length))
+    return float(max(step for step in (1, 2, 5) if step * power <= length * (1 + 1e-9)) * power)

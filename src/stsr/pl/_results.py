@@ -1,0 +1,29 @@
+"""The tables that are drawn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stsr.spatial.bins import result_tables
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+
+def choose_table(sdata: SpatialData, table: str | None) -> str:
+    """The table asked for, or the only result."""
+    if table is not None:
+        return table
+    results = result_tables(sdata)
+    if len(results) != 1:
+        found = f"sdata holds {', '.join(results)}; name one." if results else "run stsr.tl.fit_super_resolution first."
+        raise ValueError(f"table is not given, and there is not exactly one result: {found}")
+    return results[0]
+
+
+def as_list(genes: str | list[str]) -> list[str]:
+    """One gene or several."""
+    genes = [genes] if isinstance(genes, str) else list(genes)
+    if not genes:
+        raise ValueError("genes is empty; name at least one gene.")
+    return genes

@@ -1,0 +1,116 @@
+"""Spots, prediction and truth side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse as sp
+
+from stsr.pl._cells import colour_bar, colour_scale, draw_cells, draw_outline, draw_spots, see_through
+from stsr.pl._frame import Frame, draw_image, draw_scale_bar, fade, panels, read_image
+from stsr.pl._results import as_list, choose_table
+from stsr.spatial import gene_positions, read_columns, record, spot_positions
+from stsr.spatial.bins import bin_grid, table_grid
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.figure import Figure
+    from spatialdata import SpatialData
+
+
+def compare(
+    sdata: SpatialData,
+    genes: str | Sequence[str],
+    *,
+    table: str | None = None,
+    truth: AnnData | None = None,
+    quantile: float = 0.99,
+    cmap: str = "magma_r",
+    crop: Sequence[float] | None = None,
+    size: float = 4.0,
+) -> Figure:
+    """Draw what was measured, what was predicted and, where it is known, what is true: a row for each gene.
+
+    All panels of a row have one colour scale, in counts per cell of the prediction: the counts of a spot are divided by
+    the number of cells in its disc, those of a bin of the truth scaled by area. So the same colour means the same
+    density. It ends at a quantile of the prediction or of the spots, whichever is higher; measured counts of small bins
+    scatter widely around it.
+
+    Parameters
+    ----------
+    sdata
+        A section with a super-resolved table.
+    genes
+        One gene or several.
+    table
+        Name of the table; may be left out when there is one result.
+    truth
+        Raw counts of small bins, as :func:`stsr.tl.evaluate` takes them.
+    quantile
+        Where the colours end.
+    cmap
+        A colour map of matplotlib that gets darker, or brighter, all the way.
+    crop
+        Part to draw: left, top, right and bottom in µm of the full-resolution image; the whole tissue when None.
+    size
+        Longer side of a panel in inches.
+
+    Returns
+    -------
+    The figure.
+
+    Raises
+    ------
+    KeyError
+        When ``table`` is not there; the message lists what is.
+    ValueError
+        For an unknown gene, when ``table`` is left out but there is not exactly one result, or for a truth without
+        regular bins.
+
+    Examples
+    --------
+    >>> import stsr
+    >>> sdata = stsr.datasets.synthetic_section(size=(600, 600), seed=0)
+    >>> model = stsr.tl.fit_super_resolution(sdata, method="idw", genes=["PODO1"])
+    >>> figure = stsr.pl.compare(sdata, "PODO1", table="sr_008um", truth=sdata["truth_008um"])
+    >>> figure.savefig("compare.png")
+    """
+    table, genes = choose_table(sdata, table), as_list(genes)
+    facts = record(sdata)
+    grid, cells = table_grid(sdata, table)
+    frame = Frame.of(grid, crop)
+    cell_area = grid.bin_size**2
+
+    predicted = np.full((grid.n_cells, len(genes)), np.nan, dtype=np.float32)
+    predicted[cells] = read_columns(sdata, table, genes)
+    spots = spot_positions(sdata, sdata.tables[facts.table], facts)
+    measured = read_columns(sdata, facts.table, genes) * (cell_area / (np.pi * facts.spot_diameter**2 / 4))
+    if truth is not None:
+        bins, position = bin_grid(truth, facts.mpp, name="truth")
+        true = np.empty((bins.n_cells, len(genes)), dtype=np.float32)
+        columns = truth.X[:, gene_positions(truth.var_names, genes, where="truth")]
+        true[position] = columns.toarray() if sp.issparse(columns) else np.asarray(columns)
+        true *= cell_area / bins.bin_size**2
+
+    titles = ["spots", "prediction", "truth"][: 3 if truth is not None else 2]
+    figure, axes = panels(frame, len(genes), len(titles), size)
+    pixels, colours = fade(read_image(sdata, frame)), see_through(cmap)
+    seen, seen_spots = frame.shows(grid.xy), frame.shows(spots)
+    for number, (gene, row) in enumerate(zip(genes, axes, strict=True)):
+        norms = (colour_scale(v, quantile) for v in (predicted[seen, number], measured[seen_spots, number]))
+        norm = max(norms, key=lambda norm: norm.vmax)
+        draw_spots(row[0], spots, facts.spot_diameter, measured[:, number], frame, norm, colours)
+        painted = draw_cells(row[1], grid, predicted[:, number], frame, norm, colours)
+        if truth is not None:
+            draw_cells(row[2], bins, true[:, number], frame, norm, colours)
+        for panel in row:
+            draw_image(panel, pixels, frame)
+            draw_outline(panel, grid, frame)
+            draw_scale_bar(panel, frame)
+        row[0].set_ylabel(gene, style="italic", fontsize="large")
+        colour_bar(painted, row, f"UMI per {grid.bin_size:.3g} µm bin")
+    for panel, title in zip(axes[0], titles, strict=True):
+        panel.set_title(title, fontsize="medium")
+    return figure

@@ -1,0 +1,82 @@
+"""Scores by scale against the noise ceiling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from stsr.pl._frame import figure_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+LABELS = {
+    "pearson": "Pearson correlation",
+    "spearman": "Spearman correlation",
+    "rmse": "RMSE of values scaled to 0-1",
+    "ssim": "SSIM",
+    "deviance": "mean Poisson deviance",
+}
+
+
+def scores(scores: pd.DataFrame | Mapping[str, pd.DataFrame], *, metric: str = "pearson", where: str = "all") -> Figure:
+    """Draw the mean score over genes at each scale, for one result or several.
+
+    Parameters
+    ----------
+    scores
+        What :func:`stsr.tl.evaluate` returns, or several of them by the name they get in the figure. All should be of
+        the same genes.
+    metric
+        ``"pearson"``, ``"spearman"``, ``"rmse"``, ``"ssim"`` or ``"deviance"``. Pearson's correlation is drawn with
+        its noise ceiling.
+    where
+        ``"all"``, ``"under"`` or ``"between"`` the spots.
+
+    Returns
+    -------
+    The figure.
+
+    Raises
+    ------
+    ValueError
+        For an unknown metric, or a place that was not scored.
+
+    Examples
+    --------
+    >>> import pandas as pd, stsr
+    >>> table = pd.DataFrame({"scale_um": [8, 16], "where": "all", "pearson": [0.2, 0.3], "ceiling": [0.3, 0.5]})
+    >>> figure = stsr.pl.scores({"idw": table})
+    >>> figure.savefig("scores.png")
+    """
+    if metric not in LABELS:
+        raise ValueError(f"metric={metric!r} is not a score; choose one of {', '.join(LABELS)}.")
+    by_name = scores if isinstance(scores, Mapping) else {"prediction": scores}
+    for name, table in by_name.items():
+        if where not in set(table["where"]):
+            places = ", ".join(table["where"].unique())
+            raise ValueError(f"where={where!r} is not among the scores of {name!r}; they have {places}.")
+
+    figure, [[axes]] = figure_of(1, 1, width=5.5, height=3.8)
+    means = {
+        name: table[table["where"] == where].groupby("scale_um").mean(numeric_only=True)
+        for name, table in by_name.items()
+    }
+    for name, mean in means.items():
+        axes.plot(mean.index, mean[metric], "o-", lw=1.5, ms=4, label=name)
+    scales = sorted(set().union(*(mean.index for mean in means.values())))
+    ceiling = next(iter(means.values()))["ceiling"].dropna()
+    if metric == "pearson" and len(ceiling):
+        axes.plot(ceiling.index, ceiling, "--", color="0.4", lw=1, label="noise ceiling")
+        axes.fill_between(ceiling.index, ceiling, 1, color="0.93", lw=0, zorder=0)
+        axes.set_ylim(min(0, *axes.get_ylim()), min(1, 1.15 * ceiling.max()))
+    elif metric != "deviance":
+        axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(scales, [f"{scale:g}" for scale in scales])
+    axes.minorticks_off()
+    axes.set(xlabel="side of the blocks compared (µm)", ylabel=f"mean {LABELS[metric]}")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure

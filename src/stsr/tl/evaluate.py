@@ -1,0 +1,240 @@
+"""Score a super-resolved table against a measured high resolution."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from stsr import metrics
+from stsr.constants import ARRAY_COL, ARRAY_ROW
+from stsr.geometry import Grid
+from stsr.geometry.resample import resample
+from stsr.spatial import gene_positions, raw_counts, read_columns, record, spot_positions
+from stsr.spatial.bins import bin_grid, table_grid
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+logger = logging.getLogger(__name__)
+
+BATCH_VALUES = 2**23
+"""Values of a dense (bins, genes) matrix held at a time: 32 MB as float32."""
+
+
+def evaluate(
+    sdata: SpatialData,
+    table: str = "sr_008um",
+    *,
+    truth: AnnData,
+    scales: Sequence[float] = (8, 16, 32, 56),
+    ceiling: bool = True,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Score every gene of a super-resolved table against true counts of small bins.
+
+    Prediction and truth are compared on the truth's own bins, and on sums over square blocks of them at coarser scales.
+    A prediction on another grid is moved onto the bins by area, each cell's counts spread evenly over it. Only bins that
+    the prediction's grid covers wholly take part; the log says how many do not.
+
+    Parameters
+    ----------
+    sdata
+        The section with the table.
+    table
+        Name of a table from :func:`stsr.tl.fit_super_resolution`: expected counts per cell.
+    truth
+        Raw counts of square bins of the same section, for instance a Visium HD table: ``obs["array_row"]``,
+        ``obs["array_col"]``, and ``obsm["spatial"]`` in pixels of the full-resolution image.
+    scales
+        Sides of the blocks in µm, whole multiples of the truth's bin. Blocks with fewer than 90 % of their bins are left
+        out.
+    ceiling
+        Also tell the noise ceiling.
+    seed
+        Seed of the ceiling's random split of the counts.
+
+    Returns
+    -------
+    One row for each gene that both tables have, scale and place, with the columns
+
+    ``gene``, ``scale_um``
+        The gene, and the side of the blocks in µm.
+    ``where``
+        ``"all"`` blocks; those ``"under"`` a spot, whose centre lies within the spot's radius, and those ``"between"``.
+        Blocks wider than the radius (27.5 µm for Visium) are as a rule neither, so they only have ``"all"``.
+    ``pearson``, ``spearman``, ``deviance``
+        :func:`stsr.metrics.pearson`, :func:`~stsr.metrics.spearman` and :func:`~stsr.metrics.deviance` of the counts.
+    ``rmse``, ``ssim``
+        :func:`stsr.metrics.rmse` and :func:`~stsr.metrics.ssim`, both after scaling to 0 to 1. ``ssim`` compares
+        pictures, so it is NaN but for ``"all"``.
+    ``ceiling``
+        :func:`stsr.metrics.noise_ceiling` of ``pearson``; NaN when not asked for.
+
+    Scores are NaN where the truth or the prediction of a gene is constant; the log says for how many genes.
+
+    Raises
+    ------
+    KeyError
+        When ``table`` is not in ``sdata``; the message lists what is.
+    ValueError
+        When ``truth`` has no gene of the table, no raw counts or no regular bins, when it lies beside the table's grid,
+        or when a scale is no multiple of its bin.
+
+    Examples
+    --------
+    >>> import stsr
+    >>> sdata = stsr.datasets.synthetic_section(size=(600, 600), seed=0)
+    >>> model = stsr.tl.fit_super_resolution(sdata, method="idw", genes=20)
+    >>> scores = stsr.tl.evaluate(sdata, "sr_008um", truth=sdata["truth_008um"], scales=(8, 32))
+    >>> everywhere = scores[scores["where"] == "all"]
+    >>> everywhere.groupby("scale_um")["pearson"].mean().round(1).to_dict()
+    {8.0: 0.1, 32.0: 0.4}
+    """
+    import pandas as pd
+
+    facts = record(sdata)
+    grid, rows = table_grid(sdata, table)
+    bins, position = bin_grid(truth, facts.mpp, name="truth")
+    factors = _factors(scales, bins.bin_size)
+    genes = _shared_genes(sdata.tables[table], truth, table)
+    to_bins, covered = _onto_bins(grid, rows, bins, position)
+
+    columns = gene_positions(truth.var_names, genes, where="truth")
+    counts = sp.csc_array(raw_counts(truth[:, columns], name="truth")[covered])
+    halves = metrics.thin(counts, seed=seed) if ceiling else None
+
+    spots = spot_positions(sdata, sdata.tables[facts.table], facts), facts.spot_diameter / 2
+    rowcol = truth.obs[[ARRAY_ROW, ARRAY_COL]].to_numpy()[covered]
+    xy = bins.xy[position[covered]]
+    places = [_place(rowcol, xy, scale, factor, spots) for scale, factor in factors.items()]
+
+    frames = []
+    for batch in _batches(len(genes), counts.shape[0]):
+        expected = to_bins @ read_columns(sdata, table, genes[batch]).astype(np.float32, copy=False)
+        fine = [expected, *(matrix[:, batch].toarray() for matrix in (counts, *(halves or ())))]
+        for place in places:
+            prediction, true, *split = (place.operator @ values for values in fine)
+            for where, chosen in place.parts.items():
+                frames.append(
+                    pd.DataFrame(
+                        {
+                            "gene": genes[batch],
+                            "scale_um": place.scale,
+                            "where": where,
+                            **_score(true[chosen], prediction[chosen], place.rowcol if where == "all" else None),
+                            "ceiling": metrics.noise_ceiling(*(half[chosen] for half in split)) if split else np.nan,
+                        }
+                    )
+                )
+    scores = pd.concat(frames, ignore_index=True)
+    order = {gene: number for number, gene in enumerate(genes)}
+    scores = scores.sort_values("gene", key=lambda g: g.map(order), kind="stable", ignore_index=True)
+    _tell_undefined(scores)
+    return scores
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Blocks of one scale: the operator that sums bins, their row and column, and which of them are where."""
+
+    scale: float
+    operator: sp.csr_array
+    rowcol: NDArray[np.int64]
+    parts: dict[str, Any]
+
+
+def _place(
+    rowcol: NDArray[np.int64],
+    xy: NDArray[np.float64],
+    scale: float,
+    factor: int,
+    spots: tuple[NDArray[np.float64], float],
+) -> _Place:
+    from scipy.spatial import cKDTree
+
+    operator, blocks = metrics.block_operator(rowcol, factor)
+    if len(blocks) < 3:
+        raise ValueError(f"scales={scale:g} leaves {len(blocks)} whole blocks of the truth; leave that scale out.")
+    parts: dict[str, Any] = {"all": slice(None)}
+    centres, radius = spots
+    if scale <= radius:
+        middle = operator @ xy / operator.sum(axis=1)[:, None]
+        under = cKDTree(centres).query(middle)[0] <= radius
+        parts |= {name: part for name, part in (("under", under), ("between", ~under)) if part.any()}
+    return _Place(float(scale), operator, blocks, parts)
+
+
+def _factors(scales: Sequence[float], bin_size: float) -> dict[float, int]:
+    """Bins to a block's side, by scale."""
+    factors = {float(scale): round(scale / bin_size) for scale in scales}
+    for scale, factor in factors.items():
+        if factor < 1 or abs(factor * bin_size / scale - 1) > 0.05:
+            raise ValueError(
+                f"scales={scale:g} µm is no whole multiple of the truth's bin of {bin_size:.3g} µm; pass multiples of it."
+            )
+    return factors
+
+
+def _shared_genes(predicted: AnnData, truth: AnnData, table: str) -> list[str]:
+    """Genes of both, in the order of the prediction."""
+    known = set(truth.var_names)
+    genes = [gene for gene in predicted.var_names if gene in known]
+    if not genes:
+        raise ValueError(
+            f"truth shares no gene with table={table!r} ({truth.var_names[0]!r} against {predicted.var_names[0]!r}); "
+            "use the same kind of gene names in both."
+        )
+    if left_out := predicted.n_vars - len(genes):
+        logger.warning("%d of %d genes of %s are not in the truth and get no score.", left_out, predicted.n_vars, table)
+    return genes
+
+
+def _onto_bins(
+    grid: Grid, rows: NDArray[np.int64], bins: Grid, position: NDArray[np.int64]
+) -> tuple[sp.csr_array, NDArray[np.bool_]]:
+    """Operator from rows of the prediction to covered rows of the truth, and (truth rows,) which are covered."""
+    present = sp.csr_array(
+        (np.ones(len(rows), dtype=np.float32), (rows, np.arange(len(rows)))), shape=(grid.n_cells, len(rows))
+    )
+    operator = (resample(grid, bins) @ present)[position]
+    whole = (bins.bin_size / grid.bin_size) ** 2
+    covered = operator.sum(axis=1) > 0.999 * whole
+    if not covered.any():
+        raise ValueError("truth lies beside the table's grid; obsm['spatial'] must be in full-resolution pixels.")
+    logger.info("%d of %d bins of the truth are not covered by the grid.", (~covered).sum(), len(covered))
+    return sp.csr_array(operator[covered]), covered
+
+
+def _batches(n_genes: int, n_bins: int) -> Iterator[slice]:
+    size = max(1, BATCH_VALUES // n_bins)
+    return (slice(start, start + size) for start in range(0, n_genes, size))
+
+
+def _score(truth: Any, prediction: Any, rowcol: NDArray[np.int64] | None) -> dict[str, Any]:
+    return {
+        "pearson": metrics.pearson(truth, prediction),
+        "spearman": metrics.spearman(truth, prediction),
+        "rmse": metrics.rmse(truth, prediction),
+        "ssim": np.nan if rowcol is None else metrics.ssim(truth, prediction, rowcol),
+        "deviance": metrics.deviance(truth, prediction),
+    }
+
+
+def _tell_undefined(scores: pd.DataFrame) -> None:
+    """Warn of genes without a correlation: means over genes leave them out."""
+    undefined = scores[scores["pearson"].isna() & (scores["where"] == "all")]
+    for scale, genes in undefined.groupby("scale_um")["gene"]:
+        logger.warning(
+            "%d genes have no correlation at %g µm, their truth or prediction is constant: %s.",
+            len(genes),
+            scale,
+            ", ".join(genes.head(5)),
+        )

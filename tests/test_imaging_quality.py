@@ -1,0 +1,51 @@
+"""Image quality figures: glass, focus, exposure."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from imaging_toys import GLASS, tissue_image
+from scipy import ndimage
+from skimage.filters import laplace
+
+from stsr.imaging import background_colour, image_quality
+from stsr.imaging.quality import focus
+
+
+def test_background_is_the_colour_of_glass():
+    image = tissue_image(100, 100, margin=40)
+    tissue = np.zeros((100, 100), dtype=bool)
+    tissue[18:82, 18:82] = True
+    image[:3] = 10  # a black edge
+    np.testing.assert_allclose(background_colour(image, tissue), GLASS, atol=1.5)
+
+
+def test_background_without_glass_is_the_brightest_of_the_tissue():
+    image = tissue_image(100, 100)
+    colour = background_colour(image, np.ones((100, 100), dtype=bool))
+    assert (colour > np.percentile(image.reshape(-1, 3), 90, axis=0)).all()
+
+
+def test_focus_falls_with_blur_and_is_the_variance_of_the_laplacian():
+    tiles = np.stack([tissue_image(64, 64, seed=seed) for seed in range(3)])
+    blurred = [focus(ndimage.gaussian_filter(tiles, (0, sigma, sigma, 0))) for sigma in (0, 1, 2)]
+    assert blurred[0] > 2 * blurred[1] > 4 * blurred[2]
+    brightness = tiles @ np.array([0.2126, 0.7152, 0.0722])
+    expected = np.median([laplace(tile, ksize=3)[1:-1, 1:-1].var() for tile in brightness])
+    assert blurred[0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_figures_are_json():
+    tissue = np.ones((20, 20), dtype=bool)
+    tissue[:, :5] = False
+    tiles = np.full((1, 8, 8, 3), 100, dtype=np.uint8)
+    tiles[0, 0, :4] = 255
+    tiles[0, 1, :2, 1] = 0
+    figures = image_quality(np.full((20, 20, 3), 240, dtype=np.uint8), tissue, tiles)
+    assert json.loads(json.dumps(figures)) == figures
+    assert figures["tissue_fraction"] == 0.75
+    assert figures["background"] == [240, 240, 240]
+    assert figures["overexposed"] == 4 / 64
+    assert figures["underexposed"] == 2 / 64

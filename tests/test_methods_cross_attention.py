@@ -1,0 +1,130 @@
+"""The default method: it learns, it repeats itself, and it does not depend on how the section is cut."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from helpers import toy_section
+from stsr.methods import Training, create
+from stsr.methods.features import Scaling, disc_means
+from stsr.metrics import pearson
+
+QUIET = Training(device="cpu", progress=False)
+SMALL = {"steps": 60, "dim": 24, "heads": 4, "stem": 8, "dilations": (1, 2), "tile": 200.0, "patience": 100}
+
+
+@pytest.fixture(scope="module")
+def toy():
+    return toy_section()
+
+
+@pytest.fixture(scope="module")
+def fitted(toy):
+    return create("cross_attention", SMALL).fit(toy.section, seed=0, training=QUIET)
+
+
+def whole(method, section):
+    return method.on(section, device="cpu")(slice(None))
+
+
+def test_the_loss_falls_and_the_map_beats_interpolation(toy, fitted):
+    assert fitted.history["held_out"][-1] < fitted.history["held_out"][0]
+    idw = whole(create("idw").fit(toy.section, seed=0, training=QUIET), toy.section)
+    ours, theirs = (np.nanmean(pearson(p.mean, toy.truth)) for p in (whole(fitted, toy.section), idw))
+    assert ours > theirs + 0.1
+
+
+def test_values_are_counts_per_cell(toy, fitted):
+    prediction = whole(fitted, toy.section)
+    assert prediction.mean.dtype == np.float32
+    assert (prediction.mean >= 0).all()
+    discs = toy.section.footprint @ prediction.mean
+    np.testing.assert_allclose(discs.sum(axis=0), toy.section.counts.sum(axis=0), rtol=0.1)
+    assert prediction.latent.shape == (toy.section.grid.n_cells, 32)
+
+
+def test_cuts_leave_no_trace(toy, fitted):
+    predict = fitted.on(toy.section, device="cpu")
+    bands = [predict(rows) for rows in (slice(0, 7), slice(7, 8), slice(8, 30), slice(30, None))]
+    once = predict(slice(None))
+    np.testing.assert_allclose(np.concatenate([b.mean for b in bands]), once.mean, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(np.concatenate([b.latent for b in bands]), once.latent, rtol=1e-3, atol=1e-4)
+
+
+def test_an_empty_band_is_empty(toy, fitted):
+    bare = replace(toy.section, grid=type(toy.section.grid)(toy.section.grid.affine, toy.section.grid.mask.copy()))
+    bare.grid.mask[5:9] = False
+    prediction = fitted.on(bare, device="cpu")(slice(5, 9))
+    assert prediction.mean.shape == (0, len(bare.genes))
+
+
+def test_same_seed_same_model(toy, fitted):
+    again = create("cross_attention", SMALL).fit(toy.section, seed=0, training=QUIET)
+    other = create("cross_attention", SMALL).fit(toy.section, seed=1, training=QUIET)
+    assert again.arrays.keys() == fitted.arrays.keys()
+    assert all(np.array_equal(again.arrays[name], fitted.arrays[name]) for name in fitted.arrays)
+    assert any(not np.array_equal(other.arrays[name], fitted.arrays[name]) for name in fitted.arrays)
+
+
+def test_arrays_are_all_it_needs(toy, fitted):
+    copy = create("cross_attention", SMALL)
+    copy.arrays = dict(fitted.arrays)
+    np.testing.assert_array_equal(whole(copy, toy.section).mean, whole(fitted, toy.section).mean)
+
+
+def test_a_spots_own_counts_never_reach_its_own_training_prediction(toy):
+    """Doubling one spot's counts changes what its neighbours are told, not what it is told itself."""
+    import torch
+
+    from stsr.methods.patches import neighbours
+    from stsr.methods.tissue import Tiles
+
+    method = create("cross_attention", SMALL)
+    scaling = Scaling.learn(toy.section, width=64)
+    method.arrays = {"scaling/mean": scaling.mean, "scaling/matrix": scaling.matrix}
+    net = method.network(toy.section).eval()
+    tissue = method.tissue(toy.section, net, torch.device("cpu"))
+    near = neighbours(tissue.tree, 5, hide_self=True)
+    everyone = np.ones(len(toy.section.spots), dtype=bool)
+    tiles = Tiles(tissue, everyone, near, side=1000, rng=None)
+
+    def discs():
+        tile = next(iter(tiles))
+        with torch.no_grad():
+            rates, _ = net(net.tokens(tile.features, tile.pixels), tile.patch, torch.zeros(len(toy.section.genes)))
+        return (rates * tile.patch.weight[..., None]).sum(dim=1)
+
+    before = discs()
+    tissue.density[7] *= 2
+    tissue.profile[7] += 1
+    after = discs()
+    told = [i for i, others in enumerate(near) if 7 in others]
+    torch.testing.assert_close(before[7], after[7], rtol=0, atol=0)
+    assert (before[told] != after[told]).any(dim=1).all()
+
+
+def test_few_spots_are_refused(toy):
+    few = toy.section.subset(np.arange(12))
+    with pytest.raises(ValueError, match="spots=12 are too few"):
+        create("cross_attention", SMALL).fit(few, seed=0, training=QUIET)
+
+
+def test_scaling_standardises_and_reduces(toy):
+    section = toy.section
+    cells = section.cell_features(slice(None))
+    z = Scaling.learn(section, width=64)(cells)
+    np.testing.assert_allclose(z.mean(axis=0), 0, atol=0.02)
+    np.testing.assert_allclose(z.std(axis=0), 1, atol=0.02)
+    components = Scaling.learn(section, width=2)(cells)
+    assert components.shape == (len(cells), 2)
+    np.testing.assert_allclose(np.corrcoef(components.T), np.eye(2), atol=0.05)
+
+
+def test_disc_means_average_by_area(toy):
+    section = toy.section
+    weight = section.footprint.toarray()
+    expected = weight @ section.cell_features(slice(None)) / weight.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(disc_means(section), expected, rtol=1e-4, atol=1e-4)

@@ -1,0 +1,79 @@
+"""Checkpoints come back as they were, and nothing else is taken for one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from helpers import toy_section
+from stsr.methods import Training, create
+from stsr.tl import Model
+
+SMALL = {"steps": 4, "dim": 16, "heads": 4, "stem": 8, "dilations": (1, 2), "tile": 400.0}
+
+
+@pytest.fixture(scope="module")
+def model():
+    section = toy_section().section
+    method = create("cross_attention", SMALL).fit(section, seed=3, training=Training("cpu", progress=False))
+    return Model(method, section.genes, 8.0, "texture", seed=3)
+
+
+def test_a_round_trip_changes_nothing(model, tmp_path):
+    back = Model.load(model.save(tmp_path / "model.safetensors"))
+    assert back.method.config == model.method.config
+    assert (back.name, back.genes, back.bin_size, back.encoder, back.seed) == (
+        "cross_attention",
+        model.genes,
+        8.0,
+        "texture",
+        3,
+    )
+    assert back.history == model.history
+    section = toy_section().section
+    ours, theirs = (m.method.on(section, device="cpu")(slice(0, 10)).mean for m in (model, back))
+    np.testing.assert_array_equal(ours, theirs)
+    assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_an_existing_file_is_not_replaced_unasked(model, tmp_path):
+    path = model.save(tmp_path / "model.safetensors")
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="overwrite=True"):
+        model.save(path)
+    assert path.read_bytes() == before
+    model.save(path, overwrite=True)
+
+
+def test_what_is_no_model_is_refused_in_one_sentence(model, tmp_path):
+    path = model.save(tmp_path / "model.safetensors")
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        Model.load(tmp_path / "nothing.safetensors")
+
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="damaged"):
+        Model.load(cut)
+
+    text = tmp_path / "text.safetensors"
+    text.write_text("not a model")
+    with pytest.raises(ValueError, match="damaged"):
+        Model.load(text)
+
+    foreign = tmp_path / "foreign.safetensors"
+    save_file({"weight": np.ones(3, dtype=np.float32)}, foreign)
+    with pytest.raises(ValueError, match="not written by stsr"):
+        Model.load(foreign)
+
+    newer = tmp_path / "newer.safetensors"
+    save_file({"weight": np.ones(3, dtype=np.float32)}, newer, metadata={"stsr": '{"format": 99}'})
+    with pytest.raises(ValueError, match="update stsr"):
+        Model.load(newer)
+
+
+def test_unknown_methods_and_options_name_the_known_ones():
+    with pytest.raises(ValueError, match="cross_attention, .*nearest"):
+        create("cross_atention")
+    with pytest.raises(ValueError, match="no option 'stepps'; it has .*steps"):
+        create("cross_attention", {"stepps": 3})

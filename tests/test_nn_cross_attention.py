@@ -1,0 +1,113 @@
+"""The network's parts: shapes, what they may look at, and what they reduce to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from stsr.nn.cross_attention import CrossAttentionNet, ImageAsksExpression, Neighbours, Patch
+from stsr.nn.image_tokens import ImageTokens
+
+SIZES = {
+    "dim": 16,
+    "heads": 4,
+    "width": 8,
+    "rank": 6,
+    "stem": 8,
+    "dilations": (1, 2),
+    "lengths": (50.0, 300.0),
+    "reach": 2,
+}
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+@pytest.mark.parametrize("halvings", [0, 1, 2, 3])
+def test_a_token_a_cell_at_any_resolution(halvings):
+    net = ImageTokens(12, halvings, stem=8, dilations=(1, 2))
+    assert net(torch.randn(2, 3, 10 * 2**halvings, 14 * 2**halvings)).shape == (2, 12, 10, 14)
+
+
+@pytest.mark.parametrize("halvings", [0, 1, 2, 3])
+def test_a_token_sees_no_further_than_its_field(halvings):
+    net, k = ImageTokens(8, halvings, stem=8, dilations=(1, 2)).double(), 2**halvings
+    pixels = torch.randn(1, 3, 31 * k, 31 * k, dtype=torch.float64)
+    changed = pixels.clone()
+    far = 15 - net.field - 1
+    changed[:, :, : (far + 1) * k] = 0
+    changed[:, :, :, : (far + 1) * k] = 0
+    difference = (net(pixels) - net(changed)).abs().amax(dim=(0, 1))
+    assert difference[15, 15] == 0
+    assert difference[far, far] > 0
+
+
+def test_a_cell_on_top_of_a_spot_reads_that_spot():
+    ask = ImageAsksExpression(16, 5, 3, heads=4, width=8, lengths=(1.0, 2.0))
+    with torch.no_grad():
+        ask.query.weight.zero_()
+        ask.query.bias.zero_()
+    distance = torch.tensor([[[0.0, 100.0, 120.0]]])
+    density = torch.rand(1, 3, 3)
+    attention = ask.attention(torch.randn(1, 1, 16), torch.randn(1, 3, 5), distance)
+    torch.testing.assert_close(attention.sum(dim=-1), torch.ones(1, 1, 4))
+    answer = ask.interpolate(attention, density, torch.zeros(3))
+    torch.testing.assert_close(answer[0, 0], density[0, 0] * attention[0, 0, 0, 0], rtol=1e-3, atol=1e-4)
+
+
+def test_one_product_equals_mixing_the_heads_one_by_one():
+    ask = ImageAsksExpression(16, 5, 7, heads=4, width=8, lengths=(50.0, 300.0))
+    torch.nn.init.normal_(ask.choice)
+    attention = torch.rand(2, 3, 4, 6).softmax(dim=-1)
+    density, mean = torch.rand(2, 5, 7), torch.rand(7)
+    values = torch.cat([density, mean.expand(2, 1, -1)], dim=1)
+    heads = torch.einsum("nphk,nkg->nphg", attention, values)
+    slow = torch.einsum("nphg,hg->npg", heads, ask.choice.softmax(dim=0))
+    torch.testing.assert_close(ask.interpolate(attention, density, mean), slow)
+
+
+def make_patch(n, p, k, features, genes, size):
+    return Patch(
+        rowcol=torch.randint(4, size - 4, (n, p, 2)),
+        distance=torch.rand(n, p, k) * 200,
+        near=Neighbours(torch.randn(n, k, features), torch.rand(n, k, genes), torch.randn(n, k, genes)),
+        weight=torch.ones(n, p),
+    )
+
+
+def test_untrained_it_interpolates():
+    """The correction starts at exactly one, so training starts from an interpolation."""
+    net = CrossAttentionNet(5, 7, 2, **SIZES)
+    patch = make_patch(3, 4, 6, 5, 7, 20)
+    tokens = net.tokens(torch.randn(5, 20, 20), torch.randn(3, 80, 80))
+    rates, latent = net(tokens, patch, torch.zeros(7))
+    own = tokens[patch.rowcol[..., 0], patch.rowcol[..., 1]]
+    attention = net.ask_spots.attention(own, patch.near.features, patch.distance)
+    torch.testing.assert_close(rates, net.ask_spots.interpolate(attention, patch.near.density, torch.zeros(7)))
+    assert latent.shape == (3, 4, 6)
+
+
+def test_every_parameter_learns():
+    net = CrossAttentionNet(5, 7, 2, **SIZES)
+    torch.nn.init.normal_(net.correct.weight, std=0.1)
+    tokens = net.tokens(torch.randn(5, 20, 20), torch.randn(3, 80, 80))
+    rates, _ = net(tokens, make_patch(3, 4, 6, 5, 7, 20), torch.ones(7))
+    rates.sum().backward()
+    still = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum()]
+    assert still == ["log_theta"]  # belongs to the loss
+
+
+@pytest.mark.parametrize("flip", list(np.ndindex(2, 2, 2)))
+def test_orientation_moves_nothing(flip):
+    """Without convolutions that know up from down, all eight orientations give the same tokens."""
+    net = CrossAttentionNet(5, 7, 2, **SIZES)
+    for layer in net.pixels.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.weight.data = layer.weight.data.mean(dim=(2, 3), keepdim=True).expand_as(layer.weight).contiguous()
+    features, pixels = torch.randn(5, 12, 9), torch.randn(3, 48, 36)
+    torch.testing.assert_close(
+        net.tokens(features, pixels, tuple(map(bool, flip))), net.tokens(features, pixels), rtol=1e-4, atol=1e-4
+    )

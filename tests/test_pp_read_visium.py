@@ -1,0 +1,268 @@
+"""Reading Visium folders: what is kept, and the sentence for each thing that can be wrong with them."""
+
+import json
+import logging
+import os
+import shutil
+from pathlib import Path
+
+import dask.array as da
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import scanpy as sc
+import spatialdata as sd
+import tifffile
+from PIL import Image
+from spatial_toys import hex_spots, toy_counts, toy_folder, toy_image
+from spatialdata.transformations import get_transformation
+
+from stsr.pp.read_visium import read_visium
+from stsr.spatial import read_raster, record
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A vendor folder called kidney."""
+    path = tmp_path / "kidney"
+    toy_folder(path)
+    return path
+
+
+def read(folder, **options):
+    return read_visium(folder, **({"fullres_image": "he.tif", "store": folder.parent / "a.zarr"} | options))
+
+
+def left_behind(folder) -> list[str]:
+    return sorted(path.name for path in folder.parent.iterdir() if path != folder)
+
+
+def test_everything_is_read_back_from_the_store(folder):
+    sdata = read(folder)
+    facts = record(sdata)
+    assert facts.technology == "visium"
+    assert facts.dataset_id == facts.coordinate_system == facts.spots == "kidney"
+    assert facts.mpp == pytest.approx(2.0)
+    assert facts.mpp_source == "pitch"
+    assert facts.spot_diameter == 55
+
+    assert Path(sdata.path) == folder.parent / "a.zarr"
+    assert all(sdata.elements_are_self_contained().values())
+    shutil.rmtree(folder)  # nothing depends on the vendor's files any more
+    pixels = sdata["kidney_full_image"]["scale0"]["image"].data
+    assert isinstance(pixels, da.Array)
+    np.testing.assert_array_equal(pixels, toy_image(700, 800).transpose(2, 0, 1))
+    np.testing.assert_array_equal(sdata["table"].X.toarray(), toy_counts(48, 5))
+    xy, rowcol = hex_spots(8, 6, 50, (100, 80))
+    np.testing.assert_allclose(np.column_stack([sdata["kidney"].geometry.x, sdata["kidney"].geometry.y]), xy)
+    np.testing.assert_array_equal(sdata["table"].obs[["array_row", "array_col"]], rowcol)
+    again = sd.read_zarr(sdata.path)
+    assert again.attrs == sdata.attrs
+    assert left_behind(folder) == ["a.zarr"]
+
+
+def test_every_element_is_in_the_global_system_too(folder):
+    sdata = read(folder)
+    for _, name, element in sdata.gen_spatial_elements():
+        systems = get_transformation(element, get_all=True)
+        assert systems["global"] == systems["kidney"], name
+    window = read_raster(sdata, "kidney_full_image").read(np.array([[2.0, 0, 100], [0, 2, 60], [0, 0, 1]]), (20, 30))
+    np.testing.assert_array_equal(window, toy_image(700, 800)[30:50, 50:80])
+
+
+def test_old_space_ranger(tmp_path):
+    folder = tmp_path / "old"
+    toy_folder(folder, space_ranger=1)
+    assert record(read(folder)).mpp == pytest.approx(2.0, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset_id"),
+    [("sample 1 (left)", "sample_1_left"), ("outs", "patient"), ("größe", "gr_e"), ("ÄÖ", "section")],
+)
+def test_name_of_the_section_comes_from_the_folder(tmp_path, name, dataset_id):
+    folder = tmp_path / "patient" / name
+    toy_folder(folder)
+    assert record(read(folder)).dataset_id == dataset_id
+
+
+def test_name_of_the_section_from_the_user(folder):
+    assert "left-1_full_image" in read(folder, dataset_id="left-1")
+    with pytest.raises(ValueError, match=r"dataset_id='a b' cannot name elements"):
+        read(folder, dataset_id="a b", overwrite=True)
+
+
+def test_image_path_relative_to_the_working_directory(folder, monkeypatch):
+    elsewhere = folder.parent / "images"
+    elsewhere.mkdir()
+    (folder / "he.tif").rename(elsewhere / "slide.tif")
+    monkeypatch.chdir(folder.parent)
+    assert record(read(folder, fullres_image="images/slide.tif", store="b.zarr")).mpp == pytest.approx(2.0)
+    assert sd.read_zarr(folder.parent / "b.zarr").is_backed()
+
+
+def test_image_as_png(folder):
+    Image.fromarray(toy_image(700, 800)).save(folder / "he.png")
+    sdata = read(folder, fullres_image="he.png")
+    np.testing.assert_array_equal(
+        sdata["kidney_full_image"]["scale0"]["image"].data, toy_image(700, 800).transpose(2, 0, 1)
+    )
+
+
+def test_spots_outside_tissue_are_left_out(folder):
+    positions = pd.read_csv(folder / "spatial" / "tissue_positions.csv")
+    positions.loc[[3, 10], "in_tissue"] = 0
+    positions.to_csv(folder / "spatial" / "tissue_positions.csv", index=False)
+    sdata = read(folder)
+    kept = np.delete(np.arange(48), [3, 10])
+    np.testing.assert_array_equal(sdata["table"].X.toarray(), toy_counts(48, 5)[kept])
+    assert sdata["kidney"].index.tolist() == sdata["table"].obs["spot_id"].tolist() == kept.tolist()
+
+
+def test_repeated_gene_symbols_are_made_unique_and_told(tmp_path, caplog):
+    folder = tmp_path / "kidney"
+    toy_folder(folder, genes=["TBCE", "UMOD", "TBCE", "AQP2", "UMOD"], gene_ids=["E1", "E2", "E3", "E4", "E5"])
+    with caplog.at_level(logging.WARNING, "stsr"):
+        table = read(folder)["table"]
+    assert table.var_names.tolist() == ["TBCE", "UMOD", "TBCE-1", "AQP2", "UMOD-1"]
+    assert table.var["gene_ids"].tolist() == ["E1", "E2", "E3", "E4", "E5"]
+    assert "2 gene symbols occur more than once (TBCE, UMOD, ...)" in caplog.text
+
+
+def test_existing_store(folder):
+    read(folder)
+    with pytest.raises(ValueError, match=r"store='.*a\.zarr' exists already; pass overwrite=True"):
+        read(folder, dataset_id="other")
+    assert record(sd.read_zarr(folder.parent / "a.zarr")).dataset_id == "kidney"
+    assert record(read(folder, dataset_id="other", overwrite=True)).dataset_id == "other"
+    with pytest.raises(ValueError, match=r"exists and is not a SpatialData store"):
+        read(folder, store=folder, overwrite=True)
+
+
+def test_reader_is_quiet(folder, recwarn):
+    read(folder)
+    told = {str(warning.message).splitlines()[0] for warning in recwarn if issubclass(warning.category, UserWarning)}
+    assert told == set()
+
+
+def test_mpp_user_overrules_the_pitch(folder):
+    facts = record(read(folder, mpp=2.1))
+    assert (facts.mpp, facts.mpp_source) == (2.1, "user")
+
+
+def test_mpp_user_contradicts_the_pitch(folder):
+    with pytest.raises(ValueError, match=r"mpp=0\.5 contradicts the spot pitch, which gives 2 µm per pixel"):
+        read(folder, mpp=0.5)
+    assert left_behind(folder) == []
+
+
+def test_mpp_file_contradicts_the_pitch(folder):
+    rewrite(folder, dots=1e4 / 0.5, unit="CENTIMETER")
+    with pytest.raises(ValueError, match=r"fullres_image states 0\.5 µm per pixel but the spot pitch gives 2;"):
+        read(folder)
+    assert record(read(folder, mpp=2.0)).mpp == 2.0
+
+
+def test_mpp_default_resolution_of_image_programs(folder):
+    rewrite(folder, dots=72, unit="INCH")
+    assert record(read(folder)).mpp_source == "pitch"
+
+
+def test_mpp_implausible(tmp_path):
+    folder = tmp_path / "tiny"
+    xy, rowcol = hex_spots(8, 6, 10, (100, 80))
+    toy_folder(folder, xy=xy, array_rowcol=rowcol)
+    with pytest.raises(ValueError, match=r"mpp=10 from the spot pitch is outside 0\.05 to 5\.0 µm per pixel"):
+        read(folder)
+
+
+def rewrite(folder, dots, unit):
+    tifffile.imwrite(
+        folder / "he.tif", toy_image(700, 800), photometric="rgb", resolution=(dots, dots), resolutionunit=unit
+    )
+
+
+@pytest.mark.parametrize("reduced", ["hires", "lowres"])
+def test_image_reduced_image(tmp_path, reduced):
+    folder = tmp_path / "large"
+    toy_folder(folder, height=400, width=2500)
+    with pytest.raises(ValueError, match=rf"fullres_image='.*' is as small as spatial/tissue_{reduced}_image\.png"):
+        read(folder, fullres_image=f"spatial/tissue_{reduced}_image.png")
+    with Image.open(folder / "spatial" / f"tissue_{reduced}_image.png") as image:
+        tifffile.imwrite(folder / "he.tif", np.asarray(image), photometric="rgb")
+    with pytest.raises(ValueError, match=r"fullres_image='.*he\.tif' is as small as"):
+        read(folder)
+    assert left_behind(folder) == []
+
+
+def test_image_small_slide_whose_hires_image_is_not_reduced(folder):
+    assert json.loads((folder / "spatial" / "scalefactors_json.json").read_text())["tissue_hires_scalef"] == 1
+    assert record(read(folder, fullres_image="spatial/tissue_hires_image.png")).mpp == pytest.approx(2.0)
+
+
+def test_image_spots_outside(folder):
+    tifffile.imwrite(folder / "he.tif", toy_image(300, 350), photometric="rgb")
+    with pytest.raises(ValueError, match=r"has 350 x 300 pixels, but \d+ of 48 spots lie outside \(up to x=375, y=383"):
+        read(folder)
+    assert left_behind(folder) == []
+
+
+def test_image_missing(folder):
+    with pytest.raises(FileNotFoundError, match=r"fullres_image='scan\.tif' is neither in the working directory nor"):
+        read(folder, fullres_image="scan.tif")
+    for nothing in (None, ""):
+        with pytest.raises(ValueError, match=r"fullres_image is empty; pass the H&E image"):
+            read(folder, fullres_image=nothing)
+    with pytest.raises(TypeError, match="fullres_image"):
+        read_visium(folder, store=folder.parent / "a.zarr")
+
+
+def test_image_fluorescence(folder):
+    tifffile.imwrite(folder / "he.tif", np.zeros((2, 700, 800), np.uint16))
+    with pytest.raises(ValueError, match=r"fullres_image='.*' holds 2 x 700 x 800 uint16 values; save the H&E as"):
+        read(folder)
+
+
+@pytest.mark.parametrize(
+    "missing", ["filtered_feature_bc_matrix.h5", "spatial/tissue_positions.csv", "spatial/scalefactors_json.json"]
+)
+def test_folder_missing_file(folder, missing):
+    (folder / missing).unlink()
+    with pytest.raises(FileNotFoundError, match=rf"path='.*kidney' holds no {missing}; pass the folder that"):
+        read(folder)
+
+
+def test_folder_positions_of_another_run(folder):
+    positions = pd.read_csv(folder / "spatial" / "tissue_positions.csv")
+    positions.iloc[5:].to_csv(folder / "spatial" / "tissue_positions.csv", index=False)
+    with pytest.raises(ValueError, match=r"has 5 barcodes without a position in spatial/tissue_positions"):
+        read(folder)
+
+
+@pytest.mark.parametrize(("value", "fault"), [(np.nan, "NaN or infinite"), (-3.0, "negative"), (0.25, "non-integer")])
+def test_folder_values_that_are_no_counts(folder, value, fault):
+    with h5py.File(folder / "filtered_feature_bc_matrix.h5", "r+") as file:
+        values = file["matrix/data"][:].astype(np.float32)
+        values[7] = value
+        del file["matrix/data"]
+        file["matrix/data"] = values
+    with pytest.raises(ValueError, match=rf"table 'table' holds {fault} values in X; raw UMI counts are needed"):
+        read(folder)
+    assert left_behind(folder) == []
+
+
+@pytest.mark.skipif("STSR_DATA_DIR" not in os.environ, reason="STSR_DATA_DIR is not set")
+def test_real_kidney(tmp_path):
+    folder = Path(os.environ["STSR_DATA_DIR"]) / "kidney" / "visium"
+    sdata = read_visium(folder, fullres_image="kidney_he.tif", store=tmp_path / "a.zarr", dataset_id="kidney")
+    assert record(sdata).mpp == pytest.approx(2.008, abs=5e-4)
+    assert sdata["table"].shape == (2769, 18084)
+    assert sdata["kidney_full_image"]["scale0"]["image"].shape == (3, 3460, 2115)
+    raw = sc.read_10x_h5(folder / "filtered_feature_bc_matrix.h5")
+    assert sdata["table"].obs_names.equals(raw.obs_names)
+    assert (sdata["table"].X != raw.X).nnz == 0
+    np.testing.assert_array_equal(
+        sdata["kidney_full_image"]["scale0"]["image"].data[:, 1000:1100, 500:600],
+        tifffile.imread(folder / "kidney_he.tif")[1000:1100, 500:600].transpose(2, 0, 1),
+    )
