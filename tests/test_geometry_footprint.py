@@ -1,3 +1,5 @@
+"""The footprint operator against areas and brute force."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Grid: frames, ids, bands and cropping, for any rotation, flip and mask."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Pitch and affine of lattices."""
+
 from __future__ import annotations
 
 import numpy as np

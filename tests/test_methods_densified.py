@@ -14,7 +14,9 @@ from stsr.methods.densified import Densified
 SQUARE = np.argwhere(np.ones((9, 9)))[:, ::-1] * 200.0
 
 
-@pytest.mark.parametrize(("spots", "pitch"), [(hex_lattice(1000, 1000, 100), 100), (SQUARE, 200)], ids=["hex", "square"])
+@pytest.mark.parametrize(
+    ("spots", "pitch"), [(hex_lattice(1000, 1000, 100), 100), (SQUARE, 200)], ids=["hex", "square"]
+)
 def test_it_is_the_lattice_at_half_its_pitch(spots, pitch):
     lattice = Densified.of(spots)
     assert nearest_pitch(lattice.xy) == pytest.approx(pitch / 2, rel=1e-3)

@@ -67,7 +67,9 @@ def test_idw_is_its_formula(neighbours, power):
 
 
 def test_idw_takes_a_spots_own_value_where_a_cell_lies_on_it():
-    section = replace(TOY.section, spots=TOY.section.grid.xy[:: TOY.section.grid.n_cells // 40][: len(TOY.section.spots)])
+    section = replace(
+        TOY.section, spots=TOY.section.grid.xy[:: TOY.section.grid.n_cells // 40][: len(TOY.section.spots)]
+    )
     section = section.subset(np.arange(len(section.spots)))
     on = [int(np.flatnonzero((section.grid.xy == spot).all(axis=1))[0]) for spot in section.spots]
     np.testing.assert_allclose(predict("idw", section)[on], density(section), rtol=1e-4)
@@ -99,7 +101,9 @@ def test_one_gene_or_a_thousand_the_values_are_the_same(name):
     np.testing.assert_array_equal(predict(name, section)[:, 0], predict(name, TOY.section)[:, 2])
 
 
-@pytest.mark.parametrize("spots", [hex_lattice(300, 300, 62)[:2], np.arange(5.0)[:, None] * [60, 60]], ids=["two", "line"])
+@pytest.mark.parametrize(
+    "spots", [hex_lattice(300, 300, 62)[:2], np.arange(5.0)[:, None] * [60, 60]], ids=["two", "line"]
+)
 def test_spots_that_span_no_triangle_are_refused_by_linear_only(spots):
     section = replace(TOY.section, spots=spots, counts=TOY.section.counts[: len(spots)], library=np.ones(len(spots)))
     with pytest.raises(ValueError, match=f"spots={len(spots)} span no triangle.*method='nearest'"):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
+import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +20,19 @@ from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 import stsr
 
 ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 ROOMS = ("pp", "tl", "pl", "datasets", "metrics")
-HEAVY = {"lightning", "matplotlib", "scanpy", "spatialdata", "squidpy", "timm", "torch", "torch_geometric", "torchvision"}
+HEAVY = {
+    "lightning",
+    "matplotlib",
+    "scanpy",
+    "spatialdata",
+    "squidpy",
+    "timm",
+    "torch",
+    "torch_geometric",
+    "torchvision",
+}
 
 
 def top_level_modules(code: str) -> set[str]:
@@ -32,9 +47,7 @@ def child(code: str) -> Any:
 
 
 def test_import_costs_less_than_a_second_beyond_numpy():
-    seconds = child(
-        "import time, numpy\nstart = time.perf_counter()\nimport stsr\nprint(time.perf_counter() - start)"
-    )
+    seconds = child("import time, numpy\nstart = time.perf_counter()\nimport stsr\nprint(time.perf_counter() - start)")
     assert seconds < 1
 
 
@@ -49,9 +62,25 @@ def test_heavy_libraries_wait_for_the_function_that_needs_them(room):
 
 
 def test_version_is_the_one_of_the_project_file():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert stsr.__version__ == project["version"]
+    assert stsr.__version__ == PROJECT["version"]
     assert f"## [{stsr.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_library_that_is_imported_is_declared():
+    declared = {re.split("[><=]", need)[0] for need in PROJECT["dependencies"]}
+    distributions = metadata.packages_distributions()
+    imported = {name for file in (ROOT / "src").rglob("*.py") for name in imports(file)}
+    for name in imported - set(sys.stdlib_module_names) - {"stsr"}:
+        assert declared & {known.lower().replace("_", "-") for known in distributions[name]}, name
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Top-level names of the modules that a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
 
 
 def test_top_level_names_are_found_and_others_refused():

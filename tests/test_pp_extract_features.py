@@ -177,7 +177,7 @@ def test_an_object_is_an_encoder_too_and_never_taken_as_known(store):
     values = store["features_colour_016um"].data.compute()
     assert values.shape == (3, *grid.shape)
     assert values[:, grid.mask].min() > 20
-    assert "features_colour_016um" not in store.attrs["stsr"]["features"]
+    assert store.attrs["stsr"]["features"]["features_colour_016um"] == {"encoder": "colour", "made_from": None}
     with pytest.raises(ValueError, match="exists already"):
         run(store, encoder=Colour(), device="cpu")
     run(store, encoder=Colour(), device="cpu", overwrite=True)

@@ -1,3 +1,5 @@
+"""The arrays-only view of a section."""
+
 from __future__ import annotations
 
 from dataclasses import replace

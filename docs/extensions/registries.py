@@ -1,4 +1,4 @@
-"""Tables of what can be chosen, made from the registries themselves: the directives ``methods`` and ``encoders``."""
+"""Tables of what can be chosen, made from the registries: directives ``methods``, ``method-options``, ``encoders``."""
 
 from __future__ import annotations
 
@@ -12,28 +12,38 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+Cell = str | list[nodes.Node]
+"""Plain text or inline nodes."""
+
 
 class Methods(SphinxDirective):
-    """All registered methods in one table, then the options of each."""
+    """All registered methods in one table."""
 
     def run(self) -> list[nodes.Node]:
         """Read the register."""
         from stsr.methods import METHODS
 
-        infos = [kind.info for kind in METHODS.values()]
-        head = ("name", "what it does", "published", "needs", "gives", "as published")
+        head = ("name", "what it does, and its source", "needs", "gives")
         rows = [
             (
                 [nodes.literal(text=i.name)],
-                i.title,
-                f"{i.paper} ({i.year})",
-                ", ".join(sorted(i.needs)),
+                f"{i.title} ({i.paper}, {i.year})",
+                ", ".join(sorted(i.needs)) or "spots only",
                 ", ".join(sorted(i.gives)),
-                [nodes.literal(text="faithful")] if i.faithful else "",
             )
-            for i in infos
+            for i in (kind.info for kind in METHODS.values())
         ]
-        return [table(head, rows), *(options_of(kind) for kind in METHODS.values())]
+        return [table(head, rows)]
+
+
+class MethodOptions(SphinxDirective):
+    """The options of each method that has any, in a section of its own."""
+
+    def run(self) -> list[nodes.Node]:
+        """Read the configs and their docstrings."""
+        from stsr.methods import METHODS
+
+        return [options_of(kind) for kind in METHODS.values() if dataclasses.fields(kind.Config)]
 
 
 class Encoders(SphinxDirective):
@@ -43,16 +53,14 @@ class Encoders(SphinxDirective):
         """Read the register."""
         from stsr.encoders import ENCODERS
 
-        head = ("name", "what it is", "features", "µm/px", "licence", "gated", "source")
+        head = ("name", "what it is, and its source", "features", "licence", "gated")
         rows = [
             (
                 [nodes.literal(text=i.name)],
-                i.title,
+                [nodes.Text(f"{i.title} "), nodes.literal(text=i.source)],
                 str(i.dim),
-                f"{i.mpp:g}",
                 i.licence,
                 "yes" if i.gated else "",
-                [nodes.literal(text=i.source)] if i.source else "",
             )
             for i in ENCODERS.values()
         ]
@@ -62,13 +70,14 @@ class Encoders(SphinxDirective):
 def options_of(kind: Any) -> nodes.section:
     """A section with the options of one method."""
     name = kind.info.name
+    told = parameters(inspect.getdoc(kind.Config))
     section = nodes.section(ids=[f"method-{name.replace('_', '-')}"], names=[name])
     section += nodes.title("", "", nodes.literal(text=name))
-    section += nodes.paragraph(text=inspect.getdoc(kind).partition("\n")[0])
-    if fields := dataclasses.fields(kind.Config):
-        told = parameters(inspect.getdoc(kind.Config))
-        rows = [([nodes.literal(text=f.name)], [nodes.literal(text=repr(f.default))], told[f.name]) for f in fields]
-        section += table(("option", "default", "meaning"), rows)
+    rows = [
+        ([nodes.literal(text=field.name)], [nodes.literal(text=repr(field.default))], told[field.name])
+        for field in dataclasses.fields(kind.Config)
+    ]
+    section += table(("option", "default", "meaning"), rows)
     return section
 
 
@@ -77,16 +86,16 @@ def parameters(doc: str) -> dict[str, str]:
 
     Names that share a line (``first, second``) share the description too.
     """
-    section = re.search(r"^Parameters\n-+\n(.*?)(?=\n\n\S|\n\S+\n-+\n|\Z)", doc, re.S | re.M)
+    section = re.search(r"^Parameters\n-+\n(.*?)(?=\n\n\S|\Z)", doc, re.S | re.M)
     told = {}
     for names, text in re.findall(r"^(\S.*)\n((?:[ ]+.*\n?)+)", section[1] if section else "", re.M):
-        for name in names.partition(":")[0].split(","):
+        for name in names.split(","):
             told[name.strip()] = " ".join(text.split()).replace("``", "")
     return told
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str | list[nodes.Node]]]) -> nodes.table:
-    """Lay out cells, each plain text or inline nodes."""
+def table(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> nodes.table:
+    """Lay out cells under a head."""
     group = nodes.tgroup(cols=len(head))
     group += [nodes.colspec(colwidth=1) for _ in head]
     group += nodes.thead("", row(head))
@@ -94,14 +103,15 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str | list[nodes.Node]]])
     return nodes.table("", group, classes=["colwidths-auto"])
 
 
-def row(cells: Sequence[str | list[nodes.Node]]) -> nodes.row:
+def row(cells: Sequence[Cell]) -> nodes.row:
     """One row of a table."""
-    content = [[nodes.Text(cell)] if isinstance(cell, str) else cell for cell in cells]
-    return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", *inline)) for inline in content))
+    inline = [[nodes.Text(cell)] if isinstance(cell, str) else cell for cell in cells]
+    return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", *parts)) for parts in inline))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives."""
     app.add_directive("methods", Methods)
+    app.add_directive("method-options", MethodOptions)
     app.add_directive("encoders", Encoders)
     return {"parallel_read_safe": True}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stsr.methods.balance import Balance
 from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, register
@@ -15,7 +16,7 @@ from stsr.methods.patches import around_spots, neighbours
 from stsr.section import Section
 
 if TYPE_CHECKING:
-    from stsr.methods.tissue import Tissue
+    from stsr.methods.tissue import Tiles, Tissue
     from stsr.nn.cross_attention import CrossAttentionNet
 
 PIXEL = 2.0
@@ -107,10 +108,11 @@ class CrossAttention(Method):
             net = self.network(section)
             tissue = self.tissue(section, net, pick_device(training.device))
             near = neighbours(tissue.tree, config.neighbours, hide_self=True)
-            held_out = np.zeros(len(section.spots), dtype=bool)
-            held_out[rng.permutation(len(held_out))[: max(2, round(config.held_out * len(held_out)))]] = True
-            side = max(16, round(config.tile / section.grid.bin_size))
+            everyone = np.ones(len(section.spots), dtype=bool)
+            side = max(8, round(config.tile / section.grid.bin_size))
+            held_out = hold_out(Tiles(tissue, everyone, near, side=side // 2, rng=None), config.held_out, rng)
             tiles = Tiles(tissue, ~held_out, near, side=side, rng=rng)
+            check = Tiles(tissue, held_out, near, side=side // 2, rng=None)
             epochs = max(1, round(config.steps / len(tiles.groups())))
             module = HiddenSpots(
                 net,
@@ -122,7 +124,7 @@ class CrossAttention(Method):
             self.history = train(
                 module,
                 DataLoader(tiles, batch_size=None),
-                DataLoader(Tiles(tissue, held_out, near, side=side, rng=None), batch_size=None),
+                DataLoader(check, batch_size=None),
                 epochs=epochs,
                 patience=config.patience,
                 training=training,
@@ -171,6 +173,18 @@ class CrossAttention(Method):
         return Tissue(section, scaling, halvings=net.pixels.halvings, halo=net.halo, device=device)
 
 
+def hold_out(tiles: Tiles, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """(spots,) mask of about a ``share`` of the spots, in whole tiles: few windows are then needed to check on them."""
+    groups = tiles.groups()
+    rng.shuffle(groups)
+    held_out = np.zeros(tiles.tissue.tree.n, dtype=bool)
+    for group in groups:
+        if held_out.sum() >= share * len(tiles.patches):
+            break
+        held_out[tiles.patches.anchor[group]] = True
+    return held_out
+
+
 class BandPredictor:
     """A trained network bound to a section."""
 
@@ -198,7 +212,7 @@ class BandPredictor:
 
         tissue = self.tissue
         sums = np.zeros(tissue.counts.shape, dtype=np.float32)
-        side = max(16, round(config.tile / tissue.section.grid.bin_size))
+        side = max(8, round(config.tile / tissue.section.grid.bin_size))
         everywhere = Tiles(tissue, np.ones(len(sums), dtype=bool), self.near, side=side, rng=None)
         with torch.inference_mode():
             for group in everywhere.groups():

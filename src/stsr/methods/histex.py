@@ -91,6 +91,7 @@ class Histex(Method):
         self.arrays = {"mean": tokens.mean, "sd": tokens.sd, **self._scale(section.counts.toarray())}
         surroundings = Surroundings(section, self.arrays, faithful=self.config.faithful)
         data = surroundings.spots(tokens)
+        self.history = {}
         for state in range(self.config.states):
             self._train(state, data, surroundings.disc, seed + state, training)
         return self

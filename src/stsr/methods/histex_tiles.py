@@ -68,7 +68,7 @@ class Surroundings:
         return self.expression(self.lattice.nearest(middle, POINTS), corners)
 
     def spots(self, tokens: CellTokens) -> tuple[NDArray[Any], ...]:
-        """Training data, one tile around each spot on tissue.
+        """Training data, one tile around each spot that has more than half of its disc on tissue.
 
         Returns
         -------
@@ -82,7 +82,7 @@ class Surroundings:
             near = self.lattice.nearest(self.lattice.xy[: len(spots)], POINTS)
         else:
             near = self.lattice.nearest(spots, POINTS, hidden=np.arange(len(spots)))
-        on = (cells[:, self.disc] >= 0).any(axis=1)
+        on = (cells[:, self.disc] >= 0).mean(axis=1) > 0.5
         corners, cells, near = corners[on], cells[on], near[on]
         image = self.image(tokens.gather(cells), corners)
         return image, self.expression(near, corners), cells >= 0, self.scaled()[on]

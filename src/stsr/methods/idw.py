@@ -43,7 +43,10 @@ class Idw(Interpolation):
     """λ(b) = Σ_s w_s y_s / cells in a disc, with w_s ∝ d(b, s)^-p over the nearest spots (Shepard 1968, eq. 1)."""
 
     info: ClassVar = MethodInfo(
-        name="idw", title="Inverse-distance weighting of the nearest spots", paper="Shepard, ACM '68", year=1968
+        name="idw",
+        title="Inverse-distance weighting of the nearest spots",
+        paper="Shepard, Proc. 23rd ACM National Conference",
+        year=1968,
     )
     Config: ClassVar = IdwConfig
 

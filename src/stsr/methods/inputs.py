@@ -27,11 +27,6 @@ def require_spots(section: Section, method: str) -> None:
         )
 
 
-def spot_density(section: Section) -> NDArray[np.float32]:
-    """(spots, genes) UMI counts of a spot per cell of its disc."""
-    return section.counts.toarray().astype(np.float32) / np.float32(section.disc_cells)
-
-
 def feature_moments(section: Section) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of the features over cells, (features,) each; a constant feature gets 1."""
     total, squares = 0.0, 0.0

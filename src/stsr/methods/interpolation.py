@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from scipy.spatial import Delaunay, QhullError
 
 from stsr.methods.base import Method, Prediction, Predictor, Training
-from stsr.methods.inputs import spot_density
 from stsr.section import Section
 
 Weights = Callable[[NDArray[np.float64]], sp.csr_array]
@@ -35,7 +34,7 @@ class Interpolation(Method):
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
         """Interpolate the spots of ``section``."""
         weigh = self.weights(section.spots)
-        density = spot_density(section)
+        density = section.counts.toarray() / np.float32(section.disc_cells)
 
         def predict(rows: slice) -> Prediction:
             return Prediction(mean=weigh(section.grid.xy[section.grid.cells(rows)]) @ density)

@@ -13,7 +13,7 @@ from stsr.methods.features import disc_means
 from stsr.methods.inputs import feature_moments, require_spots
 from stsr.section import Section
 
-PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
+PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
 """Values of α that cross-validation chooses from."""
 
 FOLDS = 5
@@ -73,7 +73,7 @@ class Ridge(Method):
         density = (section.counts.toarray() / np.maximum(area, 1)[:, None])[used]
         penalty = self.config.penalty or choose_penalty(z, density, section.spots[used], self.config.blocks)
         model = linear_model.Ridge(penalty).fit(z, density)
-        coefficients = model.coef_.T / sd[:, None]
+        coefficients = np.atleast_2d(model.coef_).T / sd[:, None]  # scikit-learn drops the axis of a single gene
         self.arrays = {
             "coefficients": coefficients.astype(np.float32),
             "intercept": (model.intercept_ - mean @ coefficients).astype(np.float32),

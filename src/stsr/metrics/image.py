@@ -42,10 +42,10 @@ def rmse(truth: ArrayLike, prediction: ArrayLike) -> NDArray[np.float64]:
 
 
 def ssim(truth: ArrayLike, prediction: ArrayLike, rowcol: ArrayLike) -> NDArray[np.float64]:
-    """Structural similarity [1]_ of the pictures of a gene.
+    """Structural similarity of the pictures of a gene.
 
     Truth and prediction are scaled to 0 to 1 as in :func:`rmse` and drawn on the raster that encloses all cells, 0 where
-    there is none; the similarity of windows of 7 x 7 cells, for a data range of 1, is averaged over the raster.
+    there is none; the similarity of windows of 7 x 7 cells, for a data range of 1, is averaged over the raster [1]_.
 
     Parameters
     ----------

@@ -10,7 +10,8 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, TQDMProgressBar
+from lightning.pytorch.callbacks import EarlyStopping
+from tqdm.auto import tqdm
 
 from stsr.nn.training import Training
 
@@ -34,6 +35,23 @@ class BestWeights(lightning.Callback):
         latest = self.history["held_out"][-1]
         if latest <= min(self.history["held_out"]):
             self.weights = {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+
+class EpochBar(lightning.Callback):
+    """One line for the whole training: epochs done and the losses of the last."""
+
+    def __init__(self, epochs: int, *, shown: bool) -> None:
+        super().__init__()
+        self.bar = tqdm(total=epochs, desc="train", unit="epoch", disable=not shown)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """Move on by one."""
+        self.bar.set_postfix({name: f"{float(value):.4f}" for name, value in trainer.callback_metrics.items()})
+        self.bar.update()
+
+    def teardown(self, trainer: lightning.Trainer, module: lightning.LightningModule, stage: str) -> None:
+        """Leave the finished bar on the screen, also when training broke off."""
+        self.bar.close()
 
 
 class StopOnDivergence(lightning.Callback):
@@ -91,9 +109,9 @@ def train(
                 best,
                 StopOnDivergence(),
                 EarlyStopping("held_out", patience=patience, check_finite=True),
-                *([TQDMProgressBar()] if training.progress else []),
+                EpochBar(epochs, shown=training.progress),
             ],
-            enable_progress_bar=training.progress,
+            enable_progress_bar=False,
             enable_model_summary=False,
             enable_checkpointing=False,
             logger=False,

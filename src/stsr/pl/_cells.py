@@ -20,16 +20,21 @@ OUTLINE = 40.0
 """µm: features of the tissue's edge smaller than this are smoothed away in its outline."""
 
 
-def colour_scale(values: ArrayLike, quantile: float, *, log1p: bool = False) -> Normalize:
-    """From 0 to a quantile of the values that are there, or to their maximum where that quantile is 0."""
-    from matplotlib.colors import FuncNorm, Normalize
-
+def colour_limit(values: ArrayLike, quantile: float) -> float:
+    """Value at which the colours end: a quantile of the values that are there, or their maximum where that is 0."""
     if not 0 < quantile <= 1:
         raise ValueError(f"quantile={quantile} must be above 0 and at most 1.")
-    there = np.asarray(values)[np.isfinite(values)]
+    values = np.asarray(values)
+    there = values[np.isfinite(values)]
     top = float(np.quantile(there, quantile) or there.max()) if there.size else 0.0
-    top = top or 1.0
-    return FuncNorm((np.log1p, np.expm1), vmin=0, vmax=top) if log1p else Normalize(vmin=0, vmax=top)
+    return top or 1.0
+
+
+def colour_scale(limit: float, *, log1p: bool = False) -> Normalize:
+    """From 0 to ``limit``, evenly or by the logarithm of 1 + the value."""
+    from matplotlib.colors import FuncNorm, Normalize
+
+    return FuncNorm((np.log1p, np.expm1), vmin=0, vmax=limit) if log1p else Normalize(vmin=0, vmax=limit)
 
 
 def see_through(name: str) -> Colormap:

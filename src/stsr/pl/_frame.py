@@ -75,7 +75,8 @@ class Frame:
 
     def shows(self, xy: NDArray[np.float64], margin: float = 0.0) -> NDArray[np.bool_]:
         """(points,) which points (points, 2) lie in the frame or at most ``margin`` µm beside it."""
-        return ((xy >= (self.x0 - margin, self.y0 - margin)) & (xy <= (self.x1 + margin, self.y1 + margin))).all(axis=1)
+        across = (xy[:, 0] >= self.x0 - margin) & (xy[:, 0] <= self.x1 + margin)
+        return across & (xy[:, 1] >= self.y0 - margin) & (xy[:, 1] <= self.y1 + margin)
 
     def fit(self, axes: Axes) -> None:
         """Have ``axes`` show the frame, bare of ticks and spines."""

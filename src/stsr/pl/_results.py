@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from stsr.spatial.bins import result_tables
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 def choose_table(sdata: SpatialData, table: str | None) -> str:
     """The table asked for, or the only result."""
     if table is not None:
+        if table not in sdata.tables:
+            raise KeyError(f"table={table!r} not found; sdata holds the tables {', '.join(sdata.tables) or 'none'}.")
         return table
     results = result_tables(sdata)
     if len(results) != 1:
@@ -21,7 +24,7 @@ def choose_table(sdata: SpatialData, table: str | None) -> str:
     return results[0]
 
 
-def as_list(genes: str | list[str]) -> list[str]:
+def as_list(genes: str | Sequence[str]) -> list[str]:
     """One gene or several."""
     genes = [genes] if isinstance(genes, str) else list(genes)
     if not genes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.sparse as sp
 
-from stsr.pl._cells import colour_bar, colour_scale, draw_cells, draw_outline, draw_spots, see_through
+from stsr.pl._cells import colour_bar, colour_limit, colour_scale, draw_cells, draw_outline, draw_spots, see_through
 from stsr.pl._frame import Frame, draw_image, draw_scale_bar, fade, panels, read_image
 from stsr.pl._results import as_list, choose_table
 from stsr.spatial import gene_positions, read_columns, record, spot_positions
@@ -99,8 +99,8 @@ def compare(
     pixels, colours = fade(read_image(sdata, frame)), see_through(cmap)
     seen, seen_spots = frame.shows(grid.xy), frame.shows(spots)
     for number, (gene, row) in enumerate(zip(genes, axes, strict=True)):
-        norms = (colour_scale(v, quantile) for v in (predicted[seen, number], measured[seen_spots, number]))
-        norm = max(norms, key=lambda norm: norm.vmax)
+        limits = (colour_limit(v, quantile) for v in (predicted[seen, number], measured[seen_spots, number]))
+        norm = colour_scale(max(limits))
         draw_spots(row[0], spots, facts.spot_diameter, measured[:, number], frame, norm, colours)
         painted = draw_cells(row[1], grid, predicted[:, number], frame, norm, colours)
         if truth is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stsr.pl._cells import colour_bar, colour_scale, draw_cells, draw_outline, see_through
+from stsr.pl._cells import colour_bar, colour_limit, colour_scale, draw_cells, draw_outline, see_through
 from stsr.pl._frame import Frame, draw_image, draw_scale_bar, fade, panels, read_image
 from stsr.pl._results import as_list, choose_table
 from stsr.spatial import read_columns
@@ -79,6 +79,8 @@ def gene_map(
     >>> figure = stsr.pl.gene_map(sdata, ["PODO1", "PTUA1"])
     >>> figure.savefig("map.png")
     """
+    import matplotlib
+
     table, genes = choose_table(sdata, table), as_list(genes)
     grid, cells = table_grid(sdata, table)
     columns = read_columns(sdata, table, genes, layer=layer)
@@ -96,14 +98,14 @@ def gene_map(
         draw_scale_bar(axes.flat[0], frame)
         axes.flat[0].set_title("H&E", fontsize="medium")
 
-    colours = see_through(cmap) if image else cmap
+    colours = see_through(cmap) if image else matplotlib.colormaps[cmap]
     kind = "UMI" if layer is None else f"{layer} of UMI"
     for panel, gene, column in zip(axes.flat[image:], genes, columns.T, strict=False):
         values = np.full(grid.n_cells, np.nan, dtype=np.float32)
         values[cells] = column
         if image:
             draw_image(panel, fade(pixels), frame)
-        norm = colour_scale(values[seen], quantile, log1p=log1p)
+        norm = colour_scale(colour_limit(values[seen], quantile), log1p=log1p)
         painted = draw_cells(panel, grid, values, frame, norm, colours)
         draw_outline(panel, grid, frame)
         draw_scale_bar(panel, frame)

@@ -16,7 +16,7 @@ LABELS = {
     "spearman": "Spearman correlation",
     "rmse": "RMSE of values scaled to 0-1",
     "ssim": "SSIM",
-    "deviance": "mean Poisson deviance",
+    "deviance": "Poisson deviance",
 }
 
 
@@ -71,7 +71,7 @@ def scores(scores: pd.DataFrame | Mapping[str, pd.DataFrame], *, metric: str = "
         axes.plot(ceiling.index, ceiling, "--", color="0.4", lw=1, label="noise ceiling")
         axes.fill_between(ceiling.index, ceiling, 1, color="0.93", lw=0, zorder=0)
         axes.set_ylim(min(0, *axes.get_ylim()), min(1, 1.15 * ceiling.max()))
-    elif metric != "deviance":
+    else:
         axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
     axes.set_xscale("log", base=2)
     axes.set_xticks(scales, [f"{scale:g}" for scale in scales])

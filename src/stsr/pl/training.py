@@ -36,8 +36,10 @@ def training(source: Any, *, table: str | None = None) -> Figure:
 
     Raises
     ------
+    KeyError
+        When ``table`` is not there; the message lists what is.
     ValueError
-        When the method has no training to show: interpolations and regressions are solved in one go.
+        When ``table`` is left out but there is not exactly one result, or when the method has no training to show: interpolations and regressions are solved in one go.
 
     Examples
     --------
@@ -52,8 +54,6 @@ def training(source: Any, *, table: str | None = None) -> Figure:
         name, history = f"model {source.name!r}", source.history
     else:
         key = choose_table(source, table)
-        if key not in source.tables:
-            raise KeyError(f"table={key!r} not found; sdata holds the tables {', '.join(source.tables) or 'none'}.")
         name, history = f"table {key!r}", source.tables[key].uns.get(ATTRS, {}).get("history", {})
     if not history:
         raise ValueError(f"{name} keeps no losses; methods that are solved in one go have none.")
@@ -67,7 +67,7 @@ def training(source: Any, *, table: str | None = None) -> Figure:
         if curve in COLOURS:
             line.set_label(LABELS[kind])
         if kind == "held_out":
-            best = int(np.argmin(losses))
+            best = int(np.nanargmin(losses))
             axes.plot(epochs[best], losses[best], "o", color=COLOURS[kind], ms=5)
             if networks == 1:
                 axes.axvline(epochs[best], color=COLOURS[kind], lw=0.8, ls=":", label=f"kept: epoch {epochs[best]}")

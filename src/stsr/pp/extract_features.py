@@ -26,8 +26,8 @@ logger = logging.getLogger(__name__)
 VERSION = 1
 """Raised whenever the same encoder on the same image gives other numbers than before."""
 
-CACHE = "features"
-"""Where ``sdata.attrs["stsr"]`` keeps what each feature raster was made from."""
+FEATURES = "features"
+"""Where ``sdata.attrs["stsr"]`` keeps, for each feature raster, its encoder and a checksum of what it was made from."""
 
 BAND_BYTES = 2**28
 """A band of rows takes about this much as float32."""
@@ -113,10 +113,11 @@ def extract_features(
     who = identity(encoder, weights)
     grid_name, cells = _prepare(sdata, bin_size, grid)
     raster = read_raster(sdata, IMAGE)
-    key = key_added or features_key(plain_name(encoder), grid_name)
+    name = plain_name(encoder)
+    key = key_added or features_key(name, grid_name)
     digest = None if who is None else _content_key(who, cells, raster)
-    known = sdata.attrs.get(ATTRS, {}).get(CACHE, {})
-    if key in sdata and digest is not None and known.get(key) == digest:
+    known = sdata.attrs.get(ATTRS, {}).get(FEATURES, {})
+    if key in sdata and digest is not None and known.get(key, {}).get("made_from") == digest:
         logger.info("%s: cached, made from the same image, grid and encoder.", key)
         return key
     if key in sdata and not overwrite:
@@ -126,17 +127,31 @@ def extract_features(
         )
 
     maker = create(encoder, weights=weights, device=device, batch_size=batch_size)
-    known = {name: made for name, made in known.items() if name != key}
+    known = {other: made for other, made in known.items() if other != key}
 
     def fill(open_array: Any) -> None:
         _encode(open_array("0"), maker, raster, cells, progress)
         # Forgotten before the new raster replaces the old, known again after: a kill in between leaves no wrong answer.
-        note(sdata, **{CACHE: known})
+        note(sdata, **{FEATURES: known})
 
     put(sdata, key, _skeleton(sdata, maker, cells), overwrite=overwrite, fill=fill)
-    note(sdata, **{CACHE: known if digest is None else {**known, key: digest}})
+    note(sdata, **{FEATURES: {**known, key: {"encoder": name, "made_from": digest}}})
     logger.info("%s: %d features of %d cells by %s.", key, maker.info.dim, cells.n_cells, maker.info.name)
     return key
+
+
+def encoder_of(sdata: SpatialData, features: str) -> str:
+    """Name of the encoder behind a feature raster.
+
+    Raises
+    ------
+    KeyError
+        When no such raster was made; the message lists those that were.
+    """
+    known = sdata.attrs.get(ATTRS, {}).get(FEATURES, {})
+    if features not in known:
+        raise KeyError(f"features={features!r} not found; sdata holds the features {', '.join(known) or 'none'}.")
+    return known[features]["encoder"]
 
 
 def _prepare(sdata: SpatialData, bin_size: float, grid: str | None) -> tuple[str, Grid]:

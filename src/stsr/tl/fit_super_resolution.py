@@ -26,7 +26,7 @@ def fit_super_resolution(
     genes: int | str | Sequence[str] = 1000,
     bin_size: float = 8.0,
     grid: str | None = None,
-    encoder: str = "texture",
+    encoder: Any = "texture",
     features: str | None = None,
     options: Mapping[str, Any] | None = None,
     key_added: str | None = None,
@@ -53,9 +53,10 @@ def fit_super_resolution(
     grid
         Labels element with the cells to predict; by default that of ``bin_size``.
     encoder
-        Image encoder, for methods that look at features; see :func:`stsr.pp.extract_features`.
+        Image encoder, for methods that look at features; see :func:`stsr.pp.extract_features`. Not used when
+        ``features`` is given.
     features
-        Image element with the features; by default those of ``encoder`` on the grid.
+        Image element from :func:`stsr.pp.extract_features`; by default that of ``encoder`` on the grid.
     options
         Options of the method, by the names of its config.
     key_added
@@ -89,7 +90,7 @@ def fit_super_resolution(
     >>> sdata["sr_008um"].n_vars
     20
     """
-    from stsr.pp.extract_features import extract_features
+    from stsr.pp.extract_features import encoder_of, extract_features
     from stsr.pp.make_grid import make_grid
     from stsr.pp.select_genes import select_genes
 
@@ -103,21 +104,17 @@ def fit_super_resolution(
         logger.info("No grid yet: make_grid runs with bin_size=%g.", bin_size)
         make_grid(sdata, bin_size=bin_size)
     needs = fitted.info.needs
-    if "features" in needs and features is None:
-        features = extract_features(sdata, encoder=encoder, grid=grid, device=device)
-    section = read_section(
-        sdata,
-        genes=genes,
-        grid=grid,
-        features=features if "features" in needs else None,
-        need_image="image" in needs,
-    )
+    if "features" not in needs:
+        features = None
+    elif features is None:
+        features = extract_features(sdata, encoder=encoder, grid=grid, device=device, progress=progress)
+    section = read_section(sdata, genes=genes, grid=grid, features=features, need_image="image" in needs)
     fitted.fit(section, seed=seed, training=Training(device=device, progress=progress))
     model = Model(
         method=fitted,
         genes=tuple(genes),
         bin_size=round(section.grid.bin_size, 3),
-        encoder=encoder if "features" in needs else None,
+        encoder=None if features is None else encoder_of(sdata, features),
         seed=seed,
     )
     predict(

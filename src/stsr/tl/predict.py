@@ -99,7 +99,7 @@ def predict(
     """
     key = key_added or table_key(model.bin_size)
     check_name(sdata, "tables", key, overwrite)
-    grid, features = _ready(sdata, model, grid, features)
+    grid, features = _ready(sdata, model, grid, features, device, progress)
     section = read_section(
         sdata, genes=model.genes, grid=grid, features=features, need_image="image" in model.method.info.needs
     )
@@ -115,9 +115,11 @@ def predict(
     return key
 
 
-def _ready(sdata: SpatialData, model: Model, grid: str | None, features: str | None) -> tuple[str, str | None]:
+def _ready(
+    sdata: SpatialData, model: Model, grid: str | None, features: str | None, device: str, progress: bool
+) -> tuple[str, str | None]:
     """Names of the grid and, for a method that needs them, of the features; what is missing is made."""
-    from stsr.pp.extract_features import extract_features
+    from stsr.pp.extract_features import encoder_of, extract_features
     from stsr.pp.make_grid import make_grid
 
     grid = grid or grid_key(model.bin_size)
@@ -126,11 +128,16 @@ def _ready(sdata: SpatialData, model: Model, grid: str | None, features: str | N
         make_grid(sdata, bin_size=model.bin_size)
     if model.encoder is None:
         return grid, None
-    expected = features_key(model.encoder, grid)
-    if features is None and expected not in sdata.images:
-        logger.info("No features yet: extract_features runs with encoder=%r.", model.encoder)
-        extract_features(sdata, encoder=model.encoder, grid=grid)
-    return grid, features or expected
+    if features is None:
+        features = features_key(model.encoder, grid)
+        if features not in sdata.images:
+            features = extract_features(sdata, encoder=model.encoder, grid=grid, device=device, progress=progress)
+    if (encoder := encoder_of(sdata, features)) != model.encoder:
+        raise ValueError(
+            f"features={features!r} were made by encoder {encoder!r}, the model was fitted on {model.encoder!r}; "
+            "extract the features of that encoder."
+        )
+    return grid, features
 
 
 def _skeleton(

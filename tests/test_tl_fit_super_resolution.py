@@ -1,0 +1,159 @@
+"""The main verb end to end: what it writes, where, and what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import spatialdata as sd
+from hypothesis import given
+from hypothesis import strategies as st
+
+import stsr
+from stsr.methods import METHODS, Prediction
+from stsr.spatial import labels_to_grid, open_store, read_section, record
+from stsr.tl.predict import in_runs
+
+SMALL = {"steps": 6, "dim": 16, "heads": 4, "stem": 8, "dilations": (1, 2)}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    path = tmp_path_factory.mktemp("fit") / "section.zarr"
+    stsr.datasets.synthetic_section(size=(600, 600), n_genes=12, store=path)
+    return path
+
+
+@pytest.fixture
+def sdata(store, tmp_path):
+    """A fresh copy of the section for each test."""
+    import shutil
+
+    shutil.copytree(store, tmp_path / "section.zarr")
+    return open_store(tmp_path / "section.zarr")
+
+
+def fit(sdata, method="idw", **kwargs):
+    return stsr.tl.fit_super_resolution(sdata, method=method, progress=False, device="cpu", **{"genes": "all", **kwargs})
+
+
+def test_the_table_keeps_its_contract(sdata):
+    model = fit(sdata, "cross_attention", options=SMALL, seed=4)
+    table, grid = sdata["sr_008um"], labels_to_grid(sdata, "grid_008um")
+    facts = record(sdata)
+    assert table.shape == (grid.n_cells, 12)
+    assert list(table.var_names) == list(sdata["table"].var_names)
+    np.testing.assert_array_equal(table.obs["bin_id"], np.arange(1, grid.n_cells + 1))
+    assert table.obs["region"].cat.categories.tolist() == ["grid_008um"]
+    np.testing.assert_array_equal(table.obs[["array_row", "array_col"]], grid.rowcol)
+    np.testing.assert_allclose(table.obsm["spatial"] * facts.mpp, grid.xy)
+    assert table.obsm["X_stsr"].shape == (grid.n_cells, 32)
+    facts_of_run = table.uns["stsr"]
+    assert (facts_of_run["method"], facts_of_run["seed"], facts_of_run["encoder"]) == ("cross_attention", 4, "texture")
+    assert facts_of_run["options"]["steps"] == 6
+    assert list(facts_of_run["history"]["held_out"]) == model.history["held_out"]
+
+
+def test_cells_under_a_spot_add_up_to_the_spot(sdata):
+    fit(sdata, "cross_attention", options=SMALL)
+    genes = list(sdata["table"].var_names)
+    section = read_section(sdata, genes=genes, grid="grid_008um")
+    inside = section.footprint.sum(axis=1) > 0.99 * section.disc_cells
+    discs = (section.footprint @ sdata["sr_008um"].X)[inside]
+    measured = section.counts.toarray()[inside]
+    ratio = discs.sum(axis=1) / measured.sum(axis=1)
+    assert np.median(np.abs(np.log(ratio))) < 0.1
+    assert 0.95 < discs.sum() / measured.sum() < 1.05
+
+
+def test_it_is_on_disk_and_the_same(sdata):
+    fit(sdata)
+    again = sd.read_zarr(sdata.path)
+    np.testing.assert_array_equal(again["sr_008um"].X, sdata["sr_008um"].X)
+    assert set(again.labels) == set(sdata.labels)
+
+
+def test_memory_and_disk_give_the_same(sdata):
+    fit(sdata)
+    memory = stsr.datasets.synthetic_section(size=(600, 600), n_genes=12)
+    fit(memory)
+    np.testing.assert_array_equal(memory["sr_008um"].X, sdata["sr_008um"].X)
+
+
+@pytest.mark.parametrize("method", ["nearest", "idw", "linear", "ridge"])
+def test_a_saved_model_predicts_the_same(sdata, tmp_path, method):
+    model = fit(sdata, method)
+    loaded = stsr.tl.Model.load(model.save(tmp_path / "model.safetensors"))
+    key = stsr.tl.predict(sdata, loaded, key_added="again", progress=False)
+    np.testing.assert_array_equal(sdata[key].X, sdata["sr_008um"].X)
+
+
+def test_an_existing_table_is_refused_before_any_work(sdata, monkeypatch):
+    fit(sdata)
+    before = sdata["sr_008um"].X.copy()
+
+    def never(*args, **kwargs):
+        raise AssertionError("trained although the result could not be written")
+
+    monkeypatch.setattr(METHODS["nearest"], "fit", never)
+    with pytest.raises(ValueError, match="overwrite=True"):
+        fit(sdata, "nearest")
+    monkeypatch.undo()
+    fit(sdata, "nearest", overwrite=True)
+    assert (sdata["sr_008um"].X != before).any()
+
+
+def test_a_failure_while_predicting_leaves_the_store_as_it_was(sdata, monkeypatch):
+    fit(sdata)
+    before = sdata["sr_008um"].X.copy()
+
+    def broken(self, section, *, device="auto"):
+        def predict(rows):
+            if rows != slice(0, 1):
+                raise RuntimeError("power cut")
+            return Prediction(np.zeros((section.grid.cells(rows).stop, len(section.genes)), dtype=np.float32))
+
+        return predict
+
+    monkeypatch.setattr(METHODS["nearest"], "on", broken)
+    with pytest.raises(RuntimeError, match="power cut"):
+        fit(sdata, "nearest", overwrite=True)
+    np.testing.assert_array_equal(open_store(sdata.path)["sr_008um"].X, before)
+
+
+def test_one_sentence_for_what_cannot_be(sdata):
+    with pytest.raises(ValueError, match="method='idv' is not known; choose one of .*idw"):
+        fit(sdata, "idv")
+    with pytest.raises(ValueError, match="no option 'stepps'"):
+        fit(sdata, "idw", options={"stepps": 1})
+    with pytest.raises(ValueError, match="genes='NOPE'"):
+        fit(sdata, genes=["NOPE"])
+    with pytest.raises(ValueError, match="bin_size=1"):
+        fit(sdata, bin_size=1)
+    with pytest.raises(KeyError, match="grid='mine' not found"):
+        fit(sdata, grid="mine")
+    assert "sr_008um" not in sdata.tables
+
+
+def test_a_model_is_not_put_on_another_bin_size(sdata):
+    model = fit(sdata)
+    grid = stsr.pp.make_grid(sdata, bin_size=16)
+    with pytest.raises(ValueError, match="cells of 16 µm, the model was fitted on 8 µm"):
+        stsr.tl.predict(sdata, model, grid=grid, key_added="coarse")
+
+
+def test_genes_the_section_lacks_are_named(sdata):
+    model = fit(sdata)
+    other = stsr.datasets.synthetic_section(size=(600, 600), n_genes=8)
+    with pytest.raises(ValueError, match="not found in"):
+        stsr.tl.predict(other, model, progress=False)
+
+
+@given(st.lists(st.integers(0, 50), max_size=20), st.integers(1, 40))
+def test_runs_are_whole_chunks_and_lose_nothing(sizes, chunk):
+    bounds = np.cumsum([0, *sizes])
+    bands = [np.arange(a, b, dtype=np.float32)[:, None] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    runs = list(in_runs((Prediction(band, latent=-band) for band in bands), ["mean", "latent"], chunk))
+    assert all(len(run["mean"]) % chunk == 0 for run in runs[:-1])
+    values = np.concatenate([run["mean"] for run in runs]) if runs else np.zeros((0, 1))
+    np.testing.assert_array_equal(values[:, 0], np.arange(bounds[-1]))
+    assert all((run["latent"] == -run["mean"]).all() for run in runs)
