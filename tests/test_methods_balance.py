@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from helpers import toy_section
 from scipy.spatial import cKDTree
 
-from helpers import toy_section
 from stsr.methods.balance import Balance, taper
+
 
 def learn(section, rates):
     tree = cKDTree(section.spots)

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
 from helpers import toy_section
+
 from stsr.methods import Training, create
 from stsr.methods.features import Scaling, disc_means
 from stsr.metrics import pearson

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers import toy_section
 from safetensors.numpy import save_file
 
-from helpers import toy_section
 from stsr.methods import Training, create
 from stsr.tl import Model
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers import toy_section
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from helpers import toy_section
 from stsr.methods.patches import around_spots, neighbours, under_spots
 
 

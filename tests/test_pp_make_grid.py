@@ -37,7 +37,9 @@ def area(grid):
 @settings(max_examples=25)
 @given(st.floats(2, 40), st.floats(-180, 180), st.sampled_from(["box", "roi"]))
 def test_cells_tile_the_tissue_at_any_size_and_angle(section, bin_size, angle, tissue):
-    grid = labels_to_grid(section, stsr.pp.make_grid(section, bin_size=bin_size, angle=angle, tissue=tissue, overwrite=True))
+    grid = labels_to_grid(
+        section, stsr.pp.make_grid(section, bin_size=bin_size, angle=angle, tissue=tissue, overwrite=True)
+    )
     assert grid.bin_size == pytest.approx(bin_size)
     turned = np.rad2deg(np.arctan2(grid.affine[1, 0], grid.affine[0, 0]))
     assert (turned - angle + 180) % 360 - 180 == pytest.approx(0, abs=1e-6)
@@ -62,7 +64,11 @@ def test_the_bins_of_a_table_are_taken_as_they_are(section):
     rowcol = np.argwhere(np.random.default_rng(0).random((20, 30)) < 0.8)
     xy = (rowcol[:, ::-1] + 0.5) @ affine.T + (350, 50)
     order = np.random.default_rng(1).permutation(len(rowcol))
-    bins = AnnData(obs=pd.DataFrame({"array_row": rowcol[order, 0] + 7, "array_col": rowcol[order, 1]}).set_index(order.astype(str)))
+    bins = AnnData(
+        obs=pd.DataFrame({"array_row": rowcol[order, 0] + 7, "array_col": rowcol[order, 1]}).set_index(
+            order.astype(str)
+        )
+    )
     bins.obsm["spatial"] = xy[order] / record(section).mpp
     grid = labels_to_grid(section, stsr.pp.make_grid(section, like=bins, key_added="like"))
     assert grid.n_cells == len(rowcol)

@@ -53,14 +53,13 @@ class Encoders(SphinxDirective):
         """Read the register."""
         from stsr.encoders import ENCODERS
 
-        head = ("name", "what it is, and its source", "features", "licence", "gated")
+        head = ("name", "what it is, and its source", "features", "licence")
         rows = [
             (
                 [nodes.literal(text=i.name)],
                 [nodes.Text(f"{i.title} "), nodes.literal(text=i.source)],
                 str(i.dim),
-                i.licence,
-                "yes" if i.gated else "",
+                f"{i.licence}, gated" if i.gated else i.licence,
             )
             for i in ENCODERS.values()
         ]

@@ -65,17 +65,33 @@ class Section:
         """Number of cells in a whole disc: the spot's area over the cell's."""
         return float(np.pi * self.diameter**2 / 4 / self.grid.bin_size**2)
 
-    def cell_features(self, rows: slice) -> NDArray[np.float32]:
-        """(cells, features) of a band of rows, in id order."""
-        if self.features is None:
-            raise ValueError("features are missing from this section; run stsr.pp.extract_features first.")
-        return np.asarray(self.features[:, rows, :])[:, self.grid.mask[rows]].T.astype(np.float32)
+    @property
+    def n_features(self) -> int:
+        """Number of features; a section without any is refused."""
+        return len(self.feature_window(slice(0, 1), slice(0, 1)))
 
-    def window(self, pixels_per_cell: int, rows: slice, cols: slice = slice(None), *, halo: int = 0) -> NDArray[np.uint8]:
-        """(height, width, 3) H&E on the grid, ``pixels_per_cell`` pixels to a cell's side."""
+    @property
+    def raster(self) -> Raster:
+        """The H&E; a section without one is refused."""
         if self.image is None:
             raise ValueError("image is missing from this section; run stsr.pp.calibrate_image first.")
-        return self.image.read(*self.grid.pixel_frame(pixels_per_cell, rows, cols, halo=halo))
+        return self.image
+
+    def cell_features(self, rows: slice) -> NDArray[np.float32]:
+        """(cells, features) of a band of rows, in id order."""
+        return self.feature_window(rows, slice(None))[:, self.grid.mask[rows]].T.astype(np.float32)
+
+    def feature_window(self, rows: slice, cols: slice) -> NDArray[np.float16]:
+        """(features, rows, cols) of a part of the raster."""
+        if self.features is None:
+            raise ValueError("features are missing from this section; run stsr.pp.extract_features first.")
+        return np.asarray(self.features[:, rows, cols])
+
+    def window(
+        self, pixels_per_cell: int, rows: slice, cols: slice = slice(None), *, halo: int = 0
+    ) -> NDArray[np.uint8]:
+        """(height, width, 3) H&E on the grid, ``pixels_per_cell`` pixels to a cell's side."""
+        return self.raster.read(*self.grid.pixel_frame(pixels_per_cell, rows, cols, halo=halo))
 
     def subset(self, spots: NDArray[Any]) -> Section:
         """The same section with only some of its spots (boolean mask or positions)."""

@@ -26,7 +26,7 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
     visium.add_argument(
         "--stain",
         choices=("macenko", "reinhard", "none"),
-        default="macenko",
+        default="reinhard",
         help="normalisation (default: %(default)s)",
     )
     visium.add_argument(

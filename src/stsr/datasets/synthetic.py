@@ -203,7 +203,7 @@ def _dominant(composition: NDArray[np.float32]) -> Any:
     import pandas as pd
 
     best = np.where(composition.any(axis=1), composition.argmax(axis=1), len(CELL_TYPES))
-    return pd.Categorical.from_codes(best, categories=[*CELL_TYPES, "none"])
+    return pd.Categorical.from_codes(best, categories=pd.Index([*CELL_TYPES, "none"]))
 
 
 def _image(image: NDArray[np.uint8], record: Record) -> Any:

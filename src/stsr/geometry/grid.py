@@ -45,7 +45,7 @@ class Grid:
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
-        return self.mask.shape  # type: ignore[return-value]
+        return self.mask.shape
 
     @property
     def bin_size(self) -> float:

@@ -92,7 +92,6 @@ class CrossAttention(Method):
 
     def fit(self, section: Section, *, seed: int, training: Training) -> Self:
         """Train on the spots of ``section``, each hidden from its own neighbours."""
-        import torch
         from torch.utils.data import DataLoader
 
         from stsr.methods.tissue import Tiles
@@ -141,7 +140,11 @@ class CrossAttention(Method):
         net = self.network(section)
         prefix = "net/"
         net.load_state_dict(
-            {name.removeprefix(prefix): torch.as_tensor(a) for name, a in self.arrays.items() if name.startswith(prefix)}
+            {
+                name.removeprefix(prefix): torch.as_tensor(a)
+                for name, a in self.arrays.items()
+                if name.startswith(prefix)
+            }
         )
         chosen = pick_device(device)
         return BandPredictor(self.tissue(section, net, chosen), net.eval().to(chosen), self.config)

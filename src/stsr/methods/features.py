@@ -21,11 +21,11 @@ def bands(section: Section, width: int) -> list[slice]:
 def disc_means(section: Section) -> NDArray[np.float32]:
     """(spots, features) area-weighted mean of the features under each spot; 0 where no cell lies under it."""
     footprint = section.footprint.tocsc()
-    total = 0
-    for rows in bands(section, section.features.shape[0]):
-        total = total + footprint[:, section.grid.cells(rows)] @ section.cell_features(rows)
+    total = np.zeros((footprint.shape[0], section.n_features), dtype=np.float32)
+    for rows in bands(section, section.n_features):
+        total += footprint[:, section.grid.cells(rows)] @ section.cell_features(rows)
     area = footprint.sum(axis=1)
-    return (total / np.maximum(area, 1e-6)[:, None]).astype(np.float32)
+    return total / np.maximum(area, 1e-6)[:, None].astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +48,9 @@ class Scaling:
     @classmethod
     def learn(cls, section: Section, *, width: int) -> Scaling:
         """Estimate from the cells of the section; more than ``width`` features become ``width`` components."""
-        number, total, square = 0, 0.0, 0.0
-        for rows in bands(section, section.features.shape[0]):
+        features = section.n_features
+        number, total, square = 0, np.zeros(features), np.zeros((features, features))
+        for rows in bands(section, section.n_features):
             x = section.cell_features(rows).astype(np.float64)
             number, total, square = number + len(x), total + x.sum(axis=0), square + x.T @ x
         mean = total / number

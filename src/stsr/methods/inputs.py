@@ -30,14 +30,9 @@ def require_spots(section: Section, method: str) -> None:
 def feature_moments(section: Section) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of the features over cells, (features,) each; a constant feature gets 1."""
     total, squares = 0.0, 0.0
-    for rows in bands(section, n_features(section)):
+    for rows in bands(section, section.n_features):
         cells = section.cell_features(rows).astype(np.float64)
         total, squares = total + cells.sum(axis=0), squares + (cells**2).sum(axis=0)
     mean = np.asarray(total / section.grid.n_cells)
     sd = np.sqrt(np.maximum(squares / section.grid.n_cells - mean**2, 0))
     return mean, np.where(sd > 1e-6, sd, 1)
-
-
-def n_features(section: Section) -> int:
-    """Number of features; a section without any is refused."""
-    return section.cell_features(slice(0, 1)).shape[1]

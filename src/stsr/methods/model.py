@@ -52,7 +52,9 @@ class Model:
     @property
     def options(self) -> dict[str, Any]:
         """The method's config as plain numbers, strings and lists."""
-        return {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(self.method.config).items()}
+        return {
+            key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(self.method.config).items()
+        }
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the model to one ``.safetensors`` file.
@@ -82,7 +84,7 @@ class Model:
         scratch = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             scratch.write_bytes(save(self.method.arrays, metadata={"stsr": json.dumps(header)}))
-            os.replace(scratch, path)
+            scratch.replace(path)
         finally:
             scratch.unlink(missing_ok=True)
         return path

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stsr.geometry import Grid
 from stsr.methods.features import bands
-from stsr.methods.inputs import feature_moments, n_features
+from stsr.methods.inputs import feature_moments
 from stsr.section import Section
 
 PIXELS = 4
@@ -66,7 +66,7 @@ class CellTokens:
     def gather(self, cells: NDArray[np.int64]) -> NDArray[np.float16]:
         """(n, p, features + 3) tokens of the cells (n, p) of tiles anywhere in the section; 0 where it is -1."""
         tokens = np.zeros((*cells.shape, len(self.mean)), dtype=np.float16)
-        for rows in bands(self.section, n_features(self.section)):
+        for rows in bands(self.section, self.section.n_features):
             band = self.section.grid.cells(rows)
             here = (cells >= band.start) & (cells < band.stop)
             tokens[here] = self(rows)[cells[here] - band.start]

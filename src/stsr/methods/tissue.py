@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from stsr.methods.features import Scaling, bands
-from stsr.methods.patches import Patches, neighbours, under_spots
+from stsr.methods.patches import Patches, under_spots
 from stsr.nn.cross_attention import Neighbours, Patch
 from stsr.nn.hidden_spots import Tile
 from stsr.section import Section
@@ -58,7 +58,7 @@ class Tissue:
         """(spots, width) standardised features averaged over each disc; 0 where no cell lies under a spot."""
         footprint = self.section.footprint.tocsc()
         total = np.zeros((footprint.shape[0], self.scaling.matrix.shape[1]), dtype=np.float32)
-        for rows in bands(self.section, self.section.features.shape[0]):
+        for rows in bands(self.section, self.section.n_features):
             total += footprint[:, self.section.grid.cells(rows)] @ self.scaling(self.section.cell_features(rows))
         return total / np.maximum(footprint.sum(axis=1), 1e-6)[:, None]
 
@@ -71,14 +71,14 @@ class Tissue:
         low = np.array([s.start for s in window]) - halo
         high = np.array([s.stop for s in window]) + halo
         a, b = np.clip(low, 0, grid.shape), np.clip(high, 0, grid.shape)
-        inside = self.section.features[:, a[0] : b[0], a[1] : b[1]]
-        inside = self.scaling(np.moveaxis(np.asarray(inside), 0, -1).astype(np.float32))
+        raw = self.section.feature_window(slice(a[0], b[0]), slice(a[1], b[1]))
+        inside = self.scaling(np.moveaxis(raw, 0, -1).astype(np.float32))
         inside[~grid.mask[a[0] : b[0], a[1] : b[1]]] = 0
         features = np.zeros((*(high - low), inside.shape[-1]), dtype=np.float32)
         features[a[0] - low[0] : b[0] - low[0], a[1] - low[1] : b[1] - low[1]] = inside
         to_um = grid.affine @ np.array([[1 / k, 0, low[1]], [0, 1 / k, low[0]], [0, 0, 1]])
-        pixels = self.section.image.read(to_um, tuple((high - low) * k))
-        pixels = (pixels.astype(np.float32) / 255 - WHITE) / CONTRAST
+        height, width = ((high - low) * k).tolist()
+        pixels = (self.section.raster.read(to_um, (height, width)).astype(np.float32) / 255 - WHITE) / CONTRAST
         return self._tensor(np.moveaxis(features, -1, 0)), self._tensor(np.moveaxis(pixels, -1, 0))
 
     def patch(self, patches: Patches, window: Window, near: NDArray[np.int64]) -> Patch:
@@ -152,4 +152,6 @@ class Tiles(IterableDataset):
         features, pixels = tissue.window(window)
         turn = self.rng.integers(0, 2, 3).astype(bool) if self.rng is not None else np.zeros(3, dtype=bool)
         index = torch.as_tensor(patches.anchor, device=tissue.device)
-        return Tile(features, pixels, tuple(turn.tolist()), tissue.patch(patches, window, self.near), tissue.counts[index])
+        return Tile(
+            features, pixels, tuple(turn.tolist()), tissue.patch(patches, window, self.near), tissue.counts[index]
+        )

@@ -167,7 +167,9 @@ class CrossAttentionNet(nn.Module):
         self.ask_spots = ImageAsksExpression(dim, features, genes, heads=heads, width=width, lengths=lengths)
         self.embed = nn.Sequential(nn.Linear(genes, dim), nn.GELU(), nn.Linear(dim, dim))
         self.ask_image = ExpressionAsksImage(dim, heads=4, reach=reach)
-        self.latent = nn.Sequential(nn.LayerNorm(3 * dim), nn.Linear(3 * dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, rank))
+        self.latent = nn.Sequential(
+            nn.LayerNorm(3 * dim), nn.Linear(3 * dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, rank)
+        )
         self.correct = nn.Linear(rank, genes)
         self.log_theta = nn.Parameter(torch.full((genes,), 2.0))
         self.halo = self.pixels.field + reach

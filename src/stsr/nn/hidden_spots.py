@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import lightning
 import torch
@@ -78,7 +79,7 @@ class HiddenSpots(lightning.LightningModule):
         """Tiles are made on their device."""
         return tile
 
-    def configure_optimizers(self) -> dict:
+    def configure_optimizers(self) -> Any:
         """AdamW; the rate rises, then falls over the steps there are."""
         optimizer = torch.optim.AdamW(self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.warm_up_and_cosine)

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 
 class ChannelNorm(nn.Module):
-    """Layer norm over the channels of each position of (n, channels, h, w): no position sees another, so a map does
-    not depend on the window it was computed in.
+    """Layer norm over the channels of each position of (n, channels, h, w).
+
+    No position sees another, so a map does not depend on the window it was computed in.
     """
 
     def __init__(self, channels: int) -> None:

@@ -119,7 +119,9 @@ def train(
         )
         trainer.fit(module, batches, held_out)
     if not best.weights:
-        raise RuntimeError("Training diverged in its first epoch: lower the method's learning rate or check the counts.")
+        raise RuntimeError(
+            "Training diverged in its first epoch: lower the method's learning rate or check the counts."
+        )
     module.load_state_dict(best.weights)
     module.eval()
     return best.history

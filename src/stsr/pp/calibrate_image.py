@@ -42,7 +42,7 @@ def calibrate_image(
     sdata: SpatialData,
     *,
     target_mpp: float = 0.5,
-    stain: Literal["macenko", "reinhard"] | None = "macenko",
+    stain: Literal["macenko", "reinhard"] | None = "reinhard",
     key_added: str = IMAGE,
     overwrite: bool = False,
 ) -> str:
@@ -62,7 +62,9 @@ def calibrate_image(
     target_mpp
         µm per pixel to work at; most image encoders were trained at 0.5.
     stain
-        ``"macenko"``, ``"reinhard"`` or None to keep the colours.
+        ``"reinhard"`` (mean and spread of each colour channel in LAB), ``"macenko"`` (both stains unmixed) or None to
+        keep the colours. Macenko is the stronger and asks for stains that are well apart: on a kidney section whose
+        two lie 15° apart it squeezed eosin and cost texture features a twentieth of their correlation with expression.
     key_added
         Name of the calibrated image, an RGB pyramid.
     overwrite
@@ -85,7 +87,7 @@ def calibrate_image(
     >>> stsr.pp.calibrate_image(sdata, target_mpp=2.0)
     'he'
     >>> sdata.attrs["stsr"]["image_qc"]["stain"]
-    'macenko'
+    'reinhard'
     """
     if not 0.05 <= target_mpp <= 5:
         raise ValueError(f"target_mpp={target_mpp} µm/px is outside 0.05 to 5; most encoders work at 0.5.")

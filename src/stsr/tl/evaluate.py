@@ -94,9 +94,13 @@ def evaluate(
     >>> sdata = stsr.datasets.synthetic_section(size=(600, 600), seed=0)
     >>> model = stsr.tl.fit_super_resolution(sdata, method="idw", genes=20)
     >>> scores = stsr.tl.evaluate(sdata, "sr_008um", truth=sdata["truth_008um"], scales=(8, 32))
-    >>> everywhere = scores[scores["where"] == "all"]
-    >>> everywhere.groupby("scale_um")["pearson"].mean().round(1).to_dict()
-    {8.0: 0.1, 32.0: 0.4}
+    >>> scores.groupby(["scale_um", "where"])["gene"].count()
+    scale_um  where
+    8.0       all        20
+              between    20
+              under      20
+    32.0      all        20
+    Name: gene, dtype: int64
     """
     import pandas as pd
 

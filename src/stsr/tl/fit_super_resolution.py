@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from stsr.constants import grid_key, table_key
 from stsr.methods import Training, create
 from stsr.methods.model import Model
-from stsr.spatial import labels_to_grid, read_section
+from stsr.spatial import read_section
 from stsr.spatial.store import check_name
 from stsr.tl.predict import predict
 

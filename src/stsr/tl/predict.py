@@ -25,7 +25,7 @@ from stsr.constants import (
 )
 from stsr.methods.base import Prediction, Predictor
 from stsr.methods.model import Model
-from stsr.spatial import labels_to_grid, put, read_section, record
+from stsr.spatial import put, read_section, record
 from stsr.spatial.store import check_name
 from stsr.spatial.tables import CHUNKS
 
@@ -110,7 +110,13 @@ def predict(
         )
     predictor = model.method.on(section, device=device)
     table = _skeleton(sdata, model, section.grid, grid, key, predictor)
-    put(sdata, key, table, overwrite=overwrite, fill=lambda open_: _fill(open_, predictor, section.grid, table, progress))
+    put(
+        sdata,
+        key,
+        table,
+        overwrite=overwrite,
+        fill=lambda open_: _fill(open_, predictor, section.grid, table, progress),
+    )
     logger.info("%s: %d cells x %d genes from %s.", key, *table.shape, model.name)
     return key
 
@@ -140,9 +146,7 @@ def _ready(
     return grid, features
 
 
-def _skeleton(
-    sdata: SpatialData, model: Model, grid: Grid, region: str, key: str, predictor: Predictor
-) -> AnnData:
+def _skeleton(sdata: SpatialData, model: Model, grid: Grid, region: str, key: str, predictor: Predictor) -> AnnData:
     """The table without its values: dask arrays stand where bands will be written."""
     import dask.array as da
     from anndata import AnnData
@@ -153,7 +157,7 @@ def _skeleton(
     probe = predictor(slice(0, 1))
     obs = pd.DataFrame(
         {
-            REGION: pd.Categorical.from_codes(np.zeros(n, dtype=np.int8), [region]),
+            REGION: pd.Categorical.from_codes(np.zeros(n, dtype=np.int8), pd.Index([region])),
             INSTANCE: np.arange(1, n + 1, dtype=np.int64),
             ARRAY_ROW: grid.rowcol[:, 0].astype(np.int32),
             ARRAY_COL: grid.rowcol[:, 1].astype(np.int32),
