@@ -115,14 +115,16 @@ def test_run_writes_the_table_and_the_model(finished):
 def test_run_tells_each_step_and_sums_up(outs, tmp_path, capsys):
     (tmp_path / "genes.txt").write_text("PODO1\n\nPTUA1\n")
     out = tmp_path / "section.zarr"
-    args = run_args(outs, out, "--stain", "none", "--angle", "3", "--option", "neighbours=4")
+    args = run_args(outs, out, "--stain", "none", "--angle", "3", "--option", "neighbours=4", "--dataset-id", "mine")
     args[args.index("--genes") + 1] = str(tmp_path / "genes.txt")
     assert main(args) == 0
     told = capsys.readouterr().out
     assert "reading" in told
     assert "super-resolving with idw" in told
     assert "cells x 2 genes in the table 'sr_016um'" in told.splitlines()[-1]
-    assert list(open_store(out)["sr_016um"].var_names) == ["PODO1", "PTUA1"]
+    sdata = open_store(out)
+    assert list(sdata["sr_016um"].var_names) == ["PODO1", "PTUA1"]
+    assert record(sdata).dataset_id == "mine"
 
 
 def test_existing_output_needs_overwrite(outs, finished, capsys):

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 BASELINES = ("nearest", "idw")
 METHOD = "cross_attention"
+OPTIONS = {METHOD: {"steps": 500, "tile": 400.0}}
+"""A short training, so that the demo ends within three minutes on two cores."""
+
 BIN_SIZE = 8.0
 
 GENES = ("PODO1", "PTUA1", "CDUC1", "IMMU1")
@@ -49,7 +52,7 @@ def demo(args: argparse.Namespace) -> None:
     with steps("calibrating the image, laying the grid, extracting features"):
         stsr.pp.calibrate_image(sdata, target_mpp=1.0)
         grid = stsr.pp.make_grid(sdata, bin_size=BIN_SIZE)
-        stsr.pp.extract_features(sdata, grid=grid)
+        stsr.pp.extract_features(sdata, grid=grid, progress=steps.bars)
 
     truth = sdata["truth_008um"]
     scores = {}
@@ -62,6 +65,7 @@ def demo(args: argparse.Namespace) -> None:
                 genes="all",
                 bin_size=BIN_SIZE,
                 grid=grid,
+                options=OPTIONS.get(method),
                 key_added=key,
                 seed=args.seed,
                 progress=steps.bars,

@@ -65,4 +65,5 @@ def summary(scores: pd.DataFrame) -> str:
     """Mean over genes of every score, one line per scale and place."""
     genes = scores["gene"].nunique()
     means = scores.drop(columns="gene").groupby(["scale_um", "where"], sort=False).mean()
-    return f"mean over {genes} genes\n{means.reset_index().to_string(index=False, float_format='%.3f')}"
+    text = means.reset_index().to_string(index=False, float_format="%.3f", formatters={"scale_um": "{:g}".format})
+    return f"mean over {genes} genes\n{text}"

@@ -59,15 +59,15 @@ def contents(path: Path) -> str:
     sdata = open_store(path)
     facts = record(sdata)
     lines = [
-        f"{path}: {facts.technology} section {facts.dataset_id!r}, {facts.mpp:.4g} µm/px (from the {facts.mpp_source}), "
+        f"{path}: {facts.technology} section {facts.dataset_id!r}, {facts.mpp:.4g} µm/px ({facts.mpp_source}), "
         f"spots of {facts.spot_diameter:g} µm"
     ]
     rows = [(kind, name, _size(element)) for kind, name, element in sdata.gen_elements()]
     lines.append(columns(("kind", "element", "size"), rows))
     for name, table in sdata.tables.items():
         if ATTRS in table.uns:
-            made = table.uns[ATTRS]
-            lines.append(f"{name}: " + ", ".join(f"{key} {made[key]}" for key in sorted(made) if _short(made[key])))
+            made = {key: _short(value) for key, value in sorted(table.uns[ATTRS].items())}
+            lines.append(f"{name}: " + ", ".join(f"{key} {text}" for key, text in made.items() if text))
     return "\n".join(lines)
 
 
@@ -91,6 +91,9 @@ def _size(element: Any) -> str:
     return " x ".join(f"{n:,}" for n in getattr(element, "shape", ())[:3])
 
 
-def _short(value: Any) -> bool:
-    """Whether an entry of ``uns`` fits on a line."""
-    return isinstance(value, str | int | float) and len(str(value)) < 40
+def _short(value: Any) -> str:
+    """An entry of ``uns`` as a few letters, none when it takes more."""
+    if not isinstance(value, str | int | float):
+        return ""
+    text = value if isinstance(value, str) else f"{value:g}"
+    return text if len(text) < 40 else ""

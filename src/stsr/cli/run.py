@@ -21,6 +21,7 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
     visium.add_argument("folder", metavar="FOLDER", type=Path, help="Space Ranger's outs/ folder")
     visium.add_argument("--fullres-image", required=True, metavar="FILE", type=Path, help="full-resolution H&E")
     visium.add_argument("--out", required=True, metavar="ZARR", type=Path, help="SpatialData store to write")
+    visium.add_argument("--dataset-id", metavar="NAME", help="name of the section (default: from the folder)")
     visium.add_argument("--mpp", type=float, help="µm per pixel of the image (default: from the spots' pitch)")
     visium.add_argument("--target-mpp", type=float, default=0.5, help="µm per pixel to work at (default: %(default)s)")
     visium.add_argument(
@@ -70,7 +71,12 @@ def run_visium(args: argparse.Namespace) -> None:
     steps = Steps(quiet=args.quiet)
     with steps(f"reading {args.folder}"):
         sdata = stsr.pp.read_visium(
-            args.folder, fullres_image=args.fullres_image, store=args.out, mpp=args.mpp, overwrite=args.overwrite
+            args.folder,
+            fullres_image=args.fullres_image,
+            store=args.out,
+            dataset_id=args.dataset_id,
+            mpp=args.mpp,
+            overwrite=args.overwrite,
         )
     with steps("calibrating the image"):
         stsr.pp.calibrate_image(sdata, target_mpp=args.target_mpp, stain=None if args.stain == "none" else args.stain)
@@ -80,7 +86,12 @@ def run_visium(args: argparse.Namespace) -> None:
     if "features" in needs:
         with steps(f"extracting {args.encoder} features"):
             features = stsr.pp.extract_features(
-                sdata, encoder=args.encoder, grid=grid, weights=args.weights, device=args.device
+                sdata,
+                encoder=args.encoder,
+                grid=grid,
+                weights=args.weights,
+                device=args.device,
+                progress=steps.bars,
             )
     with steps(f"super-resolving with {args.method}"):
         model = stsr.tl.fit_super_resolution(

@@ -37,7 +37,11 @@ class Steps:
         """Time what happens inside a ``with`` block."""
         begin = time.perf_counter()
         self.say(f"{text} ...", end="\n" if self.bars else " ")
-        yield
+        try:
+            yield
+        except BaseException:
+            self.say("failed")
+            raise
         self.say(f"{'  done in ' if self.bars else ''}{time.perf_counter() - begin:.1f} s")
 
     def say(self, text: str, end: str = "\n") -> None:

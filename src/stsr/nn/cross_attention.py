@@ -171,10 +171,12 @@ class CrossAttentionNet(nn.Module):
             nn.LayerNorm(3 * dim), nn.Linear(3 * dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, rank)
         )
         self.correct = nn.Linear(rank, genes)
+        self.direct = nn.Linear(dim, genes)
         self.log_theta = nn.Parameter(torch.full((genes,), 2.0))
         self.halo = self.pixels.field + reach
-        nn.init.zeros_(self.correct.weight)
-        nn.init.zeros_(self.correct.bias)
+        for last in (self.correct, self.direct):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
 
     def tokens(self, features: Tensor, pixels: Tensor, flip: tuple[bool, bool, bool] = (False, False, False)) -> Tensor:
         """(h, w, d) tokens of a window from (features, h, w) and (3, h k, w k) normalised pixels.
@@ -206,5 +208,5 @@ class CrossAttentionNet(nn.Module):
         expected = attention[..., :-1].mean(dim=2) @ self.embed(patch.near.profile)
         context = self.ask_image(expected, tokens, patch.rowcol)
         latent = self.latent(torch.cat([own, expected, context], dim=-1))
-        correction = self.correct(F.gelu(latent)).clamp(-self.clamp, self.clamp)
+        correction = (self.direct(own) + self.correct(F.gelu(latent))).clamp(-self.clamp, self.clamp)
         return base * correction.exp(), latent
