@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers import toy_section
+from scipy import ndimage
 
 from stsr.methods import Training, create
 from stsr.methods.features import Scaling, disc_means
+from stsr.methods.predictor import spread
 from stsr.metrics import pearson
 
 QUIET = Training(device="cpu", progress=False)
@@ -22,6 +24,7 @@ SMALL = {
     "tile": 100.0,
     "patience": 100,
     "learning_rate": 1e-2,
+    "diffusion": 4.0,
 }
 
 
@@ -52,7 +55,7 @@ def test_values_are_counts_per_cell(toy, fitted):
     assert (prediction.mean >= 0).all()
     discs = toy.section.footprint @ prediction.mean
     np.testing.assert_allclose(discs.sum(axis=0), toy.section.counts.sum(axis=0), rtol=0.1)
-    assert prediction.latent.shape == (toy.section.grid.n_cells, 32)
+    assert prediction.latent.shape == (toy.section.grid.n_cells, 2 * 32)
 
 
 def test_cuts_leave_no_trace(toy, fitted):
@@ -139,3 +142,18 @@ def test_disc_means_average_by_area(toy):
     weight = section.footprint.toarray()
     expected = weight @ section.cell_features(slice(None)) / weight.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(disc_means(section), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_spreading_is_a_masked_gaussian_blur():
+    rng = np.random.default_rng(0)
+    mask = rng.random((14, 17)) < 0.8
+    values = rng.random((mask.sum(), 70), dtype=np.float32)
+    blurred = spread(values, mask, 1.2, 3)
+    for gene in (0, 69):
+        raster = np.zeros(mask.shape)
+        raster[mask] = values[:, gene]
+        above, below = (
+            ndimage.gaussian_filter(a, 1.2, mode="constant", radius=3) for a in (raster, mask.astype(float))
+        )
+        np.testing.assert_allclose(blurred[:, gene], (above / below)[mask], rtol=1e-4)
+    np.testing.assert_allclose(spread(np.ones_like(values), mask, 1.2, 3), 1, rtol=1e-5)
