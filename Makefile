@@ -13,7 +13,7 @@ STAMP := $(VENV)/.complete
 .PHONY: venv demo test lint docs clean
 
 demo: $(STAMP)
-	$(BIN)/stsr demo --out demo_output
+	$(BIN)/stsr demo --out demo_output --overwrite
 
 test: $(STAMP)
 	$(BIN)/python -m pytest

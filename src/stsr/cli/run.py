@@ -58,6 +58,8 @@ def run_visium(args: argparse.Namespace) -> None:
     import stsr
     from stsr import encoders, methods
     from stsr.constants import table_key
+    from stsr.pp.calibrate_image import check_target_mpp
+    from stsr.pp.make_grid import check_bin_size
 
     # What can be checked is checked before anything is read or replaced.
     options = parse_options(args.option)
@@ -65,6 +67,8 @@ def run_visium(args: argparse.Namespace) -> None:
     needs = methods.create(args.method, options).info.needs
     if "features" in needs:
         encoders.create(args.encoder, weights=args.weights, device="cpu")
+    check_target_mpp(args.target_mpp)
+    check_bin_size(args.bin_size)
     check_vacant("--out", args.out, args.overwrite)
     check_vacant("--model-out", args.model_out, args.overwrite)
 

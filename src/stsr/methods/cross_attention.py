@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from stsr.geometry import Grid
 from stsr.methods.base import Method, MethodInfo, Predictor, Training, register
 from stsr.methods.features import Scaling
 from stsr.methods.inputs import require_spots
@@ -16,6 +15,8 @@ from stsr.methods.patches import neighbours
 from stsr.section import Section
 
 if TYPE_CHECKING:
+    import torch
+
     from stsr.methods.tissue import Tiles, Tissue
     from stsr.nn.cross_attention import CrossAttentionNet
 
@@ -79,11 +80,6 @@ class CrossAttentionConfig:
     balance_length: float = 28.0
     balance_pseudo_count: float = 1.5
 
-    def tile_cells(self, grid: Grid) -> int:
-        """Side of a tile in cells."""
-        return max(8, round(self.tile / grid.bin_size))
-
-
 @register
 @dataclass
 class CrossAttention(Method):
@@ -103,37 +99,38 @@ class CrossAttention(Method):
 
     def fit(self, section: Section, *, seed: int, training: Training) -> Self:
         """Train on the spots of ``section``, each hidden from its own neighbours."""
-        from stsr.nn.trainer import fork_seed
+        from stsr.nn.trainer import fork_seed, pick_device
 
         require_spots(section, self.info.name)
         scaling = Scaling.learn(section, width=self.config.components)
         self.arrays = {"scaling/mean": scaling.mean, "scaling/matrix": scaling.matrix}
         self.history = {}
+        with fork_seed(seed):
+            tissue = self.tissue(section, self.network(section), pick_device(training.device), resident=True)
         for member in range(self.config.members):
             rng = np.random.default_rng((seed, member))
             with fork_seed(int(rng.integers(2**31))):
-                net, history = self.train_member(section, rng, training)
+                net, history = self.train_member(tissue, rng, training)
             self.arrays |= {f"net{member}/{name}": value.cpu().numpy() for name, value in net.state_dict().items()}
             suffix = f" {member + 1}" if member else ""
             self.history |= {f"{curve}{suffix}": losses for curve, losses in history.items()}
         return self
 
     def train_member(
-        self, section: Section, rng: np.random.Generator, training: Training
+        self, tissue: Tissue, rng: np.random.Generator, training: Training
     ) -> tuple[CrossAttentionNet, dict[str, list[float]]]:
         """One network at its best weights, and its losses."""
         from torch.utils.data import DataLoader
 
         from stsr.methods.tissue import Tiles
         from stsr.nn.hidden_spots import HiddenSpots
-        from stsr.nn.trainer import pick_device, train
+        from stsr.nn.trainer import train
 
-        config = self.config
+        config, section = self.config, tissue.section
         net = self.network(section)
-        tissue = self.tissue(section, net, pick_device(training.device))
         near = neighbours(tissue.tree, config.neighbours, hide_self=True)
         everyone = np.ones(len(section.spots), dtype=bool)
-        side = config.tile_cells(section.grid)
+        side = max(8, round(config.tile / section.grid.bin_size))
         held_out = hold_out(Tiles(tissue, everyone, near, side=side // 2, rng=None), config.held_out, rng)
         tiles = Tiles(tissue, ~held_out, near, side=side, rng=rng)
         check = Tiles(tissue, held_out, near, side=side // 2, rng=None)
@@ -189,12 +186,14 @@ class CrossAttention(Method):
             reach=c.reach,
         )
 
-    def tissue(self, section: Section, net: CrossAttentionNet, device) -> Tissue:
+    def tissue(
+        self, section: Section, net: CrossAttentionNet, device: torch.device, *, resident: bool = False
+    ) -> Tissue:
         """The section as tensors, as this method scales it."""
         from stsr.methods.tissue import Tissue
 
         scaling = Scaling(self.arrays["scaling/mean"], self.arrays["scaling/matrix"])
-        return Tissue(section, scaling, halvings=net.pixels.halvings, halo=net.halo, device=device)
+        return Tissue(section, scaling, halvings=net.pixels.halvings, halo=net.halo, device=device, resident=resident)
 
 
 def hold_out(tiles: Tiles, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -37,9 +37,21 @@ class Tissue:
         The H&E is seen at ``2 ** halvings`` pixels to a cell's side.
     halo
         Cells of context that windows carry on every side.
+    resident
+        Hold features and image of the whole grid in memory, about 200 bytes a cell: for training, which looks at the
+        same windows over and over.
     """
 
-    def __init__(self, section: Section, scaling: Scaling, *, halvings: int, halo: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        section: Section,
+        scaling: Scaling,
+        *,
+        halvings: int,
+        halo: int,
+        device: torch.device,
+        resident: bool = False,
+    ) -> None:
         self.section, self.scaling, self.halo, self.device = section, scaling, halo, device
         self.pixels_per_cell = 2**halvings
         self.tree = cKDTree(section.spots)
@@ -53,6 +65,7 @@ class Tissue:
         self.mean = self.density.mean(dim=0)
         self.patches = under_spots(section.footprint)
         self.disc_features = self._tensor(self._disc_means())
+        self.whole = self._load() if resident else None
 
     def _disc_means(self) -> NDArray[np.float32]:
         """(spots, width) standardised features averaged over each disc; 0 where no cell lies under a spot."""
@@ -65,21 +78,51 @@ class Tissue:
     def _tensor(self, array: NDArray) -> Tensor:
         return torch.as_tensor(np.ascontiguousarray(array, dtype=np.float32), device=self.device)
 
-    def window(self, window: Window) -> tuple[Tensor, Tensor]:
-        """Standardised features (width, h, w) and pixels (3, h k, w k) of a window and its halo; glass outside."""
-        grid, halo, k = self.section.grid, self.halo, self.pixels_per_cell
-        low = np.array([s.start for s in window]) - halo
-        high = np.array([s.stop for s in window]) + halo
+    def _load(self) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:
+        """Features (rows, cols, width) and pixels (rows k, cols k, 3) of the whole grid and its halo."""
+        rows, cols = self.section.grid.shape
+        low, high = np.full(2, -self.halo), np.array([rows, cols]) + self.halo
+        k, step = self.pixels_per_cell, 64
+        features = np.zeros((*(high - low), self.scaling.matrix.shape[1]), dtype=np.float16)
+        pixels = np.zeros((*((high - low) * k), 3), dtype=np.uint8)
+        for top in range(low[0], high[0], step):
+            box = np.array([top, low[1]]), np.array([min(top + step, high[0]), high[1]])
+            band = slice(top - low[0], box[1][0] - low[0])
+            features[band] = self._features(*box)
+            pixels[band.start * k : band.stop * k] = self._pixels(*box)
+        return features, pixels
+
+    def _features(self, low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Standardised features (rows, cols, width) of a box of cells; 0 off the tissue."""
+        grid = self.section.grid
         a, b = np.clip(low, 0, grid.shape), np.clip(high, 0, grid.shape)
-        raw = self.section.feature_window(slice(a[0], b[0]), slice(a[1], b[1]))
-        inside = self.scaling(np.moveaxis(raw, 0, -1).astype(np.float32))
-        inside[~grid.mask[a[0] : b[0], a[1] : b[1]]] = 0
-        features = np.zeros((*(high - low), inside.shape[-1]), dtype=np.float32)
-        features[a[0] - low[0] : b[0] - low[0], a[1] - low[1] : b[1] - low[1]] = inside
-        to_um = grid.affine @ np.array([[1 / k, 0, low[1]], [0, 1 / k, low[0]], [0, 0, 1]])
+        features = np.zeros((*(high - low), self.scaling.matrix.shape[1]), dtype=np.float32)
+        if (a < b).all():
+            raw = self.section.feature_window(slice(a[0], b[0]), slice(a[1], b[1]))
+            inside = self.scaling(np.moveaxis(raw, 0, -1).astype(np.float32))
+            inside[~grid.mask[a[0] : b[0], a[1] : b[1]]] = 0
+            features[a[0] - low[0] : b[0] - low[0], a[1] - low[1] : b[1] - low[1]] = inside
+        return features
+
+    def _pixels(self, low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Pixels (rows k, cols k, 3) of a box of cells; glass off the image."""
+        k = self.pixels_per_cell
+        to_um = self.section.grid.affine @ np.array([[1 / k, 0, low[1]], [0, 1 / k, low[0]], [0, 0, 1]])
         height, width = ((high - low) * k).tolist()
-        pixels = (self.section.raster.read(to_um, (height, width)).astype(np.float32) / 255 - WHITE) / CONTRAST
-        return self._tensor(np.moveaxis(features, -1, 0)), self._tensor(np.moveaxis(pixels, -1, 0))
+        return self.section.raster.read(to_um, (height, width))
+
+    def window(self, window: Window) -> tuple[Tensor, Tensor]:
+        """Standardised features (width, h, w) and pixels (3, h k, w k) of a window and its halo."""
+        low = np.array([s.start for s in window]) - self.halo
+        high = np.array([s.stop for s in window]) + self.halo
+        features: NDArray
+        if self.whole is None:
+            features, pixels = self._features(low, high), self._pixels(low, high)
+        else:
+            (r0, c0), (r1, c1), k = low + self.halo, high + self.halo, self.pixels_per_cell
+            features, pixels = self.whole[0][r0:r1, c0:c1], self.whole[1][r0 * k : r1 * k, c0 * k : c1 * k]
+        shown = (pixels.astype(np.float32) / 255 - WHITE) / CONTRAST
+        return self._tensor(np.moveaxis(features, -1, 0)), self._tensor(np.moveaxis(shown, -1, 0))
 
     def patch(self, patches: Patches, window: Window, near: NDArray[np.int64]) -> Patch:
         """Place patches in a window; ``near`` (spots, k) says who each spot's neighbours are."""

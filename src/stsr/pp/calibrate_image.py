@@ -89,8 +89,7 @@ def calibrate_image(
     >>> sdata.attrs["stsr"]["image_qc"]["stain"]
     'reinhard'
     """
-    if not 0.05 <= target_mpp <= 5:
-        raise ValueError(f"target_mpp={target_mpp} µm/px is outside 0.05 to 5; most encoders work at 0.5.")
+    check_target_mpp(target_mpp)
     if stain is not None and stain not in STAINS:
         raise ValueError(f"stain={stain!r} is not known; choose one of {', '.join(STAINS)} or None.")
     if key_added in sdata and not overwrite:
@@ -124,6 +123,18 @@ def calibrate_image(
         100 * tissue.mean(),
     )
     return key_added
+
+
+def check_target_mpp(target_mpp: float) -> None:
+    """Refuse a resolution that no microscope works at.
+
+    Raises
+    ------
+    ValueError
+        When it is outside 0.05 to 5 µm/px.
+    """
+    if not 0.05 <= target_mpp <= 5:
+        raise ValueError(f"target_mpp={target_mpp} µm/px is outside 0.05 to 5; most encoders work at 0.5.")
 
 
 def _working_mpp(source: float, target: float) -> float:

@@ -78,11 +78,24 @@ def make_grid(
     'grid_016um'
     """
     facts = record(sdata)
+    check_bin_size(bin_size)
     grid = _on_tissue(sdata, facts, bin_size, tissue, angle) if like is None else _of_table(sdata, facts, like)
     key = key_added or grid_key(grid.bin_size)
     put(sdata, key, grid_to_labels(grid, facts), overwrite=overwrite)
     logger.info("%s: %d cells of %.3g µm (%d x %d raster).", key, grid.n_cells, grid.bin_size, *grid.shape)
     return key
+
+
+def check_bin_size(bin_size: float) -> None:
+    """Refuse a bin size that no grid can have.
+
+    Raises
+    ------
+    ValueError
+        When it is outside 2 to 100 µm.
+    """
+    if not SMALLEST <= bin_size <= LARGEST:
+        raise ValueError(f"bin_size={bin_size} µm is outside {SMALLEST:g} to {LARGEST:g} µm; 8 is usual for Visium.")
 
 
 def _of_table(sdata: SpatialData, facts: Record, like: AnnData | str) -> Grid:
@@ -94,8 +107,6 @@ def _of_table(sdata: SpatialData, facts: Record, like: AnnData | str) -> Grid:
 
 
 def _on_tissue(sdata: SpatialData, facts: Record, bin_size: float, tissue: str, angle: float) -> Grid:
-    if not SMALLEST <= bin_size <= LARGEST:
-        raise ValueError(f"bin_size={bin_size} µm is outside {SMALLEST:g} to {LARGEST:g} µm; 8 is usual for Visium.")
     if tissue == TISSUE and TISSUE not in sdata:
         from stsr.pp.calibrate_image import calibrate_image
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -62,7 +63,8 @@ def read(path: Path, kind: str, name: str, *, lazy_bytes: int | None = None) -> 
 
     if kind == "tables":
         return tables.read_table(path / kind / name, lazy_bytes=lazy_bytes)
-    return sd.read_zarr(path, selection=(kind,))[name]
+    with quiet():
+        return sd.read_zarr(path, selection=(kind,))[name]
 
 
 def fill_in_memory(element: Any, fill: Fill) -> Any:
@@ -109,7 +111,13 @@ def _fill_levels(levels: list[Any], fill: Fill) -> list[Any]:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Leave out warnings that tell the user of stsr nothing."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The table is annotating")  # an element of the other store
-        warnings.filterwarnings("ignore", message=".*autosharding")  # a notice of anndata's about its next release
-        yield
+    reader = logging.getLogger("ome_zarr.reader")  # it misses a parent for every labels element of SpatialData
+    level = reader.level
+    reader.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The table is annotating")  # an element of the other store
+            warnings.filterwarnings("ignore", message=".*autosharding")  # a notice of anndata's about its next release
+            yield
+    finally:
+        reader.setLevel(level)

@@ -144,7 +144,8 @@ def open_store(path: str | os.PathLike[str]) -> SpatialData:
     path = Path(path).resolve()
     recover(path)
     _check_store(path)
-    sdata = sd.read_zarr(path, selection=("images", "labels", "points", "shapes"))
+    with elements.quiet():
+        sdata = sd.read_zarr(path, selection=("images", "labels", "points", "shapes"))
     for group in sorted((path / "tables").glob("*/zarr.json")):
         sdata.tables[group.parent.name] = tables.read_table(group.parent)
     return sdata
