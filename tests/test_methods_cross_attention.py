@@ -25,6 +25,7 @@ SMALL = {
     "patience": 100,
     "learning_rate": 1e-2,
     "diffusion": 4.0,
+    "members": 2,
 }
 
 

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 from stsr.methods import Training, create
 from stsr.tl import Model
 
-SMALL = {"steps": 4, "dim": 16, "heads": 4, "stem": 8, "dilations": (1, 2), "tile": 400.0}
+SMALL = {"steps": 4, "dim": 16, "heads": 4, "stem": 8, "dilations": (1, 2), "members": 1}
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,14 @@ def test_it_is_ridge_on_disc_means_of_features_standardised_over_cells():
     density = section.counts.toarray() / section.footprint.sum(axis=1)[:, None]
     model = Ridge(alpha=30.0).fit(discs, density)
     got = fit(section, penalty=30.0).on(section)(slice(None)).mean
-    np.testing.assert_allclose(got, np.maximum(model.predict(z), 0), rtol=1e-3, atol=1e-4)
+    raw = np.maximum(model.predict(z), 0)
+    factor = section.counts.sum(axis=0) / (section.footprint @ raw).sum(axis=0)
+    np.testing.assert_allclose(got, raw * factor, rtol=1e-3, atol=1e-4)
+
+
+def test_discs_add_up_to_what_was_measured():
+    discs = TOY.section.footprint @ fit(TOY.section).on(TOY.section)(slice(None)).mean
+    np.testing.assert_allclose(discs.sum(axis=0), TOY.section.counts.sum(axis=0), rtol=1e-3)
 
 
 def test_it_recovers_a_truth_that_is_linear_in_a_feature():

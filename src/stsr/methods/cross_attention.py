@@ -45,7 +45,7 @@ class CrossAttentionConfig:
     steps, patience
         Training steps of a member at most; passes over the section without a better held-out loss before it stops.
     learning_rate, weight_decay
-        AdamW with a one-cycle schedule.
+        Of AdamW; the rate rises in a straight line, then falls along half a cosine.
     held_out
         Share of the spots kept from training for early stopping.
     tile
@@ -69,16 +69,17 @@ class CrossAttentionConfig:
     lengths: tuple[float, float] = (50.0, 320.0)
     reach: int = 3
     components: int = 64
-    steps: int = 1300
+    steps: int = 1200
     patience: int = 6
     learning_rate: float = 5e-3
     weight_decay: float = 1e-2
     held_out: float = 0.1
     tile: float = 400.0
-    members: int = 2
+    members: int = 3
     diffusion: float = 8.0
     balance_length: float = 28.0
     balance_pseudo_count: float = 1.5
+
 
 @register
 @dataclass

@@ -25,6 +25,9 @@ PATCH = 64
 BATCH_VALUES = 2**21
 """Rates (cells x genes) computed at a time: they stay in cache, and memory stays flat."""
 
+SIDE = 128
+"""Side in cells of the tiles in which discs are summed."""
+
 GENES = 64
 """Genes spread at a time."""
 
@@ -50,16 +53,16 @@ class BandPredictor:
         self.balance = Balance.learn(
             tissue.tree,
             tissue.section.counts.toarray(),
-            self.disc_sums(config.tile_cells(tissue.section.grid)),
+            self.disc_sums(),
             length=config.balance_length,
             pseudo_count=config.balance_pseudo_count,
         )
 
-    def disc_sums(self, side: int) -> NDArray[np.float32]:
-        """(spots, genes) predicted counts under each spot, before balance, by tiles of ``side`` cells."""
+    def disc_sums(self) -> NDArray[np.float32]:
+        """(spots, genes) predicted counts under each spot, before balance."""
         tissue = self.tissue
         sums = np.zeros(tissue.counts.shape, dtype=np.float32)
-        everywhere = Tiles(tissue, np.ones(len(sums), dtype=bool), self.near, side=side, rng=None)
+        everywhere = Tiles(tissue, np.ones(len(sums), dtype=bool), self.near, side=SIDE, rng=None)
         with torch.inference_mode():
             for group in everywhere.groups():
                 tile = everywhere.tile(group)

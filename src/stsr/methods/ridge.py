@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, register
-from stsr.methods.features import disc_means
+from stsr.methods.features import bands, disc_means
 from stsr.methods.inputs import feature_moments, require_spots
 from stsr.section import Section
 
@@ -44,7 +44,7 @@ class RidgeConfig:
 
 @register
 class Ridge(Method):
-    """λ(b) = max(0, c + z(b)·B): learned from the mean features of the discs, applied to every cell.
+    """λ(b) = m · max(0, c + z(b)·B): learned from the mean features of the discs, applied to every cell.
 
     B minimises Σ_s |y_s / a_s - c - z̄_s·B|² + α |B|² (Hoerl & Kennard 1970) over the spots with more than half of
     their disc on tissue, a_s being its cells there. z are the features standardised by their mean and standard deviation
@@ -62,7 +62,7 @@ class Ridge(Method):
     Config: ClassVar = RidgeConfig
 
     def fit(self, section: Section, *, seed: int, training: Training) -> Self:
-        """Solve for B and c; both are kept for raw features: ``coefficients`` (features, genes), ``intercept``."""
+        """Solve for B and c, kept for raw features: ``coefficients`` (features, genes), ``intercept``; m is in both."""
         from sklearn import linear_model
 
         require_spots(section, self.info.name)
@@ -74,9 +74,15 @@ class Ridge(Method):
         penalty = self.config.penalty or choose_penalty(z, density, section.spots[used], self.config.blocks)
         model = linear_model.Ridge(penalty).fit(z, density)
         coefficients = np.atleast_2d(model.coef_).T / sd[:, None]  # scikit-learn drops the axis of a single gene
+        intercept = model.intercept_ - mean @ coefficients
+        covered, predicted = section.footprint.sum(axis=0), np.zeros(len(section.genes))
+        for rows in bands(section, max(section.n_features, len(section.genes))):
+            rates = np.maximum(section.cell_features(rows) @ coefficients + intercept, 0)
+            predicted += covered[section.grid.cells(rows)] @ rates
+        factor = section.counts[area > 0].sum(axis=0) / np.maximum(predicted, 1e-6)
         self.arrays = {
-            "coefficients": coefficients.astype(np.float32),
-            "intercept": (model.intercept_ - mean @ coefficients).astype(np.float32),
+            "coefficients": (coefficients * factor).astype(np.float32),
+            "intercept": (intercept * factor).astype(np.float32),
         }
         return self
 
