@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from stsr.encoders import ENCODERS, create
 from stsr.encoders.catalogue import PUBLISHED
-from stsr.encoders.timm import _centre, create_published, import_timm, pick_device
+from stsr.encoders.timm import _centre, create_published, import_timm
 from stsr.geometry import Grid
 from stsr.imaging.raster import Raster
 
@@ -204,14 +204,6 @@ def test_a_torchvision_that_does_not_fit_torch_is_explained(monkeypatch):
     monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
     with pytest.raises(RuntimeError, match="torchvision was built for another torch"):
         import_timm()
-
-
-def test_a_device_that_is_not_there_is_refused(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert pick_device("auto").type == "cpu"
-    with pytest.raises(ValueError, match="device='cuda' is not there; choose 'auto' or one of cpu"):
-        pick_device("cuda")
 
 
 def test_features_of_a_real_network_have_no_seams():

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from stsr.nn.trainer import fork_seed, pick_device, train
+from stsr.nn.trainer import fork_seed, train
 from stsr.nn.training import Training
 
 
@@ -78,8 +78,3 @@ def test_log_levels_are_put_back():
     level = greeter.level
     run(Scripted([1, 2]), epochs=2)
     assert greeter.level == level
-
-
-def test_devices_go_by_their_names():
-    assert pick_device("cpu") == torch.device("cpu")
-    assert pick_device("auto").type in {"cpu", "cuda", "mps"}

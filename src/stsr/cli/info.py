@@ -79,7 +79,7 @@ def _version(package: str) -> str:
 
 
 def _device() -> str:
-    from stsr.nn.trainer import pick_device
+    from stsr.nn.device import pick_device
 
     return str(pick_device("auto"))
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stsr.encoders.base import EncoderInfo, plain_name
 from stsr.encoders.tiles import TileEncoder
-from stsr.encoders.timm import TILE, half_precision, pick_device
+from stsr.encoders.timm import TILE, half_precision
 
 NEEDS = ("encode_image_dense", "grid_size", "get_transform")
 
@@ -26,6 +26,8 @@ class DenseEncoder(TileEncoder):
     """
 
     def __init__(self, model: Any, *, device: str, batch_size: int) -> None:
+        from stsr.nn.device import pick_device
+
         if missing := [name for name in NEEDS if not hasattr(model, name)]:
             raise ValueError(
                 f"encoder={plain_name(model)!r} lacks {', '.join(missing)}; pass a name, or an object with "

@@ -33,6 +33,8 @@ class TimmEncoder(TileEncoder):
     """
 
     def __init__(self, info: EncoderInfo, model: Network, *, device: str, batch_size: int) -> None:
+        from stsr.nn.device import pick_device
+
         self.info = info
         self.device = pick_device(device)
         self.batch_size = batch_size
@@ -91,25 +93,6 @@ def import_timm() -> ModuleType:
 def model_names() -> tuple[str, ...]:
     """Names of timm's models, without those of their published weights."""
     return tuple(import_timm().list_models())
-
-
-def pick_device(device: str) -> torch.device:
-    """The device asked for; with ``"auto"`` the best there is.
-
-    Raises
-    ------
-    ValueError
-        When there is no such device.
-    """
-    import torch
-
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if device == "auto":
-        device = next(kind for kind, found in there.items() if found)
-    if not there.get(device.partition(":")[0], False):
-        found = ", ".join(kind for kind, usable in there.items() if usable)
-        raise ValueError(f"device={device!r} is not there; choose 'auto' or one of {found}.")
-    return torch.device(device)
 
 
 def half_precision(device: torch.device) -> AbstractContextManager[Any]:

@@ -100,7 +100,8 @@ class CrossAttention(Method):
 
     def fit(self, section: Section, *, seed: int, training: Training) -> Self:
         """Train on the spots of ``section``, each hidden from its own neighbours."""
-        from stsr.nn.trainer import fork_seed, pick_device
+        from stsr.nn.device import pick_device
+        from stsr.nn.trainer import fork_seed
 
         require_spots(section, self.info.name)
         scaling = Scaling.learn(section, width=self.config.components)
@@ -157,7 +158,7 @@ class CrossAttention(Method):
         import torch
 
         from stsr.methods.predictor import BandPredictor
-        from stsr.nn.trainer import pick_device
+        from stsr.nn.device import pick_device
 
         chosen = pick_device(device)
         nets = []

@@ -98,7 +98,7 @@ class TilePredictor:
     """Trained networks bound to a section. Where tilings overlap, a cell counts more the nearer its tile's middle."""
 
     def __init__(self, tokens: CellTokens, surroundings: Surroundings, nets: list[HistexNet], device: str) -> None:
-        from stsr.nn.trainer import pick_device
+        from stsr.nn.device import pick_device
 
         self.tokens, self.surroundings = tokens, surroundings
         self.device = pick_device(device)

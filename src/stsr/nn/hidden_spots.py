@@ -62,8 +62,10 @@ class HiddenSpots(lightning.LightningModule):
         """Mean over the spots and genes of a tile."""
         tokens = self.net.tokens(tile.features, tile.pixels, tile.flip)
         rates, _ = self.net(tokens, tile.patch, self.mean)
-        discs = torch.einsum("np,npg->ng", tile.patch.weight, rates)
-        return negative_binomial(tile.counts, discs, self.net.log_theta).mean()
+        # Counts are summed and compared in full precision, whatever the network was run in.
+        with torch.autocast(self.device.type, enabled=False):
+            discs = torch.einsum("np,npg->ng", tile.patch.weight, rates.float())
+            return negative_binomial(tile.counts, discs, self.net.log_theta).mean()
 
     def training_step(self, tile: Tile, index: int) -> Tensor:
         """One tile, one step."""

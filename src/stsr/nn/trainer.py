@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from tqdm.auto import tqdm
 
+from stsr.nn.device import pick_device
 from stsr.nn.training import Training
 
 logger = logging.getLogger(__name__)
@@ -97,13 +98,13 @@ def train(
     -------
     ``{"train": [...], "held_out": [...]}``, a loss an epoch.
     """
-    best = BestWeights()
+    best, device = BestWeights(), pick_device(training.device)
     with quiet():
         trainer = lightning.Trainer(
             max_epochs=epochs,
-            accelerator=training.device if training.device in ("auto", "cpu", "mps") else "gpu",
-            devices=1,
-            precision="bf16-mixed" if pick_device(training.device).type == "cuda" else "32-true",
+            accelerator=device.type,
+            devices=[device.index or 0] if device.type == "cuda" else 1,
+            precision="bf16-mixed" if device.type == "cuda" else "32-true",
             gradient_clip_val=1.0,
             callbacks=[
                 best,
@@ -139,15 +140,6 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         greeter.setLevel(level)
-
-
-def pick_device(name: str) -> torch.device:
-    """The device that ``"auto"`` or an explicit name stands for."""
-    if name != "auto":
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 @contextmanager
