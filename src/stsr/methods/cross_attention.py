@@ -69,13 +69,13 @@ class CrossAttentionConfig:
     lengths: tuple[float, float] = (50.0, 320.0)
     reach: int = 3
     components: int = 64
-    steps: int = 1200
+    steps: int = 1400
     patience: int = 6
     learning_rate: float = 5e-3
     weight_decay: float = 1e-2
     held_out: float = 0.1
     tile: float = 400.0
-    members: int = 3
+    members: int = 2
     diffusion: float = 8.0
     balance_length: float = 28.0
     balance_pseudo_count: float = 1.5
