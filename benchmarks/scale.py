@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 
 import stsr
-from stsr.spatial import open_store
+from stsr.methods import Training, create
+from stsr.spatial import open_store, read_section
 
 GIGABYTE = 1024**2  # of ru_maxrss, which counts kilobytes
 
@@ -27,13 +28,13 @@ def prepare(folder: Path, *, side: float, genes: int, method: str) -> None:
         size=(side, side), n_genes=genes, truth_bin=20, mpp=2, store=folder / "section.zarr"
     )
     options = {"steps": 10} if method == "cross_attention" else {}
-    fitted = stsr.methods.create(method, options)
+    fitted = create(method, options)
     grid = stsr.pp.make_grid(sdata)
     features = stsr.pp.extract_features(sdata)
-    section = stsr.spatial.read_section(
+    section = read_section(
         sdata, genes=sdata["table"].var_names, grid=grid, features=features, need_image="image" in fitted.info.needs
     )
-    fitted.fit(section, seed=0, training=stsr.methods.Training(progress=False))
+    fitted.fit(section, seed=0, training=Training(progress=False))
     encoder = "texture" if "features" in fitted.info.needs else None
     stsr.tl.Model(fitted, section.genes, 8.0, encoder, seed=0).save(folder / "model.safetensors")
 

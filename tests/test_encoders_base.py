@@ -8,7 +8,8 @@ import hashlib
 import pytest
 
 from stsr.encoders import ENCODERS, create, identity
-from stsr.encoders.base import known_name, weights_file
+from stsr.encoders.base import weights_file
+from stsr.encoders.registry import known_name
 
 
 def test_every_known_encoder_says_what_it_is():

@@ -6,8 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stsr.encoders.base import ENCODERS, Encoder, EncoderInfo, create, identity, plain_name, register
+from stsr.encoders.base import Encoder, EncoderInfo, plain_name
 from stsr.encoders.catalogue import PUBLISHED, Published
+from stsr.encoders.registry import ENCODERS, create, identity, register
 from stsr.encoders.texture import TextureEncoder
 
 

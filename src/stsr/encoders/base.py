@@ -1,10 +1,7 @@
-"""What an image encoder is, and the register of all of them."""
+"""What an image encoder is."""
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -78,117 +75,11 @@ class Encoder(Protocol):
         ...
 
 
-Factory = Callable[..., Encoder]
-"""Makes an encoder from the keywords ``weights``, ``device`` and ``batch_size``."""
-
-ENCODERS: dict[str, EncoderInfo] = {}
-"""The encoders that are known by a name of their own, beside every model of timm."""
-
-_FACTORIES: dict[str, Factory] = {}
-
-
-def register(info: EncoderInfo, factory: Factory) -> None:
-    """Add an encoder to the register under ``info.name``."""
-    ENCODERS[info.name] = info
-    _FACTORIES[info.name] = factory
-
-
-def create(encoder: Any, *, weights: str | Path | None = None, device: str = "auto", batch_size: int = 32) -> Encoder:
-    """Make an encoder ready to use.
-
-    Parameters
-    ----------
-    encoder
-        A name from :data:`ENCODERS`, the name of any model of timm (``"resnet18"``, ``"timm:resnet18"``,
-        ``"hf-hub:user/model"``), or an object with ``encode_image_dense(x)``, ``grid_size`` and ``get_transform()``,
-        such as a model of LazySlide.
-    weights
-        A local ``.safetensors``, ``.pth`` or ``.bin`` file or the folder that holds it; the published weights from the
-        hub when None; ``"random"`` for a network that has learned nothing, as a control.
-    device
-        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
-    batch_size
-        Tiles that go through the network at a time.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name, or weights that are missing, unreadable or of another model.
-    PermissionError
-        When the weights are gated and access was not given.
-    ConnectionError
-        When the weights could not be downloaded.
-    RuntimeError
-        When timm cannot be imported because torch and torchvision do not match.
-
-    Examples
-    --------
-    >>> from stsr.encoders import create
-    >>> create("texture").info.name
-    'texture'
-    >>> create("vit_tiny_patch16_224", weights="random", device="cpu").info.dim
-    192
-    """
-    options: dict[str, Any] = {"weights": weights, "device": device, "batch_size": batch_size}
-    if not isinstance(encoder, str):
-        from stsr.encoders.dense import DenseEncoder
-
-        if weights is not None:
-            raise ValueError(f"weights={str(weights)!r} cannot be loaded into an encoder object; load them yourself.")
-        return DenseEncoder(encoder, device=device, batch_size=batch_size)
-    name = known_name(encoder)
-    if name in _FACTORIES:
-        return _FACTORIES[name](**options)
-    from stsr.encoders.timm import create_any
-
-    return create_any(name, **options)
-
-
 def plain_name(encoder: Any) -> str:
     """Name of an encoder without the optional ``timm:`` prefix; of an object, its ``name`` or that of its class."""
     if isinstance(encoder, str):
         return encoder.removeprefix("timm:")
     return str(getattr(encoder, "name", None) or type(encoder).__name__)
-
-
-def known_name(encoder: str) -> str:
-    """Plain name of an encoder that can be made by its name.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name; the message lists the known ones.
-    """
-    name = plain_name(encoder)
-    if name in ENCODERS or ":" in name:
-        return name
-    from stsr.encoders.timm import model_names
-
-    names = model_names()
-    if name.partition(".")[0] not in names:
-        close = difflib.get_close_matches(name, [*ENCODERS, *names], n=3)
-        hint = f"did you mean {', '.join(close)}? Known are " if close else "choose one of "
-        raise ValueError(f"encoder={encoder!r} is not known; {hint}{', '.join(ENCODERS)} and any model name of timm.")
-    return name
-
-
-def identity(encoder: Any, weights: str | Path | None) -> str | None:
-    """What tells this encoder with these weights from any other, without loading it.
-
-    None for an object: nobody knows what was done to it.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name, or when ``weights`` is no file.
-    """
-    if not isinstance(encoder, str):
-        return None
-    name = known_name(encoder)
-    if weights is None or weights == "random":
-        return f"{name} {weights or 'published'}"
-    with weights_file(weights).open("rb") as file:
-        return f"{name} {hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def weights_file(weights: str | Path) -> Path:

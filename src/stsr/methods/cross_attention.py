@@ -167,7 +167,14 @@ class CrossAttention(Method):
             weights = {name: a for name, a in self.arrays.items() if name.startswith(prefix)}
             net.load_state_dict({name.removeprefix(prefix): torch.as_tensor(a) for name, a in weights.items()})
             nets.append(net.eval().to(chosen))
-        return BandPredictor(self.tissue(section, nets[0], chosen), nets, self.config)
+        return BandPredictor(
+            self.tissue(section, nets[0], chosen),
+            nets,
+            spots=self.config.neighbours,
+            diffusion=self.config.diffusion,
+            balance_length=self.config.balance_length,
+            balance_pseudo_count=self.config.balance_pseudo_count,
+        )
 
     def network(self, section: Section) -> CrossAttentionNet:
         """The network for a section's genes, features and bin size, untrained."""

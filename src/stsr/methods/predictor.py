@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,9 +14,6 @@ from stsr.methods.base import Prediction
 from stsr.methods.patches import around_spots, neighbours
 from stsr.methods.tissue import Tiles, Tissue
 from stsr.nn.cross_attention import CrossAttentionNet
-
-if TYPE_CHECKING:
-    from stsr.methods.cross_attention import CrossAttentionConfig
 
 PATCH = 64
 """Cells of a patch."""
@@ -41,21 +37,34 @@ class BandPredictor:
         The section.
     nets
         Trained networks, whose rates are averaged.
-    config
-        Settings of the method.
+    spots
+        Spots that a cell can look at.
+    diffusion
+        Lateral spread of transcripts in µm, by which rates are blurred.
+    balance_length, balance_pseudo_count
+        See :class:`~stsr.methods.balance.Balance`.
     """
 
-    def __init__(self, tissue: Tissue, nets: Sequence[CrossAttentionNet], config: CrossAttentionConfig) -> None:
+    def __init__(
+        self,
+        tissue: Tissue,
+        nets: Sequence[CrossAttentionNet],
+        *,
+        spots: int,
+        diffusion: float,
+        balance_length: float,
+        balance_pseudo_count: float,
+    ) -> None:
         self.tissue, self.nets = tissue, nets
-        self.near = neighbours(tissue.tree, config.neighbours, hide_self=False)
-        self.sigma = config.diffusion / tissue.section.grid.bin_size
+        self.near = neighbours(tissue.tree, spots, hide_self=False)
+        self.sigma = diffusion / tissue.section.grid.bin_size
         self.reach = int(np.ceil(2.5 * self.sigma))
         self.balance = Balance.learn(
             tissue.tree,
             tissue.section.counts.toarray(),
             self.disc_sums(),
-            length=config.balance_length,
-            pseudo_count=config.balance_pseudo_count,
+            length=balance_length,
+            pseudo_count=balance_pseudo_count,
         )
 
     def disc_sums(self) -> NDArray[np.float32]:
