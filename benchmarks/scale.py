@@ -1,6 +1,6 @@
 """Predict and write 2 million cells x 500 genes: ``python benchmarks/scale.py``; prints time and peak memory.
 
-A synthetic section of 11.4 x 11.4 mm is made and a model fitted for a few steps in one process; prediction, which is
+A synthetic section of 11.9 x 11.9 mm is made and a model fitted for a few steps in one process; prediction, which is
 what is measured, runs in a process of its own.
 """
 
@@ -53,7 +53,7 @@ def measure(folder: Path) -> None:
 def main() -> None:
     """Prepare here, measure in a child process."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--side", type=float, default=11_700.0, help="side of the section in µm")
+    parser.add_argument("--side", type=float, default=11_900.0, help="side of the section in µm")
     parser.add_argument("--genes", type=int, default=500)
     parser.add_argument("--method", default="cross_attention")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
