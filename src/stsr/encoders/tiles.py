@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -21,16 +22,16 @@ READERS = min(8, os.cpu_count() or 1)
 """Threads that read tiles."""
 
 
-class TileEncoder:
+class TileEncoder(ABC):
     """Base of the encoders that see one tile at a time: they set the attributes and implement :meth:`encode`."""
 
     info: EncoderInfo
     batch_size: int
     _mosaic: Mosaic | None = None
 
+    @abstractmethod
     def encode(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Take RGB tiles (n, tile, tile, 3) to their tokens (n, tile / patch, tile / patch, dim)."""
-        raise NotImplementedError
 
     def encode_rows(self, raster: Raster, grid: Grid, rows: slice) -> NDArray[np.float32]:
         """(dim, rows, cols) features of a band of grid rows; those of cells outside tissue mean nothing.

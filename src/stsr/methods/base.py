@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, Self
@@ -71,7 +72,7 @@ class MethodInfo:
 
 
 @dataclass
-class Method:
+class Method(ABC):
     """Base of all methods: ``fit`` learns from the spots of a section, ``on`` binds what was learned to a section.
 
     A subclass sets ``info`` and ``Config`` (a frozen dataclass of numbers, strings and switches), keeps what it learned
@@ -85,13 +86,13 @@ class Method:
     arrays: Arrays = field(default_factory=dict)
     history: dict[str, list[float]] = field(default_factory=dict)
 
+    @abstractmethod
     def fit(self, section: Section, *, seed: int, training: Training) -> Self:
         """Learn from the spots of ``section``; returns itself."""
-        raise NotImplementedError
 
+    @abstractmethod
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
         """Bind to ``section``: its spots are the measured neighbours, its grid is what is predicted."""
-        raise NotImplementedError
 
 
 METHODS: dict[str, type[Method]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Self
 
@@ -23,9 +24,9 @@ class Interpolation(Method):
     Dividing a spot's counts by the cells of its disc makes them counts per cell. A subclass says what the weights are.
     """
 
+    @abstractmethod
     def weights(self, spots: NDArray[np.float64]) -> Weights:
         """Prepare the weights of ``spots`` (spots, 2), in µm."""
-        raise NotImplementedError
 
     def fit(self, section: Section, *, seed: int, training: Training) -> Self:
         """Nothing to learn."""
