@@ -88,7 +88,7 @@ class CrossAttention(Method):
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="cross_attention",
-        title="bidirectional cross-attention of image tokens and spots, hidden-spot training, mass balance",
+        title="Bidirectional cross-attention of image tokens and spots, trained by hiding spots, mass balance",
         paper="stsr",
         year=2026,
         needs=frozenset({"features", "image"}),
