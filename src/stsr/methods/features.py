@@ -18,12 +18,14 @@ def bands(section: Section, width: int) -> list[slice]:
     return section.grid.bands(max(1, BAND_VALUES // width))
 
 
-def disc_means(section: Section) -> NDArray[np.float32]:
-    """(spots, features) area-weighted mean of the features under each spot; 0 where no cell lies under it."""
+def disc_means(section: Section, scaling: Scaling | None = None) -> NDArray[np.float32]:
+    """(spots, features) area-weighted mean of the features, scaled or raw, under each spot; 0 where no cell lies there."""
     footprint = section.footprint.tocsc()
-    total = np.zeros((footprint.shape[0], section.n_features), dtype=np.float32)
+    width = section.n_features if scaling is None else scaling.matrix.shape[1]
+    total = np.zeros((footprint.shape[0], width), dtype=np.float32)
     for rows in bands(section, section.n_features):
-        total += footprint[:, section.grid.cells(rows)] @ section.cell_features(rows)
+        cells = section.cell_features(rows)
+        total += footprint[:, section.grid.cells(rows)] @ (cells if scaling is None else scaling(cells))
     area = footprint.sum(axis=1)
     return total / np.maximum(area, 1e-6)[:, None].astype(np.float32)
 

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from stsr.methods.features import Scaling, bands
+from stsr.methods.features import Scaling, disc_means
 from stsr.methods.patches import Patches, under_spots
 from stsr.nn.cross_attention import Neighbours, Patch
 from stsr.nn.hidden_spots import Tile
@@ -64,16 +64,8 @@ class Tissue:
         self.profile = self._tensor(profile)
         self.mean = self.density.mean(dim=0)
         self.patches = under_spots(section.footprint)
-        self.disc_features = self._tensor(self._disc_means())
+        self.disc_features = self._tensor(disc_means(section, scaling))
         self.whole = self._load() if resident else None
-
-    def _disc_means(self) -> NDArray[np.float32]:
-        """(spots, width) standardised features averaged over each disc; 0 where no cell lies under a spot."""
-        footprint = self.section.footprint.tocsc()
-        total = np.zeros((footprint.shape[0], self.scaling.matrix.shape[1]), dtype=np.float32)
-        for rows in bands(self.section, self.section.n_features):
-            total += footprint[:, self.section.grid.cells(rows)] @ self.scaling(self.section.cell_features(rows))
-        return total / np.maximum(footprint.sum(axis=1), 1e-6)[:, None]
 
     def _tensor(self, array: NDArray) -> Tensor:
         return torch.as_tensor(np.ascontiguousarray(array, dtype=np.float32), device=self.device)

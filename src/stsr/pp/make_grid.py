@@ -86,6 +86,15 @@ def make_grid(
     return key
 
 
+def default_grid(sdata: SpatialData, grid: str | None, bin_size: float) -> str:
+    """Name of the grid asked for, that of ``bin_size`` when None; the latter is made when it is missing."""
+    default = grid_key(bin_size)
+    if (grid or default) == default and default not in sdata.labels:
+        logger.info("No grid yet: make_grid runs with bin_size=%g.", bin_size)
+        make_grid(sdata, bin_size=bin_size)
+    return grid or default
+
+
 def check_bin_size(bin_size: float) -> None:
     """Refuse a bin size that no grid can have.
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from stsr.constants import grid_key, table_key
+from stsr.constants import table_key
 from stsr.methods import Training, create
 from stsr.methods.model import Model
 from stsr.spatial import read_section
@@ -15,8 +14,6 @@ from stsr.tl.predict import predict
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
-
-logger = logging.getLogger(__name__)
 
 
 def fit_super_resolution(
@@ -91,7 +88,7 @@ def fit_super_resolution(
     20
     """
     from stsr.pp.extract_features import encoder_of, extract_features
-    from stsr.pp.make_grid import make_grid
+    from stsr.pp.make_grid import default_grid
     from stsr.pp.select_genes import select_genes
 
     fitted = create(method, options)
@@ -99,10 +96,7 @@ def fit_super_resolution(
     if grid is None or key_added is not None:
         check_name(sdata, "tables", key_added or table_key(bin_size), overwrite)
     genes = select_genes(sdata, genes)
-    grid = grid or grid_key(bin_size)
-    if grid not in sdata.labels and grid == grid_key(bin_size):
-        logger.info("No grid yet: make_grid runs with bin_size=%g.", bin_size)
-        make_grid(sdata, bin_size=bin_size)
+    grid = default_grid(sdata, grid, bin_size)
     needs = fitted.info.needs
     if "features" not in needs:
         features = None

@@ -20,7 +20,6 @@ from stsr.constants import (
     SD,
     SPATIAL,
     features_key,
-    grid_key,
     table_key,
 )
 from stsr.methods.base import Prediction, Predictor
@@ -126,12 +125,9 @@ def _ready(
 ) -> tuple[str, str | None]:
     """Names of the grid and, for a method that needs them, of the features; what is missing is made."""
     from stsr.pp.extract_features import encoder_of, extract_features
-    from stsr.pp.make_grid import make_grid
+    from stsr.pp.make_grid import default_grid
 
-    grid = grid or grid_key(model.bin_size)
-    if grid not in sdata.labels and grid == grid_key(model.bin_size):
-        logger.info("No grid yet: make_grid runs with bin_size=%g.", model.bin_size)
-        make_grid(sdata, bin_size=model.bin_size)
+    grid = default_grid(sdata, grid, model.bin_size)
     if model.encoder is None:
         return grid, None
     if features is None:
