@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
-from stsr.geometry import Grid
+from stsr.geometry import Disc, Grid
 from stsr.imaging.raster import Raster
 from stsr.section import Section
 
@@ -103,7 +103,7 @@ def toy_section(
     section = Section(
         genes=tuple(f"G{i}" for i in range(n_genes)),
         spots=spots,
-        diameter=diameter,
+        aperture=Disc(diameter),
         counts=sp.csr_array((len(spots), n_genes), dtype=np.float32),
         library=np.ones(len(spots)),
         grid=grid,

@@ -27,7 +27,7 @@ def toy_record(**changes: Any) -> Record:
         "coordinate_system": "toy",
         "mpp": MPP,
         "mpp_source": "pitch",
-        "spot_diameter": 55.0,
+        "spot_size": 55.0,
         "image": "toy_full_image",
         "spots": "toy",
         "table": "table",

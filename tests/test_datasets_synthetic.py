@@ -10,7 +10,7 @@ from skimage.color import separate_stains
 
 import stsr
 from stsr.datasets import _expression, _histology, _tissue
-from stsr.geometry import nearest_pitch
+from stsr.geometry import Disc, nearest_pitch
 from stsr.spatial import labels_to_grid, open_store, read_raster, read_section, record
 
 SMALL = {"size": (640.0, 600.0), "n_genes": 30}
@@ -83,7 +83,7 @@ def test_same_seed_same_section_and_the_pixel_size_changes_only_the_image(small)
 def test_the_section_reads_like_one_from_the_readers(small):
     section = read_section(small, genes=small["table"].var_names[:4], grid="truth_grid_008um")
     assert nearest_pitch(section.spots) == pytest.approx(100)
-    assert section.diameter == 55
+    assert section.aperture == Disc(55)
     assert read_raster(small, record(small).image).mpp == 1.0
     truth = small["truth_008um"]
     np.testing.assert_allclose(section.grid.xy, truth.obsm["spatial"])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stsr.geometry import Grid, cell_lookup, footprint
+from stsr.geometry import Disc, Grid, cell_lookup, footprint
 
 
 def rotated(angle: float, bin_size: float, side: int, *, flip: int = 1) -> Grid:
@@ -25,7 +25,7 @@ places = st.tuples(st.floats(-20, 20), st.floats(-20, 20))
 @given(places, st.floats(-np.pi, np.pi), st.sampled_from([2.0, 8.0, 16.0, 40.0]), st.sampled_from([1, -1]))
 def test_a_disc_covers_its_area_wherever_it_lies(place, angle, bin_size, flip):
     grid = rotated(angle, bin_size, int(200 / bin_size) + 2, flip=flip)
-    area = footprint(grid, [place], 55.0).sum() * grid.bin_size**2
+    area = footprint(grid, [place], Disc(55.0)).sum() * grid.bin_size**2
     assert abs(area / (np.pi * 55**2 / 4) - 1) < 0.12 * (bin_size / 55)
 
 
@@ -36,7 +36,7 @@ def test_shares_are_those_of_points_scattered_over_the_cells(place, angle):
     steps = (np.arange(40) + 0.5) / 40
     points = grid.to_um(grid.rowcol[:, None, ::-1] + np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2))
     brute = (np.linalg.norm(points - place, axis=-1) <= 27.5).mean(axis=1)
-    share = footprint(grid, [place], 55.0, subsamples=20).toarray()[0]
+    share = footprint(grid, [place], Disc(55.0), subsamples=20).toarray()[0]
     np.testing.assert_allclose(share, brute, atol=0.04)
 
 
@@ -47,7 +47,7 @@ def test_subsampled_shares_equal_brute_force_exactly():
     steps = (np.arange(5) + 0.5) / 5
     points = grid.to_um(grid.rowcol[:, None, ::-1] + np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2))
     brute = (np.linalg.norm(points[None] - spots[:, None, None], axis=-1) <= 27.5).mean(axis=2)
-    weights = footprint(grid, spots, 55.0)
+    weights = footprint(grid, spots, Disc(55.0))
     assert weights.shape == (6, grid.n_cells)
     assert weights.dtype == np.float32
     np.testing.assert_allclose(weights.toarray(), brute, atol=1e-6)
@@ -55,7 +55,7 @@ def test_subsampled_shares_equal_brute_force_exactly():
 
 def test_cells_off_tissue_and_spots_off_the_grid_weigh_nothing():
     grid = Grid(np.diag([8.0, 8, 1]), np.eye(10, dtype=bool))
-    weights = footprint(grid, [[40, 40], [-500, 40], [4e4, 4e4]], 55.0)
+    weights = footprint(grid, [[40, 40], [-500, 40], [4e4, 4e4]], Disc(55.0))
     np.testing.assert_array_equal(weights[[0]].indices, [2, 3, 4, 5, 6, 7])  # the diagonal's cells within 27.5 µm
     assert weights[[1, 2]].nnz == 0
 
@@ -63,7 +63,7 @@ def test_cells_off_tissue_and_spots_off_the_grid_weigh_nothing():
 def test_discs_far_apart_share_no_cell_and_touching_discs_never_cover_a_cell_twice():
     grid = rotated(0.4, 8.0, 60)
     spots = np.array([[-55.0, 0], [0, 0], [55, 0], [27.5, 47.6]])
-    assert footprint(grid, spots, 55.0).sum(axis=0).max() <= 1 + 1e-6
+    assert footprint(grid, spots, Disc(55.0)).sum(axis=0).max() <= 1 + 1e-6
 
 
 @given(places, st.floats(-np.pi, np.pi), st.sampled_from([1, -1]))

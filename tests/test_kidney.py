@@ -43,7 +43,7 @@ def test_the_scale_comes_from_the_pitch(kidney):
 
 def test_spots_lie_on_the_tissue(kidney):
     section = read_section(kidney, genes=MARKERS, grid="grid_008um")
-    covered = section.footprint.sum(axis=1) / section.disc_cells
+    covered = section.footprint.sum(axis=1) / section.spot_cells
     assert (covered > 0.9).mean() > 0.98
 
 

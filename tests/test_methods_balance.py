@@ -22,7 +22,7 @@ def test_agreement_is_left_alone():
 
 def test_discs_come_closer_to_what_was_measured():
     section = toy_section(depth=200.0).section
-    flat = np.full((section.grid.n_cells, len(section.genes)), 200 / section.disc_cells, dtype=np.float32)
+    flat = np.full((section.grid.n_cells, len(section.genes)), 200 / section.spot_cells, dtype=np.float32)
     balanced = flat * learn(section, flat)(section.grid.xy)
     observed = section.counts.toarray()
     before, after = np.abs(section.footprint @ flat - observed), np.abs(section.footprint @ balanced - observed)

@@ -30,7 +30,7 @@ def measure(section, field):
 
 
 def density(section):
-    return section.counts.toarray() / section.disc_cells
+    return section.counts.toarray() / section.spot_cells
 
 
 def test_nearest_is_scipys_nearest():
@@ -52,7 +52,7 @@ def test_linear_is_scipys_linear_inside_the_hull_and_the_nearest_spot_outside():
 def test_linear_reproduces_a_plane_inside_the_hull():
     section = measure(TOY.section, lambda xy: 500 + xy @ [0.7, -0.4])
     inside = Delaunay(section.spots).find_simplex(section.grid.xy) >= 0
-    plane = (500 + section.grid.xy @ [0.7, -0.4]) / section.disc_cells
+    plane = (500 + section.grid.xy @ [0.7, -0.4]) / section.spot_cells
     np.testing.assert_allclose(predict("linear", section)[inside, 0], plane[inside], rtol=1e-5)
 
 
@@ -90,7 +90,7 @@ def test_cells_stay_within_the_range_of_the_spots(name):
 def test_even_tissue_gives_back_its_counts_under_every_whole_disc(name):
     section = measure(TOY.section, lambda xy: np.full(len(xy), 74.0))
     discs = section.footprint @ predict(name, section)
-    whole = section.footprint.sum(axis=1) > 0.99 * section.disc_cells
+    whole = section.footprint.sum(axis=1) > 0.99 * section.spot_cells
     assert whole.sum() > 20
     np.testing.assert_allclose(discs[whole], 74.0, rtol=0.02)
 

@@ -45,7 +45,7 @@ def test_everything_is_read_back_from_the_store(folder):
     assert facts.dataset_id == facts.coordinate_system == facts.spots == "kidney"
     assert facts.mpp == pytest.approx(2.0)
     assert facts.mpp_source == "pitch"
-    assert facts.spot_diameter == 55
+    assert facts.spot_size == 55
 
     assert Path(sdata.path) == folder.parent / "a.zarr"
     assert all(sdata.elements_are_self_contained().values())
@@ -203,7 +203,9 @@ def test_image_small_slide_whose_hires_image_is_not_reduced(folder):
 
 def test_image_spots_outside(folder):
     tifffile.imwrite(folder / "he.tif", toy_image(300, 350), photometric="rgb")
-    with pytest.raises(ValueError, match=r"has 350 x 300 pixels, but \d+ of 48 spots lie outside \(up to x=375, y=383"):
+    with pytest.raises(
+        ValueError, match=r"has 350 x 300 pixels, but \d+ of 48 spots lie outside \(x=100 to 375, y=80 to 383"
+    ):
         read(folder)
     assert left_behind(folder) == []
 
@@ -212,7 +214,7 @@ def test_image_missing(folder):
     with pytest.raises(FileNotFoundError, match=r"fullres_image='scan\.tif' is neither in the working directory nor"):
         read(folder, fullres_image="scan.tif")
     for nothing in (None, ""):
-        with pytest.raises(ValueError, match=r"fullres_image is empty; pass the H&E image"):
+        with pytest.raises(ValueError, match=r"fullres_image is empty; pass the full-resolution H&E"):
             read(folder, fullres_image=nothing)
     with pytest.raises(TypeError, match="fullres_image"):
         read_visium(folder, store=folder.parent / "a.zarr")

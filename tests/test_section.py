@@ -18,10 +18,10 @@ def test_counts_add_up_over_the_cells_of_each_disc():
     assert z.std() == pytest.approx(1, abs=0.15)
 
 
-def test_disc_cells_is_what_a_disc_in_the_middle_of_tissue_covers():
-    assert TOY.section.disc_cells == pytest.approx(np.pi * 55**2 / 4 / 64)
+def test_spot_cells_is_what_a_disc_in_the_middle_of_tissue_covers():
+    assert TOY.section.spot_cells == pytest.approx(np.pi * 55**2 / 4 / 64)
     covered = TOY.section.footprint.sum(axis=1)
-    assert np.median(covered) == pytest.approx(TOY.section.disc_cells, rel=0.01)
+    assert np.median(covered) == pytest.approx(TOY.section.spot_cells, rel=0.01)
 
 
 def test_cell_features_follow_the_ids():

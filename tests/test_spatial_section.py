@@ -8,7 +8,7 @@ from spatial_toys import GENES, MPP, hex_spots, toy_counts, toy_image, toy_recor
 from spatialdata.models import Image2DModel
 from spatialdata.transformations import Identity, Scale, set_transformation
 
-from stsr.geometry import Grid
+from stsr.geometry import Disc, Grid
 from stsr.spatial import grid_to_labels, read_section, transformations
 
 GRID = Grid(np.array([[8.0, 0, 40], [0, 8.0, 50], [0, 0, 1]]), np.ones((40, 30), dtype=bool))
@@ -34,7 +34,7 @@ def test_arrays_of_a_section(sdata):
     np.testing.assert_array_equal(section.library, counts.sum(axis=1))
     xy, _ = hex_spots(4, 3, 100 / MPP, (150, 150))
     np.testing.assert_allclose(section.spots, xy * MPP)
-    assert section.diameter == 55
+    assert section.aperture == Disc(55)
     np.testing.assert_array_equal(section.grid.mask, GRID.mask)
     assert section.features is None
     assert section.image is None

@@ -59,7 +59,7 @@ def test_cells_under_a_spot_add_up_to_the_spot(sdata):
     fit(sdata, "cross_attention", options=SMALL)
     genes = list(sdata["table"].var_names)
     section = read_section(sdata, genes=genes, grid="grid_008um")
-    inside = section.footprint.sum(axis=1) > 0.99 * section.disc_cells
+    inside = section.footprint.sum(axis=1) > 0.99 * section.spot_cells
     discs = (section.footprint @ sdata["sr_008um"].X)[inside]
     measured = section.counts.toarray()[inside]
     ratio = discs.sum(axis=1) / measured.sum(axis=1)

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from stsr.geometry import Grid, footprint
+from stsr.geometry import Aperture, Grid, footprint
 from stsr.imaging.raster import Raster
 
 
@@ -24,8 +24,8 @@ class Section:
         Names of the genes, in the order of the columns of ``counts``.
     spots
         (spots, 2) spot centres in µm, the frame of ``grid``.
-    diameter
-        Spot diameter in µm.
+    aperture
+        What each spot measures around its centre: the disc of a printed spot, or the square of a bin.
     counts
         (spots, genes) raw UMI counts, sparse float32.
     library
@@ -40,7 +40,7 @@ class Section:
 
     genes: tuple[str, ...]
     spots: NDArray[np.float64]
-    diameter: float
+    aperture: Aperture
     counts: sp.csr_array
     library: NDArray[np.float64]
     grid: Grid
@@ -57,13 +57,13 @@ class Section:
 
     @cached_property
     def footprint(self) -> sp.csr_array:
-        """(spots, cells) share of each cell under each spot: ``footprint @ cells`` sums a disc."""
-        return footprint(self.grid, self.spots, self.diameter)
+        """(spots, cells) share of each cell under each spot: ``footprint @ cells`` sums a spot."""
+        return footprint(self.grid, self.spots, self.aperture)
 
     @cached_property
-    def disc_cells(self) -> float:
-        """Number of cells in a whole disc: the spot's area over the cell's."""
-        return float(np.pi * self.diameter**2 / 4 / self.grid.bin_size**2)
+    def spot_cells(self) -> float:
+        """Number of cells in a whole spot: its area over theirs."""
+        return self.aperture.area / self.grid.bin_size**2
 
     @property
     def n_features(self) -> int:

@@ -13,7 +13,7 @@ from stsr.constants import ARRAY_COL, ARRAY_ROW, INSTANCE, REGION, SPATIAL, micr
 from stsr.datasets._expression import Programs, count_bins, make_programs
 from stsr.datasets._histology import render
 from stsr.datasets._tissue import CELL_TYPES, make_tissue
-from stsr.geometry import Grid, footprint
+from stsr.geometry import Disc, Grid, footprint
 from stsr.spatial import Record, grid_to_labels, image_pyramid, set_record
 from stsr.spatial.store import check_vacant, create_store
 
@@ -110,7 +110,7 @@ def synthetic_section(
 
     grid = Grid(np.diag([truth_bin, truth_bin, 1.0]), mask)
     rowcol, xy = _lattice(extent)
-    under = footprint(grid, xy, DIAMETER, subsamples=1)
+    under = footprint(grid, xy, Disc(DIAMETER), subsamples=1)
     on_tissue = under.sum(axis=1) >= 0.5 * disc_bins
 
     record = Record(
@@ -119,7 +119,7 @@ def synthetic_section(
         coordinate_system=dataset_id,
         mpp=float(mpp),
         mpp_source="synthetic",
-        spot_diameter=DIAMETER,
+        spot_size=DIAMETER,
         image=f"{dataset_id}_full_image",
         spots=dataset_id,
         table="table",

@@ -6,10 +6,14 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
+from stsr.geometry.aperture import Aperture
 from stsr.geometry.grid import Grid
 
+PAIRS = 2**21
+"""Pairs of a spot and a cell looked at together, about 100 bytes each."""
 
-def footprint(grid: Grid, xy: ArrayLike, diameter: float, *, subsamples: int = 5) -> sp.csr_array:
+
+def footprint(grid: Grid, xy: ArrayLike, aperture: Aperture, *, subsamples: int = 5) -> sp.csr_array:
     """Share of each cell's area that lies under each spot.
 
     Parameters
@@ -18,8 +22,8 @@ def footprint(grid: Grid, xy: ArrayLike, diameter: float, *, subsamples: int = 5
         The grid; only cells inside tissue take part.
     xy
         (spots, 2) spot centres in µm.
-    diameter
-        Spot diameter in µm.
+    aperture
+        What a spot covers around its centre.
     subsamples
         A cell's area is measured on ``subsamples x subsamples`` points.
 
@@ -29,30 +33,38 @@ def footprint(grid: Grid, xy: ArrayLike, diameter: float, *, subsamples: int = 5
     each disc.
     """
     xy = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
-    radius = diameter / 2
-    reach = int(np.ceil(radius / grid.bin_size)) + 1
+    reach = int(np.ceil(aperture.reach / grid.bin_size)) + 1
     offsets = np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * 2, indexing="xy"), axis=-1).reshape(-1, 2)
-    home = np.floor(grid.to_index(xy)).astype(np.int64)
-    colrow = home[:, None, :] + offsets[None, :, :]
+    steps = (np.arange(subsamples) + 0.5) / subsamples
+    points = np.stack(np.meshgrid(steps, steps, indexing="xy"), axis=-1).reshape(-1, 2) @ grid.affine[:2, :2].T
+    batch = max(1, PAIRS // len(offsets))
+    parts = [_shares(grid, xy[start : start + batch], aperture, offsets, points) for start in range(0, len(xy), batch)]
+    return sp.csr_array(sp.vstack(parts)) if parts else sp.csr_array((0, grid.n_cells), dtype=np.float32)
 
+
+def _shares(
+    grid: Grid,
+    xy: NDArray[np.float64],
+    aperture: Aperture,
+    offsets: NDArray[np.int64],
+    points: NDArray[np.float64],
+) -> sp.csr_array:
+    """(spots, cells) shares of the cells at ``offsets`` around each spot, measured on ``points`` of a cell."""
+    colrow = np.floor(grid.to_index(xy)).astype(np.int64)[:, None, :] + offsets
     rows, cols = grid.shape
     inside = (colrow >= 0).all(-1) & (colrow[..., 0] < cols) & (colrow[..., 1] < rows)
     labels = np.zeros(inside.shape, dtype=np.int64)
     labels[inside] = grid.labels[colrow[inside][:, 1], colrow[inside][:, 0]]
     spot, slot = np.nonzero(labels)
 
-    steps = (np.arange(subsamples) + 0.5) / subsamples
-    points = np.stack(np.meshgrid(steps, steps, indexing="xy"), axis=-1).reshape(-1, 2)
     corner = grid.to_um(colrow[spot, slot]) - xy[spot]
-    share = np.zeros(spot.size, dtype=np.float64)
-    for point in points @ grid.affine[:2, :2].T:
-        share += ((corner + point) ** 2).sum(-1) <= radius**2
-    share /= len(points)
+    share = np.zeros(spot.size, dtype=np.float32)
+    for point in points:
+        share += aperture.covers(corner + point)
+    share /= np.float32(len(points))
 
     keep = share > 0
-    return sp.csr_array(
-        (share[keep].astype(np.float32), (spot[keep], labels[spot, slot][keep] - 1)), shape=(len(xy), grid.n_cells)
-    )
+    return sp.csr_array((share[keep], (spot[keep], labels[spot, slot][keep] - 1)), shape=(len(xy), grid.n_cells))
 
 
 def cell_lookup(grid: Grid, xy: ArrayLike) -> NDArray[np.int64]:

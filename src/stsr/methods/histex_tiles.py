@@ -40,7 +40,7 @@ class Surroundings:
     def __init__(self, section: Section, scale: Arrays, *, faithful: bool) -> None:
         self.section, self.faithful = section, faithful
         self.low, self.span = scale["low"], scale["high"] - scale["low"]
-        radius = section.diameter / 2 / section.grid.bin_size
+        radius = section.aperture.reach / section.grid.bin_size
         self.reach = int(radius)
         self.side = 2 * self.reach + 1
         self.offsets = np.argwhere(np.ones((self.side, self.side)))
@@ -141,7 +141,7 @@ class TilePredictor:
                         latent[place] += share * hidden
                 weight[place] += share
         median = np.median(scaled / weight, axis=0)
-        mean = (around.low + median * around.span) / np.float32(around.section.disc_cells)
+        mean = (around.low + median * around.span) / np.float32(around.section.spot_cells)
         return Prediction(mean=mean.astype(np.float32), latent=(latent / weight).astype(np.float32))
 
     def _run(self, wanted: NDArray[np.bool_], *tile: NDArray[Any]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:

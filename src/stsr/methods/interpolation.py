@@ -35,7 +35,7 @@ class Interpolation(Method):
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
         """Interpolate the spots of ``section``."""
         weigh = self.weights(section.spots)
-        density = section.counts.toarray() / np.float32(section.disc_cells)
+        density = section.counts.toarray() / np.float32(section.spot_cells)
 
         def predict(rows: slice) -> Prediction:
             return Prediction(mean=weigh(section.grid.xy[section.grid.cells(rows)]) @ density)

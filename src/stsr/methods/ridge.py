@@ -68,7 +68,7 @@ class Ridge(Method):
         require_spots(section, self.info.name)
         mean, sd = feature_moments(section)
         area = section.footprint.sum(axis=1)
-        used = area > section.disc_cells / 2
+        used = area > section.spot_cells / 2
         z = ((disc_means(section) - mean) / sd)[used]
         density = (section.counts.toarray() / np.maximum(area, 1)[:, None])[used]
         penalty = self.config.penalty or choose_penalty(z, density, section.spots[used], self.config.blocks)

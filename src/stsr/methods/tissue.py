@@ -60,7 +60,7 @@ class Tissue:
         profile = np.log1p(counts / depth)
         profile = (profile - profile.mean(axis=0)) / (profile.std(axis=0) + 1e-3)
         self.counts = self._tensor(counts)
-        self.density = self._tensor(counts / section.disc_cells)
+        self.density = self._tensor(counts / section.spot_cells)
         self.profile = self._tensor(profile)
         self.mean = self.density.mean(dim=0)
         self.patches = under_spots(section.footprint)

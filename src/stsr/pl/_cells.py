@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stsr.geometry import Grid
+from stsr.geometry import Aperture, Disc, Grid
 from stsr.pl._frame import Frame
 
 if TYPE_CHECKING:
@@ -70,20 +70,24 @@ def draw_cells(axes: Axes, grid: Grid, values: NDArray[Any], frame: Frame, norm:
 def draw_spots(
     axes: Axes,
     xy: NDArray[np.float64],
-    diameter: float,
+    aperture: Aperture,
     values: NDArray[Any],
     frame: Frame,
     norm: Normalize,
     cmap: Colormap,
 ) -> Any:
-    """Paint (spots,) values as discs of their true size."""
-    from matplotlib.collections import EllipseCollection
+    """Paint (spots,) values as discs or squares of their true size."""
+    from matplotlib.collections import EllipseCollection, PolyCollection
 
-    seen = frame.shows(xy, margin=diameter)
-    size = np.full(int(seen.sum()), diameter)
-    discs = EllipseCollection(
-        size, size, np.zeros_like(size), units="xy", offsets=xy[seen], offset_transform=axes.transData, zorder=1
-    )
+    seen = frame.shows(xy, margin=2 * aperture.reach)
+    discs: EllipseCollection | PolyCollection
+    if isinstance(aperture, Disc):
+        size = np.full(int(seen.sum()), aperture.diameter)
+        discs = EllipseCollection(
+            size, size, np.zeros_like(size), units="xy", offsets=xy[seen], offset_transform=axes.transData, zorder=1
+        )
+    else:
+        discs = PolyCollection(list(xy[seen][:, None] + aperture.corners), zorder=1)
     discs.set(array=np.asarray(values)[seen], norm=norm, cmap=cmap, edgecolor="none")
     return axes.add_collection(discs, autolim=False)
 

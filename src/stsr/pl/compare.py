@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from stsr.pl._cells import colour_bar, colour_limit, colour_scale, draw_cells, draw_outline, draw_spots, see_through
 from stsr.pl._frame import Frame, draw_image, draw_scale_bar, fade, panels, read_image
 from stsr.pl._results import as_list, choose_table
-from stsr.spatial import gene_positions, read_columns, record, spot_positions
+from stsr.spatial import gene_positions, read_columns, record, spot_aperture, spot_positions
 from stsr.spatial.bins import bin_grid, table_grid
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ def compare(
     predicted = np.full((grid.n_cells, len(genes)), np.nan, dtype=np.float32)
     predicted[cells] = read_columns(sdata, table, genes)
     spots = spot_positions(sdata, sdata.tables[facts.table], facts)
-    measured = read_columns(sdata, facts.table, genes) * (cell_area / (np.pi * facts.spot_diameter**2 / 4))
+    aperture = spot_aperture(sdata, facts)
+    measured = read_columns(sdata, facts.table, genes) * (cell_area / aperture.area)
     if truth is not None:
         bins, position = bin_grid(truth, facts.mpp, name="truth")
         true = np.empty((bins.n_cells, len(genes)), dtype=np.float32)
@@ -101,7 +102,7 @@ def compare(
     for number, (gene, row) in enumerate(zip(genes, axes, strict=True)):
         limits = (colour_limit(v, quantile) for v in (predicted[seen, number], measured[seen_spots, number]))
         norm = colour_scale(max(limits))
-        draw_spots(row[0], spots, facts.spot_diameter, measured[:, number], frame, norm, colours)
+        draw_spots(row[0], spots, aperture, measured[:, number], frame, norm, colours)
         painted = draw_cells(row[1], grid, predicted[:, number], frame, norm, colours)
         if truth is not None:
             draw_cells(row[2], bins, true[:, number], frame, norm, colours)

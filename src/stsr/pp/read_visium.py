@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -15,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.geometry import nearest_pitch
-from stsr.spatial.fullres import FullRes, open_fullres
-from stsr.spatial.raster import image_pyramid
-from stsr.spatial.record import Record, set_record
+from stsr.pp._reading import check_inside, find_fullres, name_section, write_section
+from stsr.spatial.fullres import FullRes
 from stsr.spatial.scale import resolve_mpp
 from stsr.spatial.section import raw_counts
-from stsr.spatial.store import NAME, check_vacant, create_store
+from stsr.spatial.store import check_vacant
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -103,43 +101,32 @@ def read_visium(
     >>> round(sdata.attrs["stsr"]["mpp"], 2)
     1.0
     """
-    from spatialdata.transformations import Identity
-
     folder = Path(path)
     _check_folder(folder)
     check_vacant(store, overwrite)
-    image_path = _find_image(folder, fullres_image)
-    dataset_id = _dataset_id(folder) if dataset_id is None else _checked_id(dataset_id)
-
-    image = open_fullres(image_path)
+    image = find_fullres(folder, fullres_image)
+    dataset_id = name_section(folder, dataset_id)
     scalefactors = json.loads((folder / "spatial" / "scalefactors_json.json").read_text())
-    _check_resolution(folder, image, image_path, scalefactors)
+    _check_resolution(folder, image, scalefactors)
     sdata = _read_vendor(folder, dataset_id)
     spots = _spot_pixels(sdata, dataset_id)
-    _check_inside(spots, image, image_path)
+    check_inside(spots, image)
     resolved, source = resolve_mpp(PITCH / nearest_pitch(spots), stated=image.mpp, user=mpp)
     _check_spot_diameter(scalefactors, resolved)
 
-    full_image = f"{dataset_id}_full_image"
-    sdata[full_image] = image_pyramid(image.pixels, {dataset_id: Identity()})
-    _register_globally(sdata, dataset_id)
-    facts = Record(
+    return write_section(
+        sdata,
+        image,
         technology="visium",
         dataset_id=dataset_id,
-        coordinate_system=dataset_id,
         mpp=resolved,
         mpp_source=source,
-        spot_diameter=SPOT_DIAMETER,
-        image=full_image,
+        spot_size=SPOT_DIAMETER,
         spots=dataset_id,
         table="table",
+        store=store,
+        overwrite=overwrite,
     )
-    set_record(sdata, facts)
-    n_spots, n_genes = sdata["table"].shape
-    logger.info(
-        "Read %s: %d spots x %d genes, %.4g µm per pixel (from the %s).", dataset_id, n_spots, n_genes, resolved, source
-    )
-    return create_store(sdata, store, overwrite=overwrite)
 
 
 def _check_folder(folder: Path) -> None:
@@ -152,32 +139,7 @@ def _check_folder(folder: Path) -> None:
             )
 
 
-def _find_image(folder: Path, fullres_image: str | os.PathLike[str]) -> Path:
-    if not fullres_image:
-        raise ValueError("fullres_image is empty; pass the H&E image that Space Ranger was given with --image.")
-    for candidate in (Path(fullres_image), folder / fullres_image):
-        if candidate.is_file():
-            return candidate
-    raise FileNotFoundError(
-        f"fullres_image={str(fullres_image)!r} is neither in the working directory nor in {str(folder)!r}; pass the H&E "
-        "image that Space Ranger was given with --image."
-    )
-
-
-def _dataset_id(folder: Path) -> str:
-    """The folder's name, or its parent's when the folder is called ``outs``, in letters that elements may carry."""
-    folder = folder.absolute()
-    name = folder.parent.name if folder.name == "outs" else folder.name
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("_.-") or "section"
-
-
-def _checked_id(dataset_id: str) -> str:
-    if not NAME.fullmatch(dataset_id):
-        raise ValueError(f"dataset_id={dataset_id!r} cannot name elements; use letters, digits, '_', '-' and '.'.")
-    return dataset_id
-
-
-def _check_resolution(folder: Path, image: FullRes, image_path: Path, scalefactors: dict[str, float]) -> None:
+def _check_resolution(folder: Path, image: FullRes, scalefactors: dict[str, float]) -> None:
     """Refuse the reduced images of the vendor, whatever they are called."""
     from PIL import Image
 
@@ -191,7 +153,7 @@ def _check_resolution(folder: Path, image: FullRes, image_path: Path, scalefacto
             size = opened.size
         if size == (width, height):
             raise ValueError(
-                f"fullres_image={str(image_path)!r} is as small as spatial/{png.name} ({width} x {height} pixels); pass "
+                f"fullres_image={str(image.path)!r} is as small as spatial/{png.name} ({width} x {height} pixels); pass "
                 "the H&E image that Space Ranger was given with --image."
             )
 
@@ -243,27 +205,8 @@ def _spot_pixels(sdata: SpatialData, dataset_id: str) -> NDArray[np.float64]:
     return np.column_stack([geometry.x, geometry.y])
 
 
-def _check_inside(spots: NDArray[np.float64], image: FullRes, image_path: Path) -> None:
-    _, height, width = image.pixels.shape
-    outside = int(((spots < 0) | (spots > (width, height))).any(axis=1).sum())
-    if outside:
-        x, y = spots.max(axis=0)
-        raise ValueError(
-            f"fullres_image={str(image_path)!r} has {width} x {height} pixels, but {outside} of {len(spots)} spots lie "
-            f"outside (up to x={x:.0f}, y={y:.0f}); pass the H&E image that Space Ranger was given with --image."
-        )
-
-
 def _check_spot_diameter(scalefactors: dict[str, float], mpp: float) -> None:
     """Say when the vendor's own spot diameter, 65 µm by convention, does not fit."""
     diameter = scalefactors.get("spot_diameter_fullres", 65 / mpp) * mpp
     report = logger.info if 50 <= diameter <= 75 else logger.warning
     report("The vendor's spot diameter is %.1f µm at this resolution (65 by convention).", diameter)
-
-
-def _register_globally(sdata: SpatialData, coordinate_system: str) -> None:
-    """Give every element a place in ``"global"`` too: readers leave it out and plotting needs it."""
-    from spatialdata.transformations import get_transformation, set_transformation
-
-    for _, _, element in sdata.gen_spatial_elements():
-        set_transformation(element, get_transformation(element, coordinate_system), "global")

@@ -4,7 +4,7 @@ from stsr.spatial.frames import transformations, um_affine
 from stsr.spatial.grid import grid_to_labels, labels_to_grid
 from stsr.spatial.raster import image_pyramid, read_raster
 from stsr.spatial.record import Record, note, record, set_record
-from stsr.spatial.section import raw_counts, read_section, spot_positions
+from stsr.spatial.section import raw_counts, read_section, spot_aperture, spot_positions
 from stsr.spatial.store import create_store, open_store, put, recover
 from stsr.spatial.tables import gene_positions, read_columns
 
@@ -25,6 +25,7 @@ __all__ = [
     "record",
     "recover",
     "set_record",
+    "spot_aperture",
     "spot_positions",
     "transformations",
     "um_affine",

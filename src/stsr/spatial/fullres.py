@@ -22,12 +22,15 @@ class FullRes:
 
     Parameters
     ----------
+    path
+        The file.
     pixels
         (3, y, x) uint8 dask array.
     mpp
         µm per pixel that the file itself states; None when it states nothing.
     """
 
+    path: Path
     pixels: Any
     mpp: float | None
 
@@ -47,9 +50,9 @@ def open_fullres(path: Path) -> FullRes:
     try:
         tiff = tifffile.TiffFile(path)
     except tifffile.TiffFileError:
-        return FullRes(_as_rgb(*_decode(path), path), None)
+        return FullRes(path, _as_rgb(*_decode(path), path), None)
     series = tiff.series[0]
-    return FullRes(_as_rgb(_lazy(series), series.axes, path), _stated_mpp(tiff))
+    return FullRes(path, _as_rgb(_lazy(series), series.axes, path), _stated_mpp(tiff))
 
 
 def _decode(path: Path) -> tuple[Any, str]:

@@ -27,10 +27,11 @@ class Record:
         µm per pixel of the full-resolution image.
     mpp_source
         Where ``mpp`` comes from: ``"pitch"``, ``"user"``, ...
-    spot_diameter
-        Diameter of a printed spot in µm.
+    spot_size
+        Diameter of a printed spot, or side of a bin, in µm.
     image, spots, table
-        Names of the full-resolution image, of the spots' shapes and of the table with their counts.
+        Names of the full-resolution image, of the spots (shapes when they are discs, the labels of a grid when they
+        are bins) and of the table with their counts.
     """
 
     technology: str
@@ -38,7 +39,7 @@ class Record:
     coordinate_system: str
     mpp: float
     mpp_source: str
-    spot_diameter: float
+    spot_size: float
     image: str
     spots: str
     table: str

@@ -10,7 +10,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from stsr.constants import IMAGE
+from stsr.geometry import Aperture, Disc, Square
 from stsr.section import Section
+from stsr.spatial.bins import table_grid
 from stsr.spatial.frames import um_affine
 from stsr.spatial.grid import labels_to_grid
 from stsr.spatial.raster import read_raster
@@ -56,7 +58,7 @@ def read_section(
     return Section(
         genes=tuple(genes),
         spots=spot_positions(sdata, table, facts),
-        diameter=facts.spot_diameter,
+        aperture=spot_aperture(sdata, facts),
         counts=sp.csr_array(counts[:, columns]),
         library=np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel(),
         grid=labels_to_grid(sdata, grid),
@@ -86,6 +88,9 @@ def spot_positions(sdata: SpatialData, table: AnnData, record: Record) -> NDArra
     """(spots, 2) centres in µm of the spots in a table's rows."""
     from spatialdata.models import get_table_keys
 
+    if record.spots in sdata.labels:
+        grid, cells = table_grid(sdata, record.table)
+        return grid.xy[cells]
     shapes = sdata.shapes[record.spots]
     _, _, instance = get_table_keys(table)
     if missing := set(table.obs[instance]) - set(shapes.index):
@@ -96,6 +101,13 @@ def spot_positions(sdata: SpatialData, table: AnnData, record: Record) -> NDArra
     centres = shapes.geometry.loc[table.obs[instance]].centroid
     to_um = um_affine(shapes, record, name=record.spots)
     return np.column_stack([centres.x, centres.y]) @ to_um[:2, :2].T + to_um[:2, 2]
+
+
+def spot_aperture(sdata: SpatialData, record: Record) -> Aperture:
+    """What a spot of the section measures: a disc, or a bin where the spots are a grid's."""
+    if record.spots in sdata.labels:
+        return Square.of(labels_to_grid(sdata, record.spots))
+    return Disc(record.spot_size)
 
 
 def _features(sdata: SpatialData, key: str) -> Any:

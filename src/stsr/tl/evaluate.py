@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from stsr import metrics
 from stsr.constants import ARRAY_COL, ARRAY_ROW
-from stsr.geometry import Grid
+from stsr.geometry import Aperture, Grid
 from stsr.geometry.resample import resample
-from stsr.spatial import gene_positions, raw_counts, read_columns, record, spot_positions
+from stsr.spatial import gene_positions, raw_counts, read_columns, record, spot_aperture, spot_positions
 from stsr.spatial.bins import bin_grid, table_grid
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ def evaluate(
     ``gene``, ``scale_um``
         The gene, and the side of the blocks in µm.
     ``where``
-        ``"all"`` blocks; those ``"under"`` a spot, whose centre lies within the spot's radius, and those ``"between"``.
-        Blocks wider than the radius (27.5 µm for Visium) are as a rule neither, so they only have ``"all"``.
+        ``"all"`` blocks; those ``"under"`` a spot, whose centre the spot covers, and those ``"between"``.
+        Blocks wider than its radius (27.5 µm for Visium) are as a rule neither, so they only have ``"all"``.
     ``pearson``, ``spearman``, ``deviance``
         :func:`stsr.metrics.pearson`, :func:`~stsr.metrics.spearman` and :func:`~stsr.metrics.deviance` of the counts.
     ``rmse``, ``ssim``
@@ -115,7 +115,7 @@ def evaluate(
     counts = sp.csc_array(raw_counts(truth[:, columns], name="truth")[covered])
     halves = metrics.thin(counts, seed=seed) if ceiling else None
 
-    spots = spot_positions(sdata, sdata.tables[facts.table], facts), facts.spot_diameter / 2
+    spots = spot_positions(sdata, sdata.tables[facts.table], facts), spot_aperture(sdata, facts)
     rowcol = truth.obs[[ARRAY_ROW, ARRAY_COL]].to_numpy()[covered]
     xy = bins.xy[position[covered]]
     places = [_place(rowcol, xy, scale, factor, spots) for scale, factor in factors.items()]
@@ -160,7 +160,7 @@ def _place(
     xy: NDArray[np.float64],
     scale: float,
     factor: int,
-    spots: tuple[NDArray[np.float64], float],
+    spots: tuple[NDArray[np.float64], Aperture],
 ) -> _Place:
     from scipy.spatial import cKDTree
 
@@ -168,10 +168,10 @@ def _place(
     if len(blocks) < 3:
         raise ValueError(f"scales={scale:g} leaves {len(blocks)} whole blocks of the truth; leave that scale out.")
     parts: dict[str, Any] = {"all": slice(None)}
-    centres, radius = spots
-    if scale <= radius:
+    centres, aperture = spots
+    if scale <= aperture.reach:
         middle = operator @ xy / operator.sum(axis=1)[:, None]
-        under = cKDTree(centres).query(middle)[0] <= radius
+        under = aperture.covers(middle - centres[cKDTree(centres).query(middle)[1]])
         parts |= {name: part for name, part in (("under", under), ("between", ~under)) if part.any()}
     return _Place(float(scale), operator, blocks, parts)
 
