@@ -49,5 +49,5 @@ def test_float32_survives_many_cells_far_from_zero():
 
 
 def test_shapes_must_agree():
-    with pytest.raises(ValueError, match=r"truth \(200, 5\) and prediction \(200, 4\) must both be \(cells, genes\)"):
+    with pytest.raises(ValueError, match=r"truth \(200, 5\) and prediction \(200, 4\) must be \(cells, genes\)"):
         pearson(COUNTS, NOISY[:, :4])

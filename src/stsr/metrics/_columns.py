@@ -1,4 +1,4 @@
-"""What every score does with its two matrices first."""
+"""What every score does with its matrices first."""
 
 from __future__ import annotations
 
@@ -6,18 +6,64 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
+def matrices(**named: ArrayLike) -> tuple[NDArray[np.floating], ...]:
+    """All as (cells, genes) floating-point arrays of one shape; float32 stays float32."""
+    arrays = tuple(_floating(np.asarray(values)) for values in named.values())
+    first = arrays[0]
+    if first.ndim != 2 or len(first) == 0 or any(other.shape != first.shape for other in arrays):
+        shapes = " and ".join(f"{name} {array.shape}" for name, array in zip(named, arrays, strict=True))
+        raise ValueError(f"{shapes} must be (cells, genes), with the same cells and genes.")
+    return arrays
+
+
 def pair(truth: ArrayLike, prediction: ArrayLike) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Both as (cells, genes) floating-point arrays; float32 stays float32."""
-    first, second = (_floating(np.asarray(values)) for values in (truth, prediction))
-    if first.ndim != 2 or first.shape != second.shape or len(first) == 0:
-        raise ValueError(
-            f"truth {first.shape} and prediction {second.shape} must both be (cells, genes), with the same cells and genes."
-        )
+    """Truth and prediction as :func:`matrices`."""
+    first, second = matrices(truth=truth, prediction=prediction)
     return first, second
 
 
-def _floating(values: NDArray) -> NDArray[np.floating]:
-    return values if values.dtype in (np.float32, np.float64) else values.astype(np.float64)
+def undefined(truth: ArrayLike, prediction: ArrayLike) -> NDArray[np.bool_]:
+    """Genes whose truth or prediction cannot be correlated: one value in all cells, or a value that is no number.
+
+    A mean over genes that leaves them out flatters a method that predicts nothing for hard genes: tell how many there
+    are beside it.
+
+    Parameters
+    ----------
+    truth, prediction
+        (cells, genes) values.
+
+    Returns
+    -------
+    (genes,) where :func:`pearson` and its like are NaN.
+
+    Raises
+    ------
+    ValueError
+        When the two differ in shape.
+
+    Examples
+    --------
+    >>> import stsr
+    >>> stsr.metrics.undefined([[1, 5], [2, 5], [4, 6]], [[1, 1], [2, 1], [4, 1]])
+    array([False,  True])
+    """
+    truth, prediction = pair(truth, prediction)
+    return constant(truth) | constant(prediction) | unknown(truth, prediction)
+
+
+def whole_counts(values: NDArray, name: str) -> NDArray[np.int64]:
+    """The values as integers.
+
+    Raises
+    ------
+    ValueError
+        When they are not whole numbers from 0 up.
+    """
+    whole = values.astype(np.int64)
+    if (whole != values).any() or (whole < 0).any():
+        raise ValueError(f"{name} must be whole numbers from 0 up; pass raw UMI counts, before normalisation.")
+    return whole
 
 
 def constant(values: NDArray) -> NDArray[np.bool_]:
@@ -25,8 +71,31 @@ def constant(values: NDArray) -> NDArray[np.bool_]:
     return (values == values[0]).all(axis=0)
 
 
+def unknown(truth: NDArray[np.floating], prediction: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """(genes,) whether a value is no number. Sorting would take it for the largest."""
+    return ~(np.isfinite(truth) & np.isfinite(prediction)).all(axis=0)
+
+
+def centred(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Each gene less its mean."""
+    return values - values.mean(axis=0, dtype=np.float64).astype(values.dtype)
+
+
+def total(values: NDArray) -> NDArray[np.float64]:
+    """(genes,) sums over cells, exact enough for many cells of float32."""
+    return values.sum(axis=0, dtype=np.float64)
+
+
 def to_unit_range(values: NDArray[np.floating]) -> NDArray[np.floating]:
     """Scale each gene to 0 at its smallest and 1 at its largest value; NaN for a constant gene."""
+    return (values - values.min(axis=0)) / span(values)
+
+
+def span(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """(genes,) largest less smallest value; NaN for a constant gene."""
     low, high = values.min(axis=0), values.max(axis=0)
-    span = np.where(high > low, high - low, np.nan).astype(values.dtype)
-    return (values - low) / span
+    return np.where(high > low, high - low, np.nan).astype(values.dtype)
+
+
+def _floating(values: NDArray) -> NDArray[np.floating]:
+    return values if values.dtype in (np.float32, np.float64) else values.astype(np.float64)

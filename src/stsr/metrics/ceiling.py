@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
+from stsr.metrics._columns import whole_counts
 from stsr.metrics.correlation import pearson
 
 
@@ -48,10 +49,7 @@ def thin(counts: Any, *, seed: int = 0) -> tuple[Any, Any]:
     if not sp.issparse(counts):
         counts = np.asarray(counts)
     values = counts.data if sp.issparse(counts) else counts
-    whole = values.astype(np.int64)
-    if (whole != values).any() or (whole < 0).any():
-        raise ValueError("counts must be whole numbers from 0 up; pass raw UMI counts, before normalisation.")
-    drawn = np.random.default_rng(seed).binomial(whole, 0.5).astype(values.dtype)
+    drawn = np.random.default_rng(seed).binomial(whole_counts(values, "counts"), 0.5).astype(values.dtype)
     if not sp.issparse(counts):
         return drawn, counts - drawn
     half = counts.copy()

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from stsr.metrics._columns import constant, pair
+from stsr.metrics._columns import centred, pair, total, undefined
 
 
 def pearson(truth: ArrayLike, prediction: ArrayLike) -> NDArray[np.float64]:
@@ -36,10 +36,10 @@ def pearson(truth: ArrayLike, prediction: ArrayLike) -> NDArray[np.float64]:
     array([ 1., nan])
     """
     truth, prediction = pair(truth, prediction)
-    undefined = constant(truth) | constant(prediction)
-    a, b = _centred(truth), _centred(prediction)
-    scale = np.sqrt(_sum(a * a) * _sum(b * b))
-    return np.divide(_sum(a * b), scale, out=np.full(len(scale), np.nan), where=~undefined)
+    a, b = centred(truth), centred(prediction)
+    scale = np.sqrt(total(a * a) * total(b * b))
+    defined = ~undefined(truth, prediction)
+    return np.divide(total(a * b), scale, out=np.full(len(scale), np.nan), where=defined)
 
 
 def spearman(truth: ArrayLike, prediction: ArrayLike) -> NDArray[np.float64]:
@@ -69,14 +69,6 @@ def spearman(truth: ArrayLike, prediction: ArrayLike) -> NDArray[np.float64]:
     return np.concatenate(
         [pearson(_ranks(t), _ranks(p)) for t, p in zip(truth.T, prediction.T, strict=True)] or [np.empty(0)]
     )
-
-
-def _centred(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    return values - values.mean(axis=0, dtype=np.float64).astype(values.dtype)
-
-
-def _sum(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    return values.sum(axis=0, dtype=np.float64)
 
 
 def _ranks(column: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -14,7 +14,8 @@ WINDOW = 7
 def rmse(truth: ArrayLike, prediction: ArrayLike) -> NDArray[np.float64]:
     """Root mean squared difference of truth and prediction, each scaled to 0 to 1 by its own range over all cells.
 
-    The scaling makes genes of any abundance comparable, and blind to the scale of a prediction.
+    The scaling makes genes of any abundance comparable, and blind to the scale of a prediction. Without it, the root of
+    :func:`mse` is the difference in counts, and :func:`nrmse` that as a share of the truth's range.
 
     Parameters
     ----------
