@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from helpers import structure, toy_section
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from stsr.geometry import Grid
-from stsr.methods.tiles import CellTokens, cell_colours, tile_cells, tiling
+from stsr.geometry import Grid, Square
+from stsr.methods.tiles import CellTokens, SpotTile, cell_colours, disc_weights, tile_cells, tiling
 
 TOY = toy_section()
 masks = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=14))
@@ -63,3 +66,35 @@ def test_gathered_tokens_are_those_of_the_cells_and_zero_off_tissue():
     got = tokens.gather(cells)
     np.testing.assert_allclose(got[cells >= 0], tokens(slice(None))[cells[cells >= 0]], atol=4e-3)
     assert (got[0, 2] == 0).all()
+
+
+def test_raw_tokens_are_the_features_and_the_colours():
+    tokens = CellTokens.raw(TOY.section)(slice(None))
+    np.testing.assert_array_equal(tokens[:, :5], TOY.section.cell_features(slice(None)))
+    np.testing.assert_array_equal(tokens[:, 5:], cell_colours(TOY.section))
+
+
+@pytest.mark.parametrize(("bin_size", "side", "cells"), [(8.0, 7, 37), (16.0, 3, 9), (5.5, 11, 81), (60.0, 1, 1)])
+def test_a_spot_of_55_um_covers_whole_cells(bin_size, side, cells):
+    tile = SpotTile.of(toy_section(shape=(12, 12), bin_size=bin_size).section)
+    assert (tile.side, int(tile.disc.sum())) == (side, cells)
+    assert tile.disc.reshape(side, side)[side // 2].all()
+
+
+@pytest.mark.parametrize(("side", "rows"), [(24.0, ["###", "###", "###"]), (16.0, [".#.", "###", ".#."]), (8.0, ["#"])])
+def test_a_bin_is_taken_as_the_disc_of_its_area(side, rows):
+    tile = SpotTile.of(replace(TOY.section, aperture=Square(side)))
+    np.testing.assert_array_equal(tile.disc, [cell == "#" for row in rows for cell in row])
+
+
+def test_the_middle_cell_of_a_tile_holds_its_spot():
+    section = TOY.section
+    tile = SpotTile.of(section)
+    middle = section.grid.to_um((tile.corners(section) + tile.side / 2)[:, ::-1])
+    assert np.abs(middle - section.spots).max() <= 8 / np.sqrt(2)
+
+
+def test_a_disc_adds_up_and_is_averaged_when_faithful():
+    inside = np.array([[True] * 4, [True, False, True, False]])
+    np.testing.assert_allclose(disc_weights(inside, faithful=False), inside / 4)
+    np.testing.assert_allclose(disc_weights(inside, faithful=True), [[0.25] * 4, [0.5, 0, 0.5, 0]])

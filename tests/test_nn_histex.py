@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from stsr.nn.histex import Attention, Block, DiscMeans, HistexNet
+from stsr.nn.histex import Attention, Block, HistexDiscs, HistexNet
 
 
 @pytest.fixture(autouse=True)
@@ -83,12 +83,12 @@ def test_cells_off_tissue_tell_the_others_nothing():
     )
 
 
-def test_the_loss_is_that_of_the_mean_over_the_discs_cells_on_tissue():
+def test_the_loss_is_that_of_the_weighted_sum_over_the_discs_cells():
     net, disc = HistexNet(10, genes=4), torch.tensor([True] * 6 + [False] * 3)
     image, expression = torch.randn(2, 9, 10), torch.randn(2, 5, 6)
     inside = torch.tensor([[True] * 9, [True] * 3 + [False] * 6])
-    target = torch.rand(2, 4)
-    cells = net(net.latent(image, expression, inside), image)
-    means = torch.stack([cells[0, :6].mean(0), cells[1, :3].mean(0)])
-    loss = DiscMeans(net, disc, learning_rate=1e-4).loss([image.half().float(), expression, inside, target])
-    torch.testing.assert_close(loss, ((means - target) ** 2).mean(), rtol=1e-2, atol=1e-3)
+    weight, target = torch.rand(2, 6), torch.rand(2, 4)
+    cells = net(net.latent(image, expression, inside), image)[:, :6]
+    sums = (cells * weight[..., None]).sum(dim=1)
+    loss = HistexDiscs(net, disc, learning_rate=1e-4).loss([image.half(), expression, inside, weight, target])
+    torch.testing.assert_close(loss, ((sums - target) ** 2).mean(), rtol=1e-2, atol=1e-3)

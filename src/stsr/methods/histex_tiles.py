@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from stsr.methods.base import Arrays, Prediction
 from stsr.methods.densified import Densified
-from stsr.methods.tiles import CellTokens, tile_cells, tiling
+from stsr.methods.minmax import MinMax
+from stsr.methods.tiles import CellTokens, SpotTile, disc_weights, tile_cells, tiling
 from stsr.section import Section
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Surroundings:
     section
         The section.
     scale
-        (genes,) each: ``low`` and ``high``, the extremes by which counts are scaled; ``centre`` and ``spread``, by which
+        (genes,) each: ``low`` and ``high``, the counts that are scaled to 0 and 1; ``centre`` and ``spread``, by which
         scaled counts are standardised before they are shown.
     faithful
         See :class:`~stsr.methods.histex.HistexConfig`.
@@ -39,23 +40,15 @@ class Surroundings:
 
     def __init__(self, section: Section, scale: Arrays, *, faithful: bool) -> None:
         self.section, self.faithful = section, faithful
-        self.low, self.span = scale["low"], scale["high"] - scale["low"]
-        radius = section.aperture.reach / section.grid.bin_size
-        self.reach = int(radius)
-        self.side = 2 * self.reach + 1
-        self.offsets = np.argwhere(np.ones((self.side, self.side)))
-        self.disc = ((self.offsets - self.reach) ** 2).sum(axis=1) <= radius**2
+        self.tile, self.scale = SpotTile.of(section), MinMax(scale["low"], scale["high"])
         self.lattice = Densified.of(section.spots)
-        self.values = self.lattice.values(((self.scaled() - scale["centre"]) / scale["spread"]).astype(np.float32))
+        shown = (self.scale.scaled(section) - scale["centre"]) / scale["spread"]
+        self.values = self.lattice.values(shown.astype(np.float32))
         self.index = section.grid.to_index(self.lattice.xy)[:, ::-1]
-
-    def scaled(self) -> NDArray[np.float32]:
-        """(spots, genes) counts, 0 to 1 on the section that was trained on."""
-        return ((self.section.counts.toarray() - self.low) / self.span).astype(np.float32)
 
     def image(self, tokens: NDArray[Any], corners: NDArray[np.int64]) -> NDArray[Any]:
         """(n, side², features + 5): tokens (n, side², features + 3) and the cells' positions."""
-        place = self._position(corners[:, None, :] + self.offsets + 0.5, corners)
+        place = self._position(corners[:, None, :] + self.tile.offsets + 0.5, corners)
         return np.concatenate([tokens, place.astype(tokens.dtype)], axis=-1)
 
     def expression(self, near: NDArray[np.int64], corners: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -64,7 +57,7 @@ class Surroundings:
 
     def around(self, corners: NDArray[np.int64]) -> NDArray[np.float32]:
         """(n, points, genes + 2) of the points nearest to the middle of each tile."""
-        middle = self.section.grid.to_um(corners[:, ::-1] + self.side / 2)
+        middle = self.section.grid.to_um(corners[:, ::-1] + self.tile.side / 2)
         return self.expression(self.lattice.nearest(middle, POINTS), corners)
 
     def spots(self, tokens: CellTokens) -> tuple[NDArray[Any], ...]:
@@ -73,39 +66,37 @@ class Surroundings:
         Returns
         -------
         (n, side², features + 5) image tokens, (n, points, genes + 2) expression tokens, (n, side²) which cells are
-        inside tissue, (n, genes) scaled counts.
+        inside tissue, (n, cells of a disc) their weights, (n, genes) scaled counts.
         """
-        spots, grid = self.section.spots, self.section.grid
-        corners = np.floor(grid.to_index(spots)[:, ::-1]).astype(np.int64) - self.reach
-        cells = tile_cells(grid, corners, self.side)
+        spots = self.section.spots
+        corners = self.tile.corners(self.section)
+        cells = tile_cells(self.section.grid, corners, self.tile.side)
         if self.faithful:
             near = self.lattice.nearest(self.lattice.xy[: len(spots)], POINTS)
         else:
             near = self.lattice.nearest(spots, POINTS, hidden=np.arange(len(spots)))
-        on = (cells[:, self.disc] >= 0).mean(axis=1) > 0.5
+        on = (cells[:, self.tile.disc] >= 0).mean(axis=1) > 0.5
         corners, cells, near = corners[on], cells[on], near[on]
-        image = self.image(tokens.gather(cells), corners)
-        return image, self.expression(near, corners), cells >= 0, self.scaled()[on]
+        image, inside = self.image(tokens.gather(cells), corners), cells >= 0
+        weights = disc_weights(inside[:, self.tile.disc], faithful=self.faithful)
+        return image, self.expression(near, corners), inside, weights, self.scale.scaled(self.section)[on]
 
     def _position(self, rowcol: NDArray[Any], corners: NDArray[np.int64]) -> NDArray[np.float32]:
         """(n, m, 2) places in tile sides from the tile's middle; when faithful, shares of the grid's extent."""
         if self.faithful:
             return (rowcol / self.section.grid.shape).astype(np.float32)
-        return ((rowcol - corners[:, None, :]) / self.side - 0.5).astype(np.float32)
+        return ((rowcol - corners[:, None, :]) / self.tile.side - 0.5).astype(np.float32)
 
 
 class TilePredictor:
     """Trained networks bound to a section. Where tilings overlap, a cell counts more the nearer its tile's middle."""
 
-    def __init__(self, tokens: CellTokens, surroundings: Surroundings, nets: list[HistexNet], device: str) -> None:
-        from stsr.nn.device import pick_device
-
-        self.tokens, self.surroundings = tokens, surroundings
-        self.device = pick_device(device)
-        self.nets = [net.eval().to(self.device) for net in nets]
-        away = np.abs(surroundings.offsets - surroundings.reach) / (surroundings.reach + 1)
+    def __init__(self, tokens: CellTokens, surroundings: Surroundings, nets: list[HistexNet]) -> None:
+        self.tokens, self.surroundings, self.nets = tokens, surroundings, nets
+        tile = surroundings.tile
+        away = np.abs(tile.offsets - tile.reach) / (tile.reach + 1)
         self.shares = np.prod(1 - away, axis=1, dtype=np.float32)
-        self.shifts = {0} if surroundings.faithful else {0, surroundings.reach}
+        self.shifts = {0} if surroundings.faithful else {0, tile.reach}
 
     def __call__(self, rows: slice) -> Prediction:
         """Predict a band of rows: the median of the networks, on the scale of counts per cell.
@@ -113,7 +104,7 @@ class TilePredictor:
         All tiles that touch the band are computed whole, so where it is cut changes nothing.
         """
         around = self.surroundings
-        grid, side = around.section.grid, around.side
+        grid, side = around.section.grid, around.tile.side
         start, stop, _ = rows.indices(grid.shape[0])
         band = grid.cells(rows)
         wider = slice(max(start - side, 0), stop + side)
@@ -141,8 +132,7 @@ class TilePredictor:
                         latent[place] += share * hidden
                 weight[place] += share
         median = np.median(scaled / weight, axis=0)
-        mean = (around.low + median * around.span) / np.float32(around.section.spot_cells)
-        return Prediction(mean=mean.astype(np.float32), latent=(latent / weight).astype(np.float32))
+        return Prediction(around.scale.counts(median, around.section), latent=(latent / weight).astype(np.float32))
 
     def _run(self, wanted: NDArray[np.bool_], *tile: NDArray[Any]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
         """For each network, scaled expression (m, genes) and latent (m, width) of the m ``wanted`` cells of tiles.
@@ -151,8 +141,9 @@ class TilePredictor:
         """
         import torch
 
+        device = next(self.nets[0].parameters()).device
         with torch.inference_mode():
-            asked, image, expression, inside = (torch.as_tensor(a, device=self.device) for a in (wanted, *tile))
+            asked, image, expression, inside = (torch.as_tensor(a, device=device) for a in (wanted, *tile))
             for net in self.nets:
                 latent = net.latent(image, expression, inside)[asked]
                 yield net(latent, image[asked]).cpu().numpy(), latent.cpu().numpy()

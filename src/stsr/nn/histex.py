@@ -5,15 +5,14 @@ Shapes: ``n`` tiles, ``p`` cells a tile, ``k`` points of the densified spot latt
 
 from __future__ import annotations
 
-import lightning
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stsr.nn.discs import DiscLoss, Head
+
 WIDTH, HEADS = 128, 8
 HIDDEN = (1024, 512, 512, 512)
-FLOOR = 0.01
-"""Both the slope of the ELU below zero and the constant added to it: outputs stay above zero."""
 
 
 class Attention(nn.Module):
@@ -81,11 +80,7 @@ class HistexNet(nn.Module):
         super().__init__()
         self.embed_image, self.embed_expression = nn.Linear(image, WIDTH), nn.Linear(genes + 2, WIDTH)
         self.blocks = nn.ModuleList(Block(scale) for _ in range(2))
-        sizes = (WIDTH + image, *HIDDEN)
-        layers = [
-            layer for a, b in zip(sizes, sizes[1:], strict=False) for layer in (nn.Linear(a, b), nn.LeakyReLU(0.1))
-        ]
-        self.head = nn.Sequential(*layers, nn.Linear(sizes[-1], genes), nn.ELU(FLOOR))
+        self.head = Head(WIDTH + image, HIDDEN, genes)
 
     def latent(self, image: Tensor, expression: Tensor, inside: Tensor) -> Tensor:
         """(n, p, width) from (n, p, image) and (n, k, genes + 2) tokens; ``inside`` (n, p) marks tissue."""
@@ -96,48 +91,32 @@ class HistexNet(nn.Module):
 
     def forward(self, latent: Tensor, image: Tensor) -> Tensor:
         """(..., genes) min-max scaled expression, above zero, from (..., width) latents and (..., image) tokens."""
-        return self.head(torch.cat([latent, image], dim=-1)) + FLOOR
+        return self.head(torch.cat([latent, image], dim=-1))
 
 
-class DiscMeans(lightning.LightningModule):
-    """Squared error between a spot and the mean over the cells of its disc.
+class HistexDiscs(DiscLoss):
+    """Train :class:`HistexNet` on tiles around spots; a batch is what :meth:`cells` takes, weights and scaled counts.
 
     Parameters
     ----------
     net
         The network.
     disc
-        (p,) bool, which cells of a tile lie under its spot.
+        (side²,) bool, which cells of a tile lie under its spot.
     learning_rate
         Of Adam.
     """
 
+    net: HistexNet
     disc: Tensor
 
     def __init__(self, net: HistexNet, disc: Tensor, *, learning_rate: float) -> None:
-        super().__init__()
-        self.net, self.learning_rate = net, learning_rate
+        super().__init__(net, learning_rate=learning_rate)
         self.register_buffer("disc", disc, persistent=False)
 
-    def loss(self, batch: list[Tensor]) -> Tensor:
-        """Mean over spots and genes; a batch is tokens of both sides, ``inside`` and the (n, g) scaled targets."""
-        image, expression, inside, target = batch
-        image, disc = image.float(), self.disc
+    def cells(self, *tokens: Tensor) -> Tensor:
+        """(n, p, g) from image and expression tokens of tiles and which of their cells (n, side²) are inside tissue."""
+        image, expression, inside = tokens
+        image = image.float()
         latent = self.net.latent(image, expression, inside)
-        cells = self.net(latent[:, disc], image[:, disc])
-        share = inside[:, disc, None].float()
-        return F.mse_loss((cells * share).sum(dim=1) / share.sum(dim=1), target)
-
-    def training_step(self, batch: list[Tensor], index: int) -> Tensor:
-        """One batch of spots."""
-        loss = self.loss(batch)
-        self.log("train", loss, on_step=False, on_epoch=True, batch_size=len(batch[0]), prog_bar=True)
-        return loss
-
-    def validation_step(self, batch: list[Tensor], index: int) -> None:
-        """One batch of held-out spots."""
-        self.log("held_out", self.loss(batch), on_epoch=True, batch_size=len(batch[0]), prog_bar=True)
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam at a constant rate."""
-        return torch.optim.Adam(self.parameters(), lr=self.learning_rate)
+        return self.net(latent[:, self.disc], image[:, self.disc])

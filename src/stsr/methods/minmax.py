@@ -1,0 +1,45 @@
+"""Counts of spots on a scale from 0 to 1, gene by gene, and back to counts per cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stsr.section import Section
+
+
+@dataclass(frozen=True, eq=False)
+class MinMax:
+    """Scaled expression: ``(y - low) / (high - low)``.
+
+    Parameters
+    ----------
+    low, high
+        (genes,) the counts of a spot that become 0 and 1.
+    """
+
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+
+    @classmethod
+    def learn(cls, section: Section, *, faithful: bool) -> Self:
+        """From zero to each gene's largest count; as published, from its smallest.
+
+        Zero lets a cell be empty of a gene that every spot has, and the cells on tissue of a disc at the border add up to
+        what it measured.
+        """
+        counts = section.counts.toarray()
+        low = counts.min(axis=0) if faithful else np.zeros_like(counts[0])
+        return cls(low, np.maximum(counts.max(axis=0), low + 1))
+
+    def scaled(self, section: Section) -> NDArray[np.float32]:
+        """(spots, genes) from the counts of ``section``."""
+        return ((section.counts.toarray() - self.low) / (self.high - self.low)).astype(np.float32, copy=False)
+
+    def counts(self, scaled: NDArray[Any], section: Section) -> NDArray[np.float32]:
+        """(cells, genes) expected counts per cell of ``section``: those of a spot over its cells."""
+        counts = self.low + scaled * (self.high - self.low)
+        return (counts / section.spot_cells).astype(np.float32, copy=False)

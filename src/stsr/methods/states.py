@@ -1,0 +1,114 @@
+"""Networks of one kind trained one after another on the spots of a section: the *states* whose median is predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stsr.methods.base import Arrays, Training
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    Net = TypeVar("Net", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class StatesConfig:
+    """Options that methods trained in states share; a subclass documents them and says what None stands for."""
+
+    corrected: ClassVar[dict[str, Any]]
+    published: ClassVar[dict[str, Any]]
+
+    faithful: bool = False
+    epochs: int = None  # type: ignore[assignment]  # filled in below, as the next three are
+    states: int = None  # type: ignore[assignment]
+    learning_rate: float = None  # type: ignore[assignment]
+    batch: int = None  # type: ignore[assignment]
+    patience: int = 5
+    held_out: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, value in (self.published if self.faithful else self.corrected).items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+        for name in ("epochs", "states", "batch", "patience"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
+        if not 0 < self.held_out < 1:
+            raise ValueError(f"held_out={self.held_out} must lie between 0 and 1; 0.1 is usual.")
+
+
+def train_states(
+    module: Callable[[], Any],
+    spots: Sequence[NDArray[Any]],
+    config: StatesConfig,
+    *,
+    shuffle: bool,
+    seed: int,
+    training: Training,
+) -> tuple[Arrays, dict[str, list[float]]]:
+    """Train networks that differ by their seed.
+
+    Parameters
+    ----------
+    module
+        Makes an untrained network, ``net`` of a LightningModule that knows its loss.
+    spots
+        Arrays with an entry for each spot: what ``module`` takes as a batch.
+    config
+        How to train. By default spots are held out for early stopping, others for each state; as published, none is, and
+        the epoch that is kept is the best on all spots.
+    shuffle
+        Whether spots come in a new order each epoch.
+
+    Returns
+    -------
+    Weights as ``net{state}/{name}``, and losses by epoch: ``"train"``, ``"held_out"``, ``"train 2"`` and so on.
+    """
+    import torch
+    from torch.utils.data import DataLoader, Subset, TensorDataset
+
+    from stsr.nn.trainer import fork_seed, train
+
+    data = TensorDataset(*map(torch.as_tensor, spots))
+    arrays: Arrays = {}
+    history: dict[str, list[float]] = {}
+    for state in range(config.states):
+        rng = np.random.default_rng((seed, state))
+        order = rng.permutation(len(data)).tolist()
+        cut = max(1, round(config.held_out * len(data)))
+        held_out, learned = (range(len(data)),) * 2 if config.faithful else (order[:cut], order[cut:])
+        with fork_seed(int(rng.integers(2**31))):
+            learner = module()
+            losses = train(
+                learner,
+                DataLoader(Subset(data, learned), batch_size=config.batch, shuffle=shuffle),
+                DataLoader(Subset(data, held_out), batch_size=config.batch),
+                epochs=config.epochs,
+                patience=config.epochs if config.faithful else config.patience,
+                training=training,
+            )
+        arrays |= {f"net{state}/{name}": value.cpu().numpy() for name, value in learner.net.state_dict().items()}
+        history |= {name + (f" {state + 1}" if state else ""): values for name, values in losses.items()}
+    return arrays, history
+
+
+def load_states(network: Callable[[], Net], arrays: Arrays, states: int, device: str) -> list[Net]:
+    """Trained networks, on a device, from the weights that :func:`train_states` returned."""
+    import torch
+
+    from stsr.nn.device import pick_device
+
+    nets = []
+    for state in range(states):
+        prefix = f"net{state}/"
+        weights = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+        nets.append(network())
+        nets[-1].load_state_dict({name: torch.as_tensor(a) for name, a in weights.items()})
+        nets[-1].eval().to(pick_device(device))
+    return nets

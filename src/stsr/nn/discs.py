@@ -1,0 +1,87 @@
+"""What networks that are trained on discs share: a head whose output stays above zero, and the loss on a spot.
+
+Shapes: ``n`` spots, ``p`` cells a spot, ``g`` genes.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import lightning
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+FLOOR = 0.01
+"""Both the slope of the ELU below zero and the constant added to it: outputs stay above zero."""
+
+
+class Head(nn.Module):
+    """Fully connected layers with leaky ReLUs, then one whose output stays above zero.
+
+    Parameters
+    ----------
+    inputs, hidden, genes
+        Widths of the input, of the hidden layers and of the output.
+    """
+
+    def __init__(self, inputs: int, hidden: Sequence[int], genes: int) -> None:
+        super().__init__()
+        sizes = (inputs, *hidden)
+        layers = [
+            layer for a, b in zip(sizes, sizes[1:], strict=False) for layer in (nn.Linear(a, b), nn.LeakyReLU(0.1))
+        ]
+        self.hidden, self.out = nn.Sequential(*layers), nn.Linear(sizes[-1], genes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., inputs) to (..., genes)."""
+        return self.rates(self.hidden(x))
+
+    def rates(self, hidden: Tensor) -> Tensor:
+        """(..., genes) from what the last hidden layer says."""
+        return F.elu(self.out(hidden), FLOOR) + FLOOR
+
+
+class DiscLoss(lightning.LightningModule):
+    """Squared error between the scaled counts of a spot and the weighted sum over the cells of its disc.
+
+    A subclass says how the network predicts the cells.
+
+    Parameters
+    ----------
+    net
+        The network.
+    learning_rate
+        Of Adam.
+    """
+
+    def __init__(self, net: nn.Module, *, learning_rate: float) -> None:
+        super().__init__()
+        self.net, self.learning_rate = net, learning_rate
+
+    @abstractmethod
+    def cells(self, *tokens: Tensor) -> Tensor:
+        """(n, p, g) scaled expression of the cells of discs."""
+
+    def loss(self, batch: list[Tensor]) -> Tensor:
+        """Mean over spots and genes; a batch is tokens, the (n, p) weights of the cells and the (n, g) scaled counts."""
+        *tokens, weight, target = batch
+        cells = self.cells(*tokens)
+        # Summed and compared in full precision, whatever the network was run in.
+        with torch.autocast(self.device.type, enabled=False):
+            return F.mse_loss(torch.einsum("np,npg->ng", weight, cells.float()), target)
+
+    def training_step(self, batch: list[Tensor], index: int) -> Tensor:
+        """One batch of spots."""
+        loss = self.loss(batch)
+        self.log("train", loss, on_step=False, on_epoch=True, batch_size=len(batch[-1]), prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: list[Tensor], index: int) -> None:
+        """One batch of held-out spots."""
+        self.log("held_out", self.loss(batch), on_epoch=True, batch_size=len(batch[-1]), prog_bar=True)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam at a constant rate."""
+        return torch.optim.Adam(self.parameters(), lr=self.learning_rate)

@@ -1,0 +1,85 @@
+"""Networks trained one after another: what is held out, what is kept, and what comes back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from stsr.methods import Training
+from stsr.methods.istar import IstarConfig
+from stsr.methods.states import load_states, train_states
+from stsr.nn.istar import IstarDiscs, IstarNet
+
+QUIET = Training(device="cpu", progress=False)
+RNG = np.random.default_rng(0)
+SPOTS = (
+    RNG.normal(size=(40, 4, 3)).astype(np.float32),
+    np.full((40, 4), 0.25, np.float32),
+    RNG.uniform(size=(40, 2)).astype(np.float32),
+)
+
+
+class Watched(IstarDiscs):
+    """Notes the spots it is shown, by the first number of their tokens."""
+
+    def __init__(self):
+        super().__init__(IstarNet(3, genes=2), learning_rate=1e-3)
+        self.learned, self.held_out = [], []
+
+    def training_step(self, batch, index):  # noqa: D102
+        self.learned += batch[0][:, 0, 0].tolist()
+        return super().training_step(batch, index)
+
+    def validation_step(self, batch, index):  # noqa: D102
+        self.held_out += batch[0][:, 0, 0].tolist()
+        super().validation_step(batch, index)
+
+
+def train(*, shuffle=True, seed=0, **options):
+    seen: list[Watched] = []
+
+    def module():
+        seen.append(Watched())
+        return seen[-1]
+
+    config = IstarConfig(**({"epochs": 2, "batch": 16} | options))
+    arrays, history = train_states(module, SPOTS, config, shuffle=shuffle, seed=seed, training=QUIET)
+    return arrays, history, seen
+
+
+def test_each_state_holds_out_other_spots():
+    _, _, (first, second) = train(states=2)
+    for module in (first, second):
+        assert len(set(module.held_out)) == 4
+        assert len(set(module.learned)) == 36
+        assert not set(module.learned) & set(module.held_out)
+    assert set(first.held_out) != set(second.held_out)
+
+
+def test_faithful_learns_from_all_spots_in_their_order_when_not_shuffled():
+    _, history, (module,) = train(faithful=True, states=1, shuffle=False)
+    assert module.learned == 2 * SPOTS[0][:, 0, 0].tolist()
+    assert len(history["train"]) == 2
+
+
+def test_networks_come_back_as_they_were_trained():
+    arrays, history, (first, second) = train(states=2)
+    assert set(history) == {"train", "held_out", "train 2", "held_out 2"}
+    x = torch.randn(5, 3)
+    for module, net in zip((first, second), load_states(lambda: IstarNet(3, 2), arrays, 2, "cpu"), strict=True):
+        torch.testing.assert_close(net(x), module.net(x))
+        assert not net.training
+
+
+def test_seeds_share_no_state():
+    weights = [train(states=2, seed=seed)[0][f"net{state}/out.weight"] for seed in (0, 1) for state in (0, 1)]
+    assert len({weight.tobytes() for weight in weights}) == 4
+    again = train(states=2, seed=1)[0]["net1/out.weight"]
+    np.testing.assert_array_equal(again, weights[3])
+
+
+@pytest.mark.parametrize("name", ["epochs", "states", "batch", "patience"])
+def test_numbers_below_one_are_refused(name):
+    with pytest.raises(ValueError, match=f"{name}=0 must be at least 1"):
+        IstarConfig(**{name: 0})

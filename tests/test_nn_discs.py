@@ -1,0 +1,41 @@
+"""What networks that are trained on discs share."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from stsr.nn.discs import Head
+from stsr.nn.istar import IstarDiscs, IstarNet
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
+def test_the_head_is_leaky_relus_and_an_elu_lifted_above_zero():
+    head, x = Head(10, (20, 15), genes=4), 3 * torch.randn(50, 10)
+    first, second = head.hidden[0], head.hidden[2]
+    y = nn.functional.leaky_relu(first(x), 0.1)
+    y = head.out(nn.functional.leaky_relu(second(y), 0.1))
+    expected = torch.where(y > 0, y + 0.01, 0.01 * torch.exp(y))
+    torch.testing.assert_close(head(x), expected, rtol=1e-4, atol=1e-6)
+    assert head(1e3 * x).min() >= 0
+
+
+def test_it_is_the_same_in_two_steps():
+    head, x = Head(10, (20,), genes=4), torch.randn(7, 10)
+    torch.testing.assert_close(head.rates(head.hidden(x)), head(x))
+
+
+def test_the_loss_is_that_of_weighted_sums():
+    net, tokens = IstarNet(6, genes=3), torch.randn(5, 4, 6)
+    weight, target = torch.rand(5, 4), torch.rand(5, 3)
+    sums = sum(net(tokens[:, i]) * weight[:, i, None] for i in range(4))
+    loss = IstarDiscs(net, learning_rate=1e-4).loss([tokens, weight, target])
+    torch.testing.assert_close(loss, ((sums - target) ** 2).mean())
+    assert loss.requires_grad
