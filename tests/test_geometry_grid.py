@@ -78,6 +78,27 @@ def test_cropping_keeps_ids_and_places_and_leaves_no_empty_border(grid):
         assert edge.any()
 
 
+@given(grids(), st.integers(1, 4))
+def test_dividing_cuts_every_cell_and_pooling_puts_it_together_again(grid, times):
+    fine = grid.divided(times)
+    assert fine.n_cells == grid.n_cells * times**2
+    np.testing.assert_allclose(fine.bin_size * times, grid.bin_size)
+    np.testing.assert_allclose(grid.to_index(fine.xy), (fine.rowcol[:, ::-1] + 0.5) / times, atol=1e-6)
+    assert grid.mask[tuple((fine.rowcol // times).T)].all()
+    again = fine.pooled(times)
+    np.testing.assert_allclose(again.affine, grid.affine, atol=1e-9)
+    np.testing.assert_array_equal(again.mask, grid.mask)
+
+
+@given(grids(), st.integers(1, 5), st.tuples(st.integers(0, 30), st.integers(0, 30)))
+def test_pooled_cells_are_those_that_hold_a_cell_and_begin_at_multiples(grid, times, first):
+    coarse = grid.pooled(times, first=first)
+    np.testing.assert_allclose(coarse.bin_size, grid.bin_size * times)
+    numbers = (grid.rowcol + first) // times
+    np.testing.assert_array_equal(np.unique(numbers, axis=0) - np.array(first) // times, coarse.rowcol)
+    np.testing.assert_array_equal(np.floor(coarse.to_index(grid.xy))[:, ::-1], numbers - np.array(first) // times)
+
+
 @given(grids(), st.integers(1, 5), st.integers(0, 3), st.data())
 def test_pixel_frame_puts_whole_pixels_into_cells(grid, k, halo, data):
     row, col = (data.draw(st.integers(0, n - 1)) for n in grid.shape)

@@ -14,6 +14,7 @@ from spatialdata.models import Labels2DModel, ShapesModel
 from spatialdata.transformations import Identity
 
 import stsr
+from stsr.geometry import cell_lookup
 from stsr.spatial import labels_to_grid, put, record
 
 
@@ -73,6 +74,62 @@ def test_the_bins_of_a_table_are_taken_as_they_are(section):
     grid = labels_to_grid(section, stsr.pp.make_grid(section, like=bins, key_added="like"))
     assert grid.n_cells == len(rowcol)
     np.testing.assert_allclose(grid.xy, xy, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def bins(section):
+    """A table of 8 µm bins, turned and in no order, that begins at row 7 and column 0; and its (row, column)."""
+    cos, sin = 8 * np.cos(0.03), 8 * np.sin(0.03)
+    rowcol = np.argwhere(np.random.default_rng(0).random((20, 30)) < 0.8)
+    xy = (rowcol[:, ::-1] + 0.5) @ np.array([[cos, sin], [-sin, cos]]) + (50, 50)
+    table = AnnData(obs=pd.DataFrame(rowcol + [7, 0], columns=["array_row", "array_col"]).rename(index=str))
+    table.obsm["spatial"] = xy / record(section).mpp
+    return table[np.random.default_rng(1).permutation(len(rowcol))].copy(), rowcol + [7, 0]
+
+
+@pytest.mark.parametrize("bin_size", [2, 4, 8 / 3])
+def test_bins_are_cut_into_cells_that_fit_in_them(section, bins, bin_size):
+    table, rowcol = bins
+    whole = labels_to_grid(section, stsr.pp.make_grid(section, like=table, key_added="whole", overwrite=True))
+    key = stsr.pp.make_grid(section, like=table, bin_size=bin_size, key_added="cut", overwrite=True)
+    cut = labels_to_grid(section, key)
+    assert cut.bin_size == pytest.approx(bin_size)
+    assert cut.n_cells == len(rowcol) * round(8 / bin_size) ** 2
+    np.testing.assert_array_equal(np.unique(cell_lookup(whole, cut.xy)), np.arange(len(rowcol)))
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_bins_are_joined_to_cells_that_begin_at_multiples_of_their_rows(section, bins, times):
+    table, rowcol = bins
+    key = stsr.pp.make_grid(section, like=table, bin_size=8 * times, key_added="joined", overwrite=True)
+    joined = labels_to_grid(section, key)
+    assert joined.bin_size == pytest.approx(8 * times)
+    expected, member = np.unique(rowcol // times, axis=0, return_inverse=True)
+    np.testing.assert_array_equal(joined.rowcol, expected - expected.min(axis=0))
+    whole = labels_to_grid(section, stsr.pp.make_grid(section, like=table, key_added="whole", overwrite=True))
+    np.testing.assert_array_equal(cell_lookup(joined, whole.xy), member)
+
+
+def test_a_grid_is_taken_as_it_is_cut_and_joined(section):
+    stsr.pp.make_grid(section, bin_size=20, tissue="box", key_added="twenty")
+    twenty = labels_to_grid(section, "twenty")
+    same = labels_to_grid(section, stsr.pp.make_grid(section, like="twenty", key_added="same"))
+    np.testing.assert_allclose(same.xy, twenty.xy)
+    joined = labels_to_grid(section, stsr.pp.make_grid(section, like="twenty", bin_size=40, key_added="forty"))
+    assert joined.shape == (3, 5)
+    np.testing.assert_allclose(joined.xy[0], (120, 180))
+    assert stsr.pp.make_grid(section, like="twenty", bin_size=5) == "grid_005um"
+
+
+@pytest.mark.parametrize("bin_size", [6, 12, 7.9, 5])
+def test_sizes_at_odds_with_the_bins_are_refused(section, bins, bin_size):
+    with pytest.raises(ValueError, match=rf"bin_size={bin_size} µm neither divides the bins of like \(8 µm\) nor is a"):
+        stsr.pp.make_grid(section, like=bins[0], bin_size=bin_size)
+
+
+def test_bins_that_are_not_there_are_refused(section):
+    with pytest.raises(KeyError, match="like='nowhere' is no table and no grid; sdata holds table, .*box"):
+        stsr.pp.make_grid(section, like="nowhere")
 
 
 def test_bins_that_are_no_grid_are_refused(section):

@@ -50,3 +50,13 @@ def features_key(encoder: str, grid: str) -> str:
     """Name of the feature raster that an encoder leaves on a grid."""
     safe = "".join(c if c.isalnum() or c in "-." else "-" for c in encoder)
     return f"features_{safe}_{grid.removeprefix('grid_')}"
+
+
+def counts_key(bin_size: float) -> str:
+    """Name of a table with the counts measured in squares of a grid."""
+    return f"square_{microns(bin_size)}"
+
+
+def densified_key(spots: str, factor: int) -> str:
+    """Name of the virtual spots between those called ``spots``."""
+    return f"{spots}_{factor}x"

@@ -127,3 +127,27 @@ class Grid:
         r, c = slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1)
         shift = np.array([[1, 0, c.start], [0, 1, r.start], [0, 0, 1]], dtype=float)
         return Grid(self.affine @ shift, self.mask[r, c])
+
+    def divided(self, times: int) -> Grid:
+        """The same tissue in finer cells: each of these is cut into ``times x times``."""
+        mask = self.mask.repeat(times, axis=0).repeat(times, axis=1)
+        return Grid(self.affine @ np.diag([1 / times, 1 / times, 1.0]), mask)
+
+    def pooled(self, times: int, *, first: tuple[int, int] = (0, 0)) -> Grid:
+        """Coarser cells, each ``times x times`` of these: those that hold a cell inside tissue.
+
+        Parameters
+        ----------
+        times
+            How many of these cells make the side of a coarser one.
+        first
+            Number of the raster's first row and column where they are counted from elsewhere, such as the corner of
+            the slide: coarser cells begin at multiples of ``times``.
+        """
+        before = np.asarray(first) % times
+        after = -(before + self.shape) % times
+        mask = np.pad(self.mask, np.column_stack([before, after]))
+        rows, cols = np.array(mask.shape) // times
+        blocks = mask.reshape(rows, times, cols, times)
+        frame = np.array([[times, 0, -before[1]], [0, times, -before[0]], [0, 0, 1]])
+        return Grid(self.affine @ frame, np.asarray(blocks.any(axis=(1, 3))))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from stsr.constants import TISSUE, grid_key
+from stsr.constants import ARRAY_COL, ARRAY_ROW, TISSUE, grid_key
 from stsr.geometry import Grid
-from stsr.spatial import grid_to_labels, put, record, um_affine
+from stsr.spatial import grid_to_labels, labels_to_grid, put, record, um_affine
 from stsr.spatial.bins import bin_grid
 from stsr.spatial.record import Record
 
@@ -20,14 +20,17 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SMALLEST, LARGEST = 2.0, 100.0
-"""Bin sizes in µm that a spot's expression can be spread over with any meaning."""
+SMALLEST, LARGEST, USUAL = 2.0, 100.0, 8.0
+"""Bin sizes in µm: the range that a spot's expression can be spread over with any meaning, and the default."""
+
+SAME = 0.001
+"""Relative difference between two sizes that is none."""
 
 
 def make_grid(
     sdata: SpatialData,
     *,
-    bin_size: float = 8.0,
+    bin_size: float | None = None,
     tissue: str = TISSUE,
     angle: float = 0.0,
     like: AnnData | str | None = None,
@@ -44,16 +47,18 @@ def make_grid(
     sdata
         A section read by stsr. Without a tissue mask, :func:`stsr.pp.calibrate_image` is run first.
     bin_size
-        Side of a cell in µm, 2 to 100.
+        Side of a cell in µm, 2 to 100; 8 when None, or that of ``like``.
     tissue
         What is tissue: a labels element (anything but 0) or a shapes element (inside any polygon).
     angle
         Rotation of the grid against the image in degrees, clockwise as seen in the image.
     like
-        Take exactly the bins of this table instead (``obs["array_row"]``, ``obs["array_col"]``, and
-        ``obsm["spatial"]`` in pixels of the full-resolution image), for instance those of a Visium HD table: an
-        AnnData or the name of a table in ``sdata``. Its counts are not looked at; ``bin_size``, ``tissue`` and
-        ``angle`` play no part.
+        Take exactly these bins instead, for instance those of a Visium HD table: a table of bins
+        (``obs["array_row"]``, ``obs["array_col"]``, and ``obsm["spatial"]`` in pixels of the full-resolution image),
+        its name in ``sdata``, or the name of a grid (labels). Counts are not looked at; ``tissue`` and ``angle`` play
+        no part. With a ``bin_size`` that divides theirs, each is cut into cells of that size; with a multiple of
+        theirs, they are joined to cells that begin at multiples of it in the table's rows and columns, or at the corner
+        of the labels.
     key_added
         Name of the element; ``"grid_008um"`` for cells of 8 µm.
     overwrite
@@ -68,7 +73,8 @@ def make_grid(
     KeyError
         When ``tissue`` or ``like`` is not in ``sdata``; the message lists what is.
     ValueError
-        For a bin size out of range, when no cell lies on tissue, or for bins that are no regular grid.
+        For a bin size out of range or at odds with that of ``like``, when no cell lies on tissue, or for bins that are
+        no regular grid.
 
     Examples
     --------
@@ -76,10 +82,16 @@ def make_grid(
     >>> sdata = stsr.datasets.synthetic_section(size=(600, 600), seed=0)
     >>> stsr.pp.make_grid(sdata, bin_size=16)
     'grid_016um'
+    >>> stsr.pp.make_grid(sdata, like="grid_016um", bin_size=4)
+    'grid_004um'
     """
     facts = record(sdata)
-    check_bin_size(bin_size)
-    grid = _on_tissue(sdata, facts, bin_size, tissue, angle) if like is None else _of_table(sdata, facts, like)
+    if bin_size is not None:
+        check_bin_size(bin_size)
+    if like is None:
+        grid = _on_tissue(sdata, facts, bin_size or USUAL, tissue, angle)
+    else:
+        grid = _like(sdata, facts, like, bin_size)
     key = key_added or grid_key(grid.bin_size)
     put(sdata, key, grid_to_labels(grid, facts), overwrite=overwrite)
     logger.info("%s: %d cells of %.3g µm (%d x %d raster).", key, grid.n_cells, grid.bin_size, *grid.shape)
@@ -87,11 +99,16 @@ def make_grid(
 
 
 def default_grid(sdata: SpatialData, grid: str | None, bin_size: float) -> str:
-    """Name of the grid asked for, that of ``bin_size`` when None; the latter is made when it is missing."""
+    """Name of the grid asked for, that of ``bin_size`` when None; the latter is made when it is missing.
+
+    Where bins of a grid were measured, it is made of them, so that each cell lies in one bin.
+    """
     default = grid_key(bin_size)
     if (grid or default) == default and default not in sdata.labels:
-        logger.info("No grid yet: make_grid runs with bin_size=%g.", bin_size)
-        make_grid(sdata, bin_size=bin_size)
+        facts = record(sdata)
+        like = facts.table if facts.spots in sdata.labels else None
+        logger.info("No grid yet: make_grid runs with bin_size=%g%s.", bin_size, f", like={like!r}" if like else "")
+        make_grid(sdata, bin_size=bin_size, like=like)
     return grid or default
 
 
@@ -107,12 +124,31 @@ def check_bin_size(bin_size: float) -> None:
         raise ValueError(f"bin_size={bin_size} µm is outside {SMALLEST:g} to {LARGEST:g} µm; 8 is usual for Visium.")
 
 
-def _of_table(sdata: SpatialData, facts: Record, like: AnnData | str) -> Grid:
-    if isinstance(like, str):
-        if like not in sdata.tables:
-            raise KeyError(f"like={like!r} not found; sdata holds the tables {', '.join(sdata.tables) or 'none'}.")
-        like = sdata.tables[like]
-    return bin_grid(like, facts.mpp, name="like")[0]
+def _like(sdata: SpatialData, facts: Record, like: AnnData | str, bin_size: float | None) -> Grid:
+    first = (0, 0)
+    if isinstance(like, str) and like in sdata.labels:
+        bins = labels_to_grid(sdata, like)
+    else:
+        if isinstance(like, str):
+            if like not in sdata.tables:
+                known = ", ".join([*sdata.tables, *sdata.labels]) or "none"
+                raise KeyError(f"like={like!r} is no table and no grid; sdata holds {known}.")
+            like = sdata.tables[like]
+        bins, _ = bin_grid(like, facts.mpp, name="like")
+        first = (int(like.obs[ARRAY_ROW].min()), int(like.obs[ARRAY_COL].min()))
+    return bins if bin_size is None else _resized(bins, bin_size, first)
+
+
+def _resized(bins: Grid, bin_size: float, first: tuple[int, int]) -> Grid:
+    """The grid of ``bins``, which begins at row and column ``first``, in cells of another size."""
+    ratio = bin_size / bins.bin_size
+    cut, joined = max(1, round(1 / ratio)), max(1, round(ratio))
+    if abs(ratio * cut / joined - 1) > SAME:
+        raise ValueError(
+            f"bin_size={bin_size:g} µm neither divides the bins of like ({bins.bin_size:.4g} µm) nor is a multiple of "
+            f"them; {bins.bin_size / (cut + 1):.4g}, {bins.bin_size:.4g} or {bins.bin_size * (joined + 1):.4g} would."
+        )
+    return bins.divided(cut) if cut > 1 else bins.pooled(joined, first=first)
 
 
 def _on_tissue(sdata: SpatialData, facts: Record, bin_size: float, tissue: str, angle: float) -> Grid:

@@ -1,4 +1,4 @@
-"""µm per pixel: derived from the spot lattice, held against what the image file and the user say."""
+"""µm per pixel: derived from the lattice of spots or bins, held against what the image file and the user say."""
 
 from __future__ import annotations
 
@@ -9,22 +9,29 @@ logger = logging.getLogger(__name__)
 PLAUSIBLE = (0.05, 5.0)
 """µm per pixel that a microscope image of tissue can have."""
 
+MEASURED = {"pitch": "spot pitch", "bin": "bin pitch"}
+"""Where a measured value comes from: what the record calls it, and what messages do."""
 
-def resolve_mpp(measured: float, *, stated: float | None, user: float | None) -> tuple[float, str]:
+
+def resolve_mpp(
+    measured: float, *, stated: float | None, user: float | None, source: str = "pitch"
+) -> tuple[float, str]:
     """Settle on the µm per pixel of an image.
 
     Parameters
     ----------
     measured
-        From the spot lattice: its known pitch in µm over its pitch in pixels.
+        From the lattice of the spots or bins: its known pitch in µm over its pitch in pixels.
     stated
         From the image file. Values no microscope has (72 dots per inch and the like) are passed over.
     user
         The user's own; wins when it is within 10 % of ``measured``.
+    source
+        What ``measured`` was derived from, a key of :data:`MEASURED`.
 
     Returns
     -------
-    µm per pixel, and where it comes from: ``"pitch"`` or ``"user"``.
+    µm per pixel, and where it comes from: ``source`` or ``"user"``.
 
     Raises
     ------
@@ -33,25 +40,26 @@ def resolve_mpp(measured: float, *, stated: float | None, user: float | None) ->
         the file's by more than 5 % and the user has not decided.
     """
     low, high = PLAUSIBLE
+    lattice = MEASURED[source]
     if user is not None:
         if not low <= user <= high:
-            raise ValueError(f"mpp={user} µm per pixel is outside {low} to {high}; leave it out to use the spot pitch.")
+            raise ValueError(f"mpp={user} µm per pixel is outside {low} to {high}; leave it out to use the {lattice}.")
         if abs(user / measured - 1) > 0.10:
             raise ValueError(
-                f"mpp={user} contradicts the spot pitch, which gives {measured:.4g} µm per pixel; leave it out, or pass "
+                f"mpp={user} contradicts the {lattice}, which gives {measured:.4g} µm per pixel; leave it out, or pass "
                 "the fullres_image that the spot positions belong to."
             )
         return user, "user"
     if not low <= measured <= high:
         raise ValueError(
-            f"mpp={measured:.4g} from the spot pitch is outside {low} to {high} µm per pixel; check that the spot "
+            f"mpp={measured:.4g} from the {lattice} is outside {low} to {high} µm per pixel; check that the spot "
             "positions are in pixels of fullres_image."
         )
     if stated is not None and not low <= stated <= high:
         logger.info("The image file states %.4g µm per pixel, which no microscope has: passed over.", stated)
     elif stated is not None and abs(stated / measured - 1) > 0.05:
         raise ValueError(
-            f"fullres_image states {stated:.4g} µm per pixel but the spot pitch gives {measured:.4g}; pass "
+            f"fullres_image states {stated:.4g} µm per pixel but the {lattice} gives {measured:.4g}; pass "
             f"mpp={measured:.4g} if the file is wrong, or the image that the spot positions belong to."
         )
-    return measured, "pitch"
+    return measured, source

@@ -1,0 +1,176 @@
+"""Read a Visium HD section as Space Ranger leaves it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stsr.pp._hd_bins import read_bins, sources
+from stsr.pp._reading import check_inside, find_fullres, name_section, tell_repeated_symbols, write_section
+from stsr.spatial.scale import resolve_mpp
+from stsr.spatial.store import check_vacant
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+logger = logging.getLogger(__name__)
+
+BINNED, MICROSCOPE, FEATURE_SLICE = "binned_outputs", "microscope_image", "feature_slice.h5"
+"""What lies in the folder of a section."""
+
+LAYOUT = "1"
+"""Major version of the layout that Space Ranger 3 and 4 write."""
+
+
+def read_visium_hd(
+    path: str | os.PathLike[str],
+    *,
+    fullres_image: str | os.PathLike[str] | None = None,
+    bin_size: float | Sequence[float] = 8,
+    store: str | os.PathLike[str],
+    dataset_id: str | None = None,
+    mpp: float | None = None,
+    overwrite: bool = False,
+) -> SpatialData:
+    """Read a Visium HD section with its full-resolution H&E and keep it in a zarr store.
+
+    Only the bin sizes asked for are read. Each becomes a grid (labels, exactly where the bins are, rotated and flipped as
+    they are) and a table with the raw counts that annotates it; no polygons are made. A size that is not in the folder
+    but is a whole multiple of one that is gets the exact sums of the finer bins, cut where Space Ranger cuts them.
+
+    µm per pixel comes from the bins: their size over their pitch in full-resolution pixels. It is held against the
+    vendor's scale factors and against the resolution that the image file states. Gene symbols that occur twice get
+    ``-1``, ``-2``, ... at their end, and ``var["gene_ids"]`` tells them apart. Segmented cells of Space Ranger 4 are left
+    out.
+
+    Parameters
+    ----------
+    path
+        Folder with ``binned_outputs/``, usually Space Ranger's ``outs``.
+    fullres_image
+        The H&E image that Space Ranger was given: 8-bit RGB, TIFF (any kind), PNG or JPEG; relative to the working
+        directory or to ``path``. The one file in ``microscope_image/`` when None.
+    bin_size
+        Sides of the bins to read in µm. The first are the section's spots, from which methods learn; the others are
+        there to predict on (``grid="{dataset_id}_square_002um"``) and as truth.
+    store
+        Where to write the zarr store.
+    dataset_id
+        Name of the section and of its coordinate system; the folder's name when None (its parent's for ``outs``).
+    mpp
+        µm per pixel of ``fullres_image``, to overrule the derived value; must agree with the bins to 10 %.
+    overwrite
+        Replace an existing store, once the new one is complete.
+
+    Returns
+    -------
+    The section, backed by the store: the image ``{dataset_id}_full_image`` (a pyramid), for each size the labels
+    ``{dataset_id}_square_008um`` and the table ``square_008um``, and the record ``attrs["stsr"]``.
+
+    Raises
+    ------
+    FileNotFoundError
+        When ``path`` lacks a file, or ``fullres_image`` is not there.
+    ValueError
+        When ``path`` is of another platform or in an unknown layout; for a bin size that cannot be had; when a table has
+        no bins or no raw counts; when ``fullres_image`` is not 8-bit RGB or does not hold all bins; when µm per pixel is
+        implausible or its sources contradict each other; when ``store`` exists.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import stsr
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> tiff = stsr.datasets.write_visium_hd_folder(
+    ...     folder.name,
+    ...     counts=np.ones((32 * 32, 2), dtype=int),
+    ...     genes=["UMOD", "NPHS2"],
+    ...     array_rowcol=np.argwhere(np.ones((32, 32))),
+    ...     image=np.full((200, 200, 3), 230, dtype=np.uint8),
+    ...     mpp=0.5,
+    ...     angle=1.0,
+    ... )
+    >>> sdata = stsr.pp.read_visium_hd(folder.name, bin_size=(16, 2), store=f"{folder.name}/kidney.zarr")
+    >>> {name: table.shape for name, table in sdata.tables.items()}
+    {'square_002um': (1024, 2), 'square_016um': (16, 2)}
+    >>> sdata.attrs["stsr"]["table"]
+    'square_016um'
+    """
+    from spatialdata import SpatialData
+
+    folder = Path(path)
+    binned = _find_bins(folder)
+    taken = sources(binned, np.atleast_1d(bin_size).tolist())
+    check_vacant(store, overwrite)
+    _tell_layout(folder)
+    image = find_fullres(folder, fullres_image or _microscope_image(folder))
+    dataset_id = name_section(folder, dataset_id)
+
+    on_disk = {source: read_bins(binned, source) for source in set(taken.values())}
+    bins = [on_disk[source] if size == source else on_disk[source].pooled(size) for size, source in taken.items()]
+    spots = bins[0]
+    tell_repeated_symbols(spots.genes.index)
+    check_inside(spots.grid.xy, image)
+    resolved, origin = resolve_mpp(spots.size / spots.grid.bin_size, stated=image.mpp, user=mpp, source="bin")
+
+    regions = {f"{dataset_id}_{each.name}": each for each in bins}
+    return write_section(
+        SpatialData(
+            labels={region: each.labels(dataset_id) for region, each in regions.items()},
+            tables={each.name: each.table(region) for region, each in regions.items()},
+        ),
+        image,
+        technology="visium_hd",
+        dataset_id=dataset_id,
+        mpp=resolved,
+        mpp_source=origin,
+        spot_size=float(spots.size),
+        spots=f"{dataset_id}_{spots.name}",
+        table=spots.name,
+        store=store,
+        overwrite=overwrite,
+    )
+
+
+def _find_bins(folder: Path) -> Path:
+    if any(folder.glob(f"{BINNED}/square_*um")):
+        return folder / BINNED
+    if any(folder.glob("spatial/tissue_positions*.csv")):
+        raise ValueError(f"path={str(folder)!r} holds a Visium section; read it with stsr.pp.read_visium.")
+    raise FileNotFoundError(
+        f"path={str(folder)!r} holds no {BINNED}/square_*um; pass the folder that Space Ranger made, usually called outs."
+    )
+
+
+def _microscope_image(folder: Path) -> Path:
+    """The one image that Space Ranger was given."""
+    images = sorted(path for path in (folder / MICROSCOPE).glob("[!.]*") if path.is_file())
+    if not images:
+        raise FileNotFoundError(
+            f"path={str(folder)!r} holds no image in {MICROSCOPE}; pass fullres_image, the H&E that Space Ranger was given."
+        )
+    if len(images) > 1:
+        names = ", ".join(path.name for path in images)
+        raise ValueError(f"fullres_image is None, but {MICROSCOPE} in {str(folder)!r} holds {names}; pass one of them.")
+    return images[0]
+
+
+def _tell_layout(folder: Path) -> None:
+    """Say when the folder states a layout that is newer than any known: whether it can be read will show."""
+    import h5py
+
+    for path in folder.glob(f"*{FEATURE_SLICE}"):
+        with h5py.File(path) as file:
+            metadata = json.loads(file.attrs.get("metadata_json", "{}"))
+        layout = json.loads(metadata.get("hd_layout_json", "{}")).get("file_format", LAYOUT)
+        if layout.split(".")[0] != LAYOUT:
+            logger.warning(
+                "%s states layout %s; known is %s, as Space Ranger 3 and 4 write it.", path.name, layout, LAYOUT
+            )
