@@ -1,4 +1,4 @@
-"""Mass balance brings discs to what was measured, and leaves alone what already agrees."""
+"""Mass balance meets what was measured exactly, and tells the places between spots no more than is known."""
 
 from __future__ import annotations
 
@@ -6,45 +6,72 @@ import numpy as np
 from helpers import toy_section
 from scipy.spatial import cKDTree
 
-from stsr.methods.balance import Balance, taper
+from stsr.geometry import Disc
+from stsr.methods.balance import CERTAIN, Balance
+
+EDGE, LENGTH = 8.0, 45.0
 
 
-def learn(section, rates):
-    tree = cKDTree(section.spots)
-    return Balance.learn(tree, section.counts.toarray(), section.footprint @ rates, length=28.0, pseudo_count=1.5)
+def balance(section, rates):
+    """(cells, genes) factor for every cell of a section."""
+    learned = Balance.learn(
+        cKDTree(section.spots),
+        section.aperture,
+        section.counts.toarray(),
+        section.footprint @ rates,
+        edge=EDGE,
+        length=LENGTH,
+    )
+    return learned.factor(*learned.weights(section.grid.xy))
 
 
 def test_agreement_is_left_alone():
     toy = toy_section(noise=False, depth=1e5)
-    factor = learn(toy.section, toy.truth)(toy.section.grid.xy)
-    np.testing.assert_allclose(factor, 1, atol=0.01)
+    np.testing.assert_allclose(balance(toy.section, toy.truth), 1, atol=0.01)
 
 
-def test_discs_come_closer_to_what_was_measured():
-    section = toy_section(depth=200.0).section
-    flat = np.full((section.grid.n_cells, len(section.genes)), 200 / section.spot_cells, dtype=np.float32)
-    balanced = flat * learn(section, flat)(section.grid.xy)
+def test_spots_with_many_counts_are_met_to_a_hundredth():
+    section = toy_section(pitch=80.0, depth=60.0).section
+    flat = np.full((section.grid.n_cells, len(section.genes)), 60 / section.spot_cells, dtype=np.float32)
+    balanced = section.footprint @ (flat * balance(section, flat))
     observed = section.counts.toarray()
-    before, after = np.abs(section.footprint @ flat - observed), np.abs(section.footprint @ balanced - observed)
-    assert after.mean() < 0.2 * before.mean()
+    many = observed > CERTAIN
+    assert many.sum() > 50
+    np.testing.assert_allclose(balanced[many] / observed[many], 1, atol=0.01)
 
 
 def test_a_wrong_level_is_put_right_everywhere():
     toy = toy_section(noise=False, depth=1e5)
-    factor = learn(toy.section, 3 * toy.truth)(toy.section.grid.xy)
+    factor = balance(toy.section, 3 * toy.truth)
     near = cKDTree(toy.section.spots).query(toy.section.grid.xy)[0] < 40
     np.testing.assert_allclose(factor[near], 1 / 3, rtol=0.02)
 
 
-def test_a_single_count_moves_little():
-    spots = cKDTree([[0.0, 0], [100, 0]])
-    counts, predicted = np.array([[1.0], [0.0]]), np.full((2, 1), 1e-3)
-    balance = Balance.learn(spots, counts, predicted, length=28.0, pseudo_count=1.0)
-    assert 1.9 < balance(np.zeros((1, 2)))[0, 0] < 2.0
+def learn_two(counts, predicted):
+    spots = np.array([[0.0, 0], [100, 0]])
+    return Balance.learn(cKDTree(spots), Disc(55.0), np.array(counts), np.array(predicted), edge=12.0, length=70.0)
 
 
-def test_the_taper_sums_to_one_between_spots_and_fades_beyond():
+def test_a_single_count_moves_its_spot_and_hardly_what_lies_between():
+    learned = learn_two([[3.0], [1.0]], [[1.0], [1.0]])
+    under, between = learned.factor(*learned.weights(np.array([[0.0, 0], [60, 0]])))[:, 0]
+    assert 1.5 < under < 2
+    assert 1 < between < 1.2
+
+
+def test_under_a_spot_the_field_is_one_number_and_it_leaves_without_a_jump():
+    learned = learn_two([[40.0], [10.0]], [[10.0], [10.0]])
+    x = np.linspace(0, 100, 2001)
+    factor = learned.factor(*learned.weights(np.column_stack([x, 0 * x])))[:, 0]
+    np.testing.assert_allclose(factor[x < 27], 4, rtol=1e-3)
+    assert np.abs(np.diff(np.log(factor))).max() < 0.01
+
+
+def test_weights_sum_to_one_among_spots_and_fade_beyond():
     spots = np.array([[0.0, 0], [100, 0], [50, 86.6], [150, 86.6]])
-    weights = taper(cKDTree(spots), np.array([[0.0, 0], [50, 29], [5000, 0]]), 28.0).sum(axis=1)
-    np.testing.assert_allclose(weights[:2], 1, atol=1e-5)
-    assert weights[2] < 1e-6
+    zero = np.zeros((4, 1))
+    learned = Balance.learn(cKDTree(spots), Disc(55.0), zero, zero, edge=12.0, length=70.0)
+    held, around = learned.weights(np.array([[0.0, 0], [50, 29], [5000, 0]]))
+    total = held.sum(axis=1) + around.sum(axis=1)
+    np.testing.assert_allclose(total[:2], 1, atol=1e-5)
+    assert total[2] < 1e-6

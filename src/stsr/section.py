@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from stsr.geometry import Aperture, Grid, footprint
+from stsr.geometry import Aperture, Grid, footprint, nearest_pitch
 from stsr.imaging.raster import Raster
 
 
@@ -64,6 +64,11 @@ class Section:
     def spot_cells(self) -> float:
         """Number of cells in a whole spot: its area over theirs."""
         return self.aperture.area / self.grid.bin_size**2
+
+    @cached_property
+    def pitch(self) -> float:
+        """Distance in µm between neighbouring spots."""
+        return nearest_pitch(self.spots)
 
     @property
     def n_features(self) -> int:

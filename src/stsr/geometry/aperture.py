@@ -36,6 +36,10 @@ class Disc:
         """(...) whether it covers points (..., 2), in µm from its centre."""
         return (np.asarray(offset) ** 2).sum(axis=-1) <= self.reach**2
 
+    def beyond(self, offset: ArrayLike) -> NDArray[np.float64]:
+        """(...) how far points (..., 2) lie beyond its edge, in µm; 0 inside."""
+        return np.maximum(np.sqrt((np.asarray(offset) ** 2).sum(axis=-1)) - self.reach, 0)
+
 
 @dataclass(frozen=True)
 class Square:
@@ -76,9 +80,18 @@ class Square:
 
     def covers(self, offset: ArrayLike) -> NDArray[np.bool_]:
         """(...) whether it covers points (..., 2), in µm from its centre; of two squares side by side, one does."""
+        along: NDArray[np.float64] = self._along(offset)
+        return np.all((along >= -self.side / 2) & (along < self.side / 2), axis=-1)
+
+    def beyond(self, offset: ArrayLike) -> NDArray[np.float64]:
+        """(...) how far points (..., 2) lie beyond its edge, in µm; 0 inside."""
+        outside = np.maximum(np.abs(self._along(offset)) - self.side / 2, 0)
+        return np.sqrt((outside**2).sum(axis=-1))
+
+    def _along(self, offset: ArrayLike) -> NDArray[np.float64]:
+        """Points (..., 2) along its own sides."""
         cos, sin = np.cos(self.angle), np.sin(self.angle)
-        along = np.asarray(offset) @ np.array([[cos, -sin], [sin, cos]])
-        return ((along >= -self.side / 2) & (along < self.side / 2)).all(axis=-1)
+        return np.asarray(offset) @ np.array([[cos, -sin], [sin, cos]])
 
 
 Aperture = Disc | Square

@@ -9,56 +9,91 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from stsr.geometry import Aperture
+
+CERTAIN = 20.0
+"""UMI counts of a gene in a spot from which on the spot is met exactly."""
+
+PSEUDO_COUNT, PSEUDO_COUNT_BETWEEN = 1.5, 5.0
+"""UMI counts added to both sides of a ratio under a spot, where measured noise is to be met, and between spots, where it
+is not."""
+
+TOUCHING = 1e-3
+"""µm: a cell this near to a spot is under it."""
+
+NEIGHBOURS = 8
+"""Spots that a place between them listens to."""
+
 
 @dataclass(frozen=True, eq=False)
 class Balance:
-    """A field of log ratios, one value a spot and gene, tapered off between the spots.
+    """A field of log ratios of measured to predicted counts.
 
-    The ratio of a spot is that of measured to predicted counts of its disc, both raised by a pseudo-count: the fewer
-    counts there are, the less they move the prediction. The field is smooth on the scale of a disc, so it leaves no
-    rings.
+    Under a spot the field is one number, which brings the spot to its target: what it measured, or for few counts
+    something between that and the prediction. Away from its edge the field falls off, over a few cells and without a
+    kink, to a smooth mean of the spots around, shrunk more: the noise of one spot says nothing about its neighbourhood.
 
     Parameters
     ----------
     spots
         Tree of spot centres in µm.
-    log_ratio
-        (spots, genes)
-    length
-        Standard deviation of the Gaussian taper in µm.
+    aperture
+        What a spot covers.
+    under, between
+        (spots, genes) log ratios that hold under each spot, and that its neighbourhood is told.
+    edge, length
+        How far the first reaches beyond a spot's edge, and standard deviation of the mean's Gaussian, in µm.
     """
 
     spots: cKDTree
-    log_ratio: NDArray[np.float32]
+    aperture: Aperture
+    under: NDArray[np.float32]
+    between: NDArray[np.float32]
+    edge: float
     length: float
 
     @classmethod
     def learn(
         cls,
         spots: cKDTree,
+        aperture: Aperture,
         measured: NDArray[np.float32],
         predicted: NDArray[np.float32],
         *,
+        edge: float,
         length: float,
-        pseudo_count: float,
     ) -> Balance:
-        """Compare (spots, genes) disc sums as measured and as predicted."""
-        return cls(spots, np.log((measured + pseudo_count) / (predicted + pseudo_count)).astype(np.float32), length)
+        """Compare (spots, genes) counts as measured and as predicted."""
+        under = log_ratio(measured, predicted, PSEUDO_COUNT * np.maximum(1 - measured / CERTAIN, 0))
+        between = log_ratio(measured, predicted, PSEUDO_COUNT_BETWEEN)
+        return cls(spots, aperture, under, between, edge, length)
 
-    def __call__(self, xy: NDArray[np.float64]) -> NDArray[np.float32]:
-        """(cells, genes) factor for cells at ``xy`` (cells, 2) in µm."""
-        return np.exp(taper(self.spots, xy, self.length) @ self.log_ratio)
+    def weights(self, xy: NDArray[np.float64]) -> tuple[sp.csr_array, sp.csr_array]:
+        """(cells, spots) how much cells at ``xy`` (cells, 2) in µm are held by a spot, and how much told by those around.
+
+        The two add up to one among spots.
+        """
+        distance, near = self.spots.query(xy, k=min(NEIGHBOURS, self.spots.n), workers=-1)
+        distance, near = distance.reshape(len(xy), -1), near.reshape(len(xy), -1)
+        beyond = np.maximum(self.aperture.beyond(xy[:, None] - self.spots.data[near]), TOUCHING)
+        held = beyond**-2
+        held *= np.exp(-((beyond.min(axis=1, keepdims=True) / self.edge) ** 2)) / held.sum(axis=1, keepdims=True)
+        around = np.exp(-0.5 * (distance / self.length) ** 2)
+        # Sums to one among spots, and fades to nothing beyond two lengths from the outermost.
+        around /= np.maximum(around.sum(axis=1, keepdims=True), np.exp(-2.0))
+        around *= 1 - held.sum(axis=1, keepdims=True)
+        return self._mix(held, near), self._mix(around, near)
+
+    def factor(self, held: sp.csr_array, around: sp.csr_array) -> NDArray[np.float32]:
+        """(cells, genes) what predictions are multiplied by."""
+        return np.exp(held @ self.under + around @ self.between)
+
+    def _mix(self, weights: NDArray[np.float64], near: NDArray[np.int64]) -> sp.csr_array:
+        starts = np.arange(len(near) + 1) * near.shape[1]
+        return sp.csr_array((weights.astype(np.float32).ravel(), near.ravel(), starts), shape=(len(near), self.spots.n))
 
 
-def taper(spots: cKDTree, xy: NDArray[np.float64], length: float, *, count: int = 6) -> sp.csr_array:
-    """(points, spots) Gaussian weights of the nearest spots.
-
-    They sum to one between spots and fall to zero away from all of them: the sum is held up to the value it has two
-    lengths from a single spot.
-    """
-    distance, near = spots.query(xy, k=min(count, spots.n), workers=-1)
-    distance, near = distance.reshape(len(xy), -1), near.reshape(len(xy), -1)
-    weight = np.exp(-0.5 * (distance / length) ** 2)
-    weight /= np.maximum(weight.sum(axis=1, keepdims=True), np.exp(-2.0))
-    starts = np.arange(len(xy) + 1) * near.shape[1]
-    return sp.csr_array((weight.astype(np.float32).ravel(), near.ravel(), starts), shape=(len(xy), spots.n))
+def log_ratio(measured: NDArray, predicted: NDArray, pseudo_count: NDArray | float) -> NDArray[np.float32]:
+    """Logarithm of (measured + pseudo-count) / (predicted + pseudo-count)."""
+    tiny = 1e-4  # a spot without any tissue is predicted to hold nothing
+    return np.log((measured + pseudo_count + tiny) / (predicted + pseudo_count + tiny)).astype(np.float32)

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 PIXEL = 2.0
 """µm to a pixel of the H&E that the convolutions see."""
 
+STRENGTH = 50.0
+"""UMI counts that the mean over genes is worth when a gene's own dispersion is estimated."""
+
+SHORTEST_TILE = 12
+"""Cells to a side; smaller tiles would be all border."""
+
 
 @dataclass(frozen=True)
 class CrossAttentionConfig:
@@ -37,7 +43,7 @@ class CrossAttentionConfig:
     stem, dilations
         Width of the first convolutions; dilations of the blocks on the grid.
     lengths
-        Shortest and longest initial attention length in µm.
+        Shortest and longest initial attention length, in pitches of the spots.
     reach
         Distance in cells between the tokens around a cell that expression asks.
     components
@@ -49,14 +55,15 @@ class CrossAttentionConfig:
     held_out
         Share of the spots kept from training for early stopping.
     tile
-        Side in µm of the squares of tissue a step is made of.
+        Side of the squares of tissue a step is made of, in pitches of the spots.
     members
         Networks trained one after another, each with spots of its own held out; their predictions are averaged.
     diffusion
         Standard deviation in µm of the lateral spread of transcripts before they are captured: predictions are blurred
         by it, as measurements are.
-    balance_length, balance_pseudo_count
-        Mass balance: standard deviation of its taper in µm, and UMI counts added to both sides of its ratios.
+    balance_edge, balance_length
+        Mass balance: how far a spot's own ratio reaches beyond its edge, and standard deviation of the mean over spots
+        that holds between them, in pitches of the spots.
     """
 
     neighbours: int = 12
@@ -66,7 +73,7 @@ class CrossAttentionConfig:
     rank: int = 32
     stem: int = 32
     dilations: tuple[int, ...] = (1, 2, 3)
-    lengths: tuple[float, float] = (50.0, 320.0)
+    lengths: tuple[float, float] = (0.5, 3.2)
     reach: int = 3
     components: int = 64
     steps: int = 1400
@@ -74,11 +81,11 @@ class CrossAttentionConfig:
     learning_rate: float = 5e-3
     weight_decay: float = 1e-2
     held_out: float = 0.1
-    tile: float = 400.0
+    tile: float = 4.0
     members: int = 2
     diffusion: float = 8.0
-    balance_length: float = 28.0
-    balance_pseudo_count: float = 1.5
+    balance_edge: float = 0.12
+    balance_length: float = 0.7
 
 
 @register
@@ -92,7 +99,7 @@ class CrossAttention(Method):
         paper="stsr",
         year=2026,
         needs=frozenset({"features", "image"}),
-        gives=frozenset({"latent", "history"}),
+        gives=frozenset({"latent", "sd", "history"}),
     )
     Config: ClassVar[type] = CrossAttentionConfig
 
@@ -107,21 +114,24 @@ class CrossAttention(Method):
         scaling = Scaling.learn(section, width=self.config.components)
         self.arrays = {"scaling/mean": scaling.mean, "scaling/matrix": scaling.matrix}
         self.history = {}
+        hidden = []
         with fork_seed(seed):
             tissue = self.tissue(section, self.network(section), pick_device(training.device), resident=True)
         for member in range(self.config.members):
             rng = np.random.default_rng((seed, member))
             with fork_seed(int(rng.integers(2**31))):
-                net, history = self.train_member(tissue, rng, training)
+                net, history, check = self.train_member(tissue, rng, training)
+            hidden.append(unseen(net, check))
             self.arrays |= {f"net{member}/{name}": value.cpu().numpy() for name, value in net.state_dict().items()}
             suffix = f" {member + 1}" if member else ""
             self.history |= {f"{curve}{suffix}": losses for curve, losses in history.items()}
+        self.arrays["dispersion"] = calibrated(*map(np.concatenate, zip(*hidden, strict=True)))
         return self
 
     def train_member(
         self, tissue: Tissue, rng: np.random.Generator, training: Training
-    ) -> tuple[CrossAttentionNet, dict[str, list[float]]]:
-        """One network at its best weights, and its losses."""
+    ) -> tuple[CrossAttentionNet, dict[str, list[float]], Tiles]:
+        """One network at its best weights, its losses, and the tiles of its held-out spots."""
         from torch.utils.data import DataLoader
 
         from stsr.methods.tissue import Tiles
@@ -131,11 +141,10 @@ class CrossAttention(Method):
         config, section = self.config, tissue.section
         net = self.network(section)
         near = neighbours(tissue.tree, config.neighbours, hide_self=True)
-        everyone = np.ones(len(section.spots), dtype=bool)
-        side = max(8, round(config.tile / section.grid.bin_size))
-        held_out = hold_out(Tiles(tissue, everyone, near, side=side // 2, rng=None), config.held_out, rng)
-        tiles = Tiles(tissue, ~held_out, near, side=side, rng=rng)
-        check = Tiles(tissue, held_out, near, side=side // 2, rng=None)
+        side = max(SHORTEST_TILE, round(config.tile * section.pitch / section.grid.bin_size))
+        held_out = hold_out(Tiles(tissue, tissue.patches, near, side=side // 2, rng=None), config.held_out, rng)
+        tiles = Tiles(tissue, tissue.patches[~held_out], near, side=side, rng=rng)
+        check = Tiles(tissue, tissue.patches[held_out], near, side=side // 2, rng=None)
         module = HiddenSpots(
             net,
             tissue.mean,
@@ -151,7 +160,7 @@ class CrossAttention(Method):
             patience=config.patience,
             training=training,
         )
-        return net, history
+        return net, history, check
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
         """Let every spot be seen, balance the discs, and predict bands of rows."""
@@ -172,8 +181,9 @@ class CrossAttention(Method):
             nets,
             spots=self.config.neighbours,
             diffusion=self.config.diffusion,
-            balance_length=self.config.balance_length,
-            balance_pseudo_count=self.config.balance_pseudo_count,
+            edge=self.config.balance_edge * section.pitch,
+            length=self.config.balance_length * section.pitch,
+            dispersion=self.arrays["dispersion"],
         )
 
     def network(self, section: Section) -> CrossAttentionNet:
@@ -191,7 +201,7 @@ class CrossAttention(Method):
             rank=c.rank,
             stem=c.stem,
             dilations=c.dilations,
-            lengths=c.lengths,
+            lengths=(c.lengths[0] * section.pitch, c.lengths[1] * section.pitch),
             reach=c.reach,
         )
 
@@ -206,12 +216,45 @@ class CrossAttention(Method):
 
 
 def hold_out(tiles: Tiles, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """(spots,) mask of about a ``share`` of the spots, in whole tiles: few windows are then needed to check on them."""
+    """(patches,) mask of about a ``share`` of the spots, in whole tiles: few windows are then needed to check on them.
+
+    A section that is little more than one tile gives up single spots.
+    """
+    held_out = np.zeros(len(tiles.patches), dtype=bool)
     groups = tiles.groups()
     rng.shuffle(groups)
-    held_out = np.zeros(tiles.tissue.tree.n, dtype=bool)
     for group in groups:
-        if held_out.sum() >= share * len(tiles.patches):
+        if held_out.sum() >= share * len(held_out):
             break
-        held_out[tiles.patches.anchor[group]] = True
+        if held_out.sum() + len(group) <= len(held_out) / 2:
+            held_out[group] = True
+    if not held_out.any():
+        held_out[rng.permutation(len(held_out))[: max(1, round(share * len(held_out)))]] = True
     return held_out
+
+
+def unseen(net: CrossAttentionNet, check: Tiles) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(spots, genes) counts of spots that were held out, and what a network expects of them."""
+    import torch
+
+    pairs = []
+    with torch.inference_mode():
+        net = net.to(check.tissue.device).eval()
+        for tile in check:
+            rates, _ = net(net.tokens(tile.features, tile.pixels), tile.patch, check.tissue.mean)
+            pairs.append((tile.counts, torch.einsum("np,npg->ng", tile.patch.weight, rates)))
+    counts, expected = (torch.cat(parts).cpu().numpy() for parts in zip(*pairs, strict=True))
+    return counts, expected
+
+
+def calibrated(counts: NDArray[np.float32], expected: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(genes,) variance of the rates over their squares, from (spots, genes) counts and expectations of held-out spots.
+
+    The moment estimate of a gene is drawn towards that of all genes, the more the fewer its counts tell.
+    """
+    excess, square = (counts - expected) ** 2 - expected, expected**2
+    common = max(excess.sum() / square.sum(), 1e-3)
+    # What one gene tells is worth its Poisson information, as against that of STRENGTH counts.
+    told = square.sum(axis=0) / np.maximum(expected.mean(axis=0), 1e-6)
+    own = excess.sum(axis=0) / np.maximum(square.sum(axis=0), 1e-6)
+    return np.maximum((told * own + STRENGTH * common) / (told + STRENGTH), 0.1 * common).astype(np.float32)

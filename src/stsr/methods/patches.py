@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -33,7 +34,7 @@ class Patches:
     def __len__(self) -> int:
         return len(self.anchor)
 
-    def __getitem__(self, index: slice | NDArray[np.int64]) -> Patches:
+    def __getitem__(self, index: slice | NDArray[Any]) -> Patches:
         return Patches(self.anchor[index], self.cells[index], self.weight[index])
 
 

@@ -1,17 +1,18 @@
-"""Trained networks bound to a section: bands of rows predicted, averaged, spread and balanced."""
+"""Trained networks bound to a section: bands of rows predicted, averaged, spread, balanced, and how sure they are."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from stsr.methods.balance import Balance
 from stsr.methods.base import Prediction
-from stsr.methods.patches import around_spots, neighbours
+from stsr.methods.diffusion import Diffusion
+from stsr.methods.patches import around_spots, neighbours, under_spots
 from stsr.methods.tissue import Tiles, Tissue
 from stsr.nn.cross_attention import CrossAttentionNet
 
@@ -23,9 +24,6 @@ BATCH_VALUES = 2**21
 
 SIDE = 128
 """Side in cells of the tiles in which discs are summed."""
-
-GENES = 64
-"""Genes spread at a time."""
 
 
 class BandPredictor:
@@ -41,8 +39,10 @@ class BandPredictor:
         Spots that a cell can look at.
     diffusion
         Lateral spread of transcripts in µm, by which rates are blurred.
-    balance_length, balance_pseudo_count
-        See :class:`~stsr.methods.balance.Balance`.
+    edge, length
+        See :class:`~stsr.methods.balance.Balance`, in µm.
+    dispersion
+        (genes,) variance of a rate over its square, where no spot is near.
     """
 
     def __init__(
@@ -52,26 +52,32 @@ class BandPredictor:
         *,
         spots: int,
         diffusion: float,
-        balance_length: float,
-        balance_pseudo_count: float,
+        edge: float,
+        length: float,
+        dispersion: NDArray[np.float32],
     ) -> None:
         self.tissue, self.nets = tissue, nets
         self.near = neighbours(tissue.tree, spots, hide_self=False)
-        self.sigma = diffusion / tissue.section.grid.bin_size
-        self.reach = int(np.ceil(2.5 * self.sigma))
+        section = tissue.section
+        self.diffusion = Diffusion(diffusion / section.grid.bin_size)
+        measured = section.counts.toarray()
         self.balance = Balance.learn(
             tissue.tree,
-            tissue.section.counts.toarray(),
+            section.aperture,
+            measured,
             self.disc_sums(),
-            length=balance_length,
-            pseudo_count=balance_pseudo_count,
+            edge=edge,
+            length=length,
         )
+        self.dispersion = dispersion
+        self.dispersion_under = dispersion / (1 + dispersion * measured)
 
     def disc_sums(self) -> NDArray[np.float32]:
-        """(spots, genes) predicted counts under each spot, before balance."""
-        tissue = self.tissue
+        """(spots, genes) predicted counts under each spot, spread but not balanced."""
+        tissue, section = self.tissue, self.tissue.section
         sums = np.zeros(tissue.counts.shape, dtype=np.float32)
-        everywhere = Tiles(tissue, np.ones(len(sums), dtype=bool), self.near, side=SIDE, rng=None)
+        patches = under_spots(self.diffusion.footprint(section.footprint, section.grid))
+        everywhere = Tiles(tissue, patches, self.near, side=SIDE, rng=None)
         with torch.inference_mode():
             for group in everywhere.groups():
                 tile = everywhere.tile(group)
@@ -85,15 +91,26 @@ class BandPredictor:
         """Predict a band of rows."""
         grid = self.tissue.section.grid
         start, stop, _ = rows.indices(grid.shape[0])
-        wide = slice(max(0, start - self.reach), min(grid.shape[0], stop + self.reach))
+        reach = self.diffusion.reach
+        wide = slice(max(0, start - reach), min(grid.shape[0], stop + reach))
         rates, latent = self.rates(wide)
         inner, outer = grid.cells(rows), grid.cells(wide)
         if inner.start == inner.stop:
-            return Prediction(rates[:0], latent=latent[:0])
+            return Prediction(rates[:0], sd=rates[:0], latent=latent[:0])
         kept = slice(inner.start - outer.start, inner.stop - outer.start)
-        mean = spread(rates, grid.mask[wide], self.sigma, self.reach)[kept] if self.reach else rates
-        mean *= self.balance(grid.xy[inner])
-        return Prediction(mean, latent=latent[kept])
+        mean = self.diffusion(rates, grid.mask[wide])[kept]
+        held, around = self.balance.weights(grid.xy[inner])
+        mean *= self.balance.factor(held, around)
+        return Prediction(mean, sd=self.deviation(mean, held), latent=latent[kept])
+
+    def deviation(self, mean: NDArray[np.float32], held: sp.csr_array) -> NDArray[np.float32]:
+        """(cells, genes) standard deviation of counts: Poisson noise around a rate that is not known exactly.
+
+        The rate of a gene is taken to be gamma distributed around its prediction. Where a spot is near, the spot's
+        counts have sharpened it.
+        """
+        free = 1 - held.sum(axis=1, dtype=np.float32)[:, None]
+        return np.sqrt(mean * (1 + mean * (free * self.dispersion + held @ self.dispersion_under)))
 
     def rates(self, rows: slice) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(cells, genes) rates averaged over the networks, and (cells, dimensions) latents side by side."""
@@ -119,21 +136,3 @@ class BandPredictor:
                     mean[place] += rates.cpu().numpy()[real] / len(self.nets)
                     latent[place, member * rank : (member + 1) * rank] = hidden.cpu().numpy()[real]
         return mean, latent
-
-
-def spread(values: NDArray[np.float32], mask: NDArray[np.bool_], sigma: float, radius: int) -> NDArray[np.float32]:
-    """Blur (cells, genes) by a Gaussian of ``sigma`` cells cut off at ``radius``, inside the (rows, cols) mask only."""
-
-    def blur(raster: NDArray[np.float32]) -> NDArray[np.float32]:
-        for axis in (0, 1):
-            raster = ndimage.gaussian_filter1d(raster, sigma, axis=axis, mode="constant", radius=radius)
-        return raster
-
-    weight = blur(mask.astype(np.float32))[mask][:, None]
-    result = np.empty_like(values)
-    for first in range(0, values.shape[1], GENES):
-        part = slice(first, first + GENES)
-        raster = np.zeros((*mask.shape, values[:, part].shape[1]), dtype=np.float32)
-        raster[mask] = values[:, part]
-        result[:, part] = blur(raster)[mask] / weight
-    return result

@@ -141,8 +141,8 @@ class Tiles(IterableDataset):
     ----------
     tissue
         The section.
-    spots
-        (spots,) bool, the spots to predict.
+    patches
+        The spots to predict, with their cells.
     near
         (spots, k) neighbours of each spot, itself left out.
     side
@@ -154,14 +154,13 @@ class Tiles(IterableDataset):
     def __init__(
         self,
         tissue: Tissue,
-        spots: NDArray[np.bool_],
+        patches: Patches,
         near: NDArray[np.int64],
         *,
         side: int,
         rng: np.random.Generator | None,
     ) -> None:
-        self.tissue, self.near, self.side, self.rng = tissue, near, side, rng
-        self.patches = tissue.patches[np.flatnonzero(spots[tissue.patches.anchor])]
+        self.tissue, self.patches, self.near, self.side, self.rng = tissue, patches, near, side, rng
         self.home = tissue.section.grid.rowcol[self.patches.cells[:, 0]]
 
     def groups(self) -> list[NDArray[np.int64]]:
