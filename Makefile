@@ -3,6 +3,7 @@
 #   make test     all tests; those on real tissue need STSR_DATA_DIR
 #   make lint     style, types and import contracts
 #   make docs     the documentation, into docs/_build/html
+#   make bench    all methods on real tissue (STSR_DATA_DIR), into bench_output, and docs/benchmarks.md from it; hours
 #   make clean    remove what the targets made, all but the environment
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
-.PHONY: venv demo test lint docs clean
+.PHONY: venv demo test lint docs bench clean
 
 demo: $(STAMP)
 	$(BIN)/stsr demo --out demo_output --overwrite
@@ -26,6 +27,11 @@ lint: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+# Takes up where it was stopped. BENCH="--seeds 0,1,2" and the like are added to the command.
+bench: $(STAMP)
+	$(BIN)/stsr bench kidney her2st $(BENCH) --out bench_output
+	$(BIN)/python benchmarks/publish.py bench_output
 
 clean:
 	rm -rf build dist demo_output docs/_build docs/generated .coverage .hypothesis

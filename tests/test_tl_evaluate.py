@@ -20,8 +20,9 @@ from stsr import metrics
 from stsr.geometry import Grid
 from stsr.spatial import labels_to_grid, record
 from stsr.tl import evaluate
+from stsr.tl._columns import METRICS, STANDARD
 
-COLUMNS = ["gene", "scale_um", "where", "pearson", "spearman", "rmse", "ssim", "deviance", "ceiling"]
+COLUMNS = ["gene", "scale_um", "where", *STANDARD, "ceiling"]
 
 
 @pytest.fixture(scope="module")
@@ -229,6 +230,18 @@ def test_unfit_scales_are_refused(sdata, truth, scale, message):
     add_result(sdata, noisy(truth), truth.var_names)
     with pytest.raises(ValueError, match=message):
         evaluate(sdata, truth=truth, scales=(8, scale))
+
+
+def test_any_metric_can_be_asked_for(sdata, truth):
+    prediction = noisy(truth)
+    add_result(sdata, prediction, truth.var_names)
+    scores = evaluate(sdata, truth=truth, scales=(8,), metrics=[*METRICS, "ssim"], ceiling=False)
+    gene, counts, expected = truth.var_names[1], truth.X[:, [1]].toarray(), prediction[:, [1]]
+    for name in METRICS:
+        assert at(scores, gene, 8)[name] == pytest.approx(getattr(metrics, name)(counts, expected)[0], rel=1e-4), name
+    assert list(evaluate(sdata, truth=truth, scales=(8,), metrics=["mae"]).columns[3:]) == ["mae", "ceiling"]
+    with pytest.raises(ValueError, match="metrics='accuracy' is not known; choose any of pearson, "):
+        evaluate(sdata, truth=truth, metrics=["accuracy"])
 
 
 def test_the_table_must_be_a_result(sdata, truth):

@@ -1,4 +1,4 @@
-"""The command line: ``stsr demo | run | evaluate | methods | encoders | info``."""
+"""The command line: ``stsr demo | run | evaluate | bench | methods | encoders | info``."""
 
 from __future__ import annotations
 

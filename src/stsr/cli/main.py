@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from stsr.cli import demo, evaluate, info, registries, run
+from stsr.cli import bench, demo, evaluate, info, registries, run
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
         prog="stsr", description="Super-resolve spatial transcriptomics with the section's H&E image."
     )
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (demo, run, evaluate, registries, info):
+    for command in (demo, run, evaluate, bench, registries, info):
         command.add(commands, common)
     return top
 

@@ -11,12 +11,13 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from stsr import metrics
 from stsr.constants import ARRAY_COL, ARRAY_ROW
 from stsr.geometry import Aperture, Grid
 from stsr.geometry.resample import resample
+from stsr.metrics import block_operator, noise_ceiling, thin
 from stsr.spatial import gene_positions, raw_counts, read_columns, record, spot_aperture, spot_positions
 from stsr.spatial.bins import bin_grid, table_grid
+from stsr.tl._columns import STANDARD, check_metrics, score_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +36,7 @@ def evaluate(
     *,
     truth: AnnData,
     scales: Sequence[float] = (8, 16, 32, 56),
+    metrics: Sequence[str] = STANDARD,
     ceiling: bool = True,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -56,6 +58,10 @@ def evaluate(
     scales
         Sides of the blocks in µm, whole multiples of the truth's bin. Blocks with fewer than 90 % of their bins are left
         out.
+    metrics
+        Which scores to tell, by the name of their function in ``stsr.metrics``: any of ``"pearson"``,
+        ``"spearman"``, ``"rmse"``, ``"ssim"``, ``"deviance"``, ``"mae"``, ``"mse"``, ``"nrmse"``,
+        ``"jensen_shannon"``, ``"auc"`` and ``"mutual_information"``. Those that rank the bins take most of the time.
     ceiling
         Also tell the noise ceiling.
     seed
@@ -70,11 +76,9 @@ def evaluate(
     ``where``
         ``"all"`` blocks; those ``"under"`` a spot, whose centre the spot covers, and those ``"between"``.
         Blocks wider than its radius (27.5 µm for Visium) are as a rule neither, so they only have ``"all"``.
-    ``pearson``, ``spearman``, ``deviance``
-        :func:`stsr.metrics.pearson`, :func:`~stsr.metrics.spearman` and :func:`~stsr.metrics.deviance` of the counts.
-    ``rmse``, ``ssim``
-        :func:`stsr.metrics.rmse` and :func:`~stsr.metrics.ssim`, both after scaling to 0 to 1. ``ssim`` compares
-        pictures, so it is NaN but for ``"all"``.
+    ``pearson``, ...
+        A column for each of ``metrics``, of the counts as they are; ``rmse`` and ``ssim`` after scaling both to 0 to 1.
+        ``ssim`` compares pictures, so it is NaN but for ``"all"``.
     ``ceiling``
         :func:`stsr.metrics.noise_ceiling` of ``pearson``; NaN when not asked for.
 
@@ -86,7 +90,7 @@ def evaluate(
         When ``table`` is not in ``sdata``; the message lists what is.
     ValueError
         When ``truth`` has no gene of the table, no raw counts or no regular bins, when it lies beside the table's grid,
-        or when a scale is no multiple of its bin.
+        when a scale is no multiple of its bin, or for an unknown metric.
 
     Examples
     --------
@@ -104,6 +108,7 @@ def evaluate(
     """
     import pandas as pd
 
+    check_metrics(metrics)
     facts = record(sdata)
     grid, rows = table_grid(sdata, table)
     bins, position = bin_grid(truth, facts.mpp, name="truth")
@@ -113,7 +118,7 @@ def evaluate(
 
     columns = gene_positions(truth.var_names, genes, where="truth")
     counts = sp.csc_array(raw_counts(truth[:, columns], name="truth")[covered])
-    halves = metrics.thin(counts, seed=seed) if ceiling else None
+    halves = thin(counts, seed=seed) if ceiling else None
 
     spots = spot_positions(sdata, sdata.tables[facts.table], facts), spot_aperture(sdata, facts)
     rowcol = truth.obs[[ARRAY_ROW, ARRAY_COL]].to_numpy()[covered]
@@ -127,17 +132,10 @@ def evaluate(
         for place in places:
             prediction, true, *split = (place.operator @ values for values in fine)
             for where, chosen in place.parts.items():
-                frames.append(
-                    pd.DataFrame(
-                        {
-                            "gene": genes[batch],
-                            "scale_um": place.scale,
-                            "where": where,
-                            **_score(true[chosen], prediction[chosen], place.rowcol if where == "all" else None),
-                            "ceiling": metrics.noise_ceiling(*(half[chosen] for half in split)) if split else np.nan,
-                        }
-                    )
-                )
+                raster = place.rowcol if where == "all" else None
+                told = score_columns(true[chosen], prediction[chosen], metrics, rowcol=raster)
+                told["ceiling"] = noise_ceiling(*(half[chosen] for half in split)) if split else np.nan
+                frames.append(pd.DataFrame({"gene": genes[batch], "scale_um": place.scale, "where": where, **told}))
     scores = pd.concat(frames, ignore_index=True)
     order = {gene: number for number, gene in enumerate(genes)}
     scores = scores.sort_values("gene", key=lambda g: g.map(order), kind="stable", ignore_index=True)
@@ -164,7 +162,7 @@ def _place(
 ) -> _Place:
     from scipy.spatial import cKDTree
 
-    operator, blocks = metrics.block_operator(rowcol, factor)
+    operator, blocks = block_operator(rowcol, factor)
     if len(blocks) < 3:
         raise ValueError(f"scales={scale:g} leaves {len(blocks)} whole blocks of the truth; leave that scale out.")
     parts: dict[str, Any] = {"all": slice(None)}
@@ -222,18 +220,10 @@ def _batches(n_genes: int, n_bins: int) -> Iterator[slice]:
     return (slice(start, start + size) for start in range(0, n_genes, size))
 
 
-def _score(truth: Any, prediction: Any, rowcol: NDArray[np.int64] | None) -> dict[str, Any]:
-    return {
-        "pearson": metrics.pearson(truth, prediction),
-        "spearman": metrics.spearman(truth, prediction),
-        "rmse": metrics.rmse(truth, prediction),
-        "ssim": np.nan if rowcol is None else metrics.ssim(truth, prediction, rowcol),
-        "deviance": metrics.deviance(truth, prediction),
-    }
-
-
 def _tell_undefined(scores: pd.DataFrame) -> None:
     """Warn of genes without a correlation: means over genes leave them out."""
+    if "pearson" not in scores:
+        return
     undefined = scores[scores["pearson"].isna() & (scores["where"] == "all")]
     for scale, genes in undefined.groupby("scale_um")["gene"]:
         logger.warning(

@@ -1,0 +1,115 @@
+"""What a result depends on, as one short text: it is kept beside the result, and tells whether it still holds."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import platform
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+SOURCE = Path(__file__).parents[2]
+"""Folder that holds the package."""
+
+LIBRARIES = ("anndata", "lightning", "numpy", "scikit-image", "scikit-learn", "scipy", "spatialdata", "torch")
+"""Libraries that results depend on."""
+
+WITHOUT_INFLUENCE = ("stsr.pl", "stsr.cli", "stsr.bench.maps")
+"""What is drawn and printed changes no score."""
+
+REGISTER = "stsr.methods"
+"""Imports every method. A run depends on its own, so this package's imports are not followed."""
+
+
+def digest(*parts: Any) -> str:
+    """Digest of what JSON can carry."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def digest_of_files(files: Iterable[Path]) -> str:
+    """Digest of the names and contents of files."""
+    found = []
+    for file in files:
+        with file.open("rb") as stream:
+            found.append((file.name, hashlib.file_digest(stream, "sha256").hexdigest()))
+    return digest(*found)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, stsr and the libraries that results depend on."""
+    return {"python": platform.python_version(), "stsr": version("stsr"), **{name: version(name) for name in LIBRARIES}}
+
+
+def code_digest(*modules: str, source: Path = SOURCE) -> str:
+    """Digest of modules and of all of stsr that they import, wherever in their functions.
+
+    Comments, docstrings and layout do not count, and neither do methods beside the one asked for.
+
+    Examples
+    --------
+    >>> code_digest("stsr.methods.idw") == code_digest("stsr.methods.nearest")
+    False
+    """
+    reached: set[Path] = set()
+    todo = list(modules)
+    while todo:
+        file = _file(todo.pop(), source)
+        if file is not None and file not in reached:
+            reached.add(file)
+            todo.extend(_read(file)[1])
+    return digest(*sorted((file.relative_to(source).as_posix(), _read(file)[0]) for file in reached))
+
+
+def run_code(method: str) -> str:
+    """Digest of the code that fits and scores a method."""
+    from stsr.methods import METHODS
+
+    return code_digest("stsr.bench.measure", METHODS[method].__module__)
+
+
+def _read(file: Path) -> tuple[str, tuple[str, ...]]:
+    """Digest of what a file means, and the modules of stsr that it may import."""
+    return _parsed(file, file.stat().st_mtime_ns)
+
+
+@cache
+def _parsed(file: Path, changed: int) -> tuple[str, tuple[str, ...]]:
+    """As :func:`_read`; a file is parsed once until it is changed."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        for name in ("body", "orelse", "finalbody"):
+            if isinstance(statements := getattr(node, name, None), list):
+                setattr(node, name, [statement for statement in statements if not _is_text(statement)])
+    meaning = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return meaning, tuple(name for name in _import_names(tree) if name == "stsr" or name.startswith("stsr."))
+
+
+def _is_text(statement: ast.AST) -> bool:
+    """Whether a statement is a bare string, which is how docstrings are written."""
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
+
+
+def _import_names(tree: ast.Module) -> Iterator[str]:
+    """Dotted names of modules that may be imported: of ``from a import b``, both ``a`` and ``a.b``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _file(module: str, source: Path) -> Path | None:
+    """File of a module; None when there is no such module or it has no influence."""
+    if module == REGISTER or any(module == room or module.startswith(f"{room}.") for room in WITHOUT_INFLUENCE):
+        return None
+    stem = source.joinpath(*module.split("."))
+    return next((file for file in (stem.with_suffix(".py"), stem / "__init__.py") if file.is_file()), None)

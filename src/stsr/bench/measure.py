@@ -1,0 +1,159 @@
+"""A child process of the bench: fit and predict with one method, then score it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stsr.bench.cost import Clock
+from stsr.bench.files import GENES, GRID, MAPS, RESULT, RUN, SCORES, TRUTH, read_json, write_json
+from stsr.bench.settings import SETTINGS, Setting
+from stsr.bench.splits import Lattice, Parts
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+METRICS = ("pearson", "spearman", "deviance", "mse", "mae", "nrmse", "jensen_shannon")
+"""Scores of spots: those of the bins, without the two that take a gene as a picture, and with the squared error."""
+
+
+@dataclass(frozen=True)
+class MeasureJob:
+    """What the child is told.
+
+    Parameters
+    ----------
+    method, options, seed, setting
+        What is run.
+    encoder, device
+        Encoder of the features, and where the method runs.
+    prepared
+        Folder of the prepared section, which is only read.
+    store
+        A copy of its store, to write to.
+    fingerprint
+        What the result depends on.
+    folder
+        Where the result goes.
+    """
+
+    method: str
+    options: Mapping[str, Any]
+    seed: int
+    setting: str
+    encoder: str
+    device: str
+    prepared: str
+    store: str
+    fingerprint: str
+    folder: str
+
+    def content(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return asdict(self)
+
+
+def measure(job: MeasureJob) -> None:
+    """Fit and predict, note time and memory, then, no longer counted, score and draw."""
+    import anndata
+
+    from stsr.bench.maps import draw_extremes
+    from stsr.spatial import open_store
+    from stsr.tl.evaluate import evaluate
+    from stsr.tl.fit_super_resolution import fit_super_resolution
+
+    prepared, folder = Path(job.prepared), Path(job.folder)
+    sdata = open_store(Path(job.store))
+    genes = (prepared / GENES).read_text(encoding="utf-8").splitlines()
+    measured, parts = arrange(sdata, SETTINGS[job.setting], (prepared / TRUTH).is_file(), job.seed)
+
+    clock = Clock()
+    fit_super_resolution(
+        sdata,
+        method=job.method,
+        options=job.options,
+        genes=genes,
+        grid=GRID,
+        encoder=job.encoder,
+        key_added=RESULT,
+        seed=job.seed,
+        device=job.device,
+        progress=False,
+    )
+    cost = clock.read()
+
+    if parts is None:
+        truth = anndata.read_h5ad(prepared / TRUTH)
+        scores = evaluate(sdata, RESULT, truth=truth)
+        draw_extremes(sdata, scores, truth, folder / MAPS)
+    else:
+        scores = score_spots(sdata, measured, parts)
+        cost |= {"given": int(parts.given.sum()), "hidden": int(parts.hidden.sum())}
+    scores.to_parquet(folder / SCORES, index=False)
+    write_json(folder / RUN, {"fingerprint": job.fingerprint, **cost})
+
+
+def arrange(sdata: SpatialData, setting: Setting, has_truth: bool, seed: int) -> tuple[AnnData, Parts | None]:
+    """Leave in ``sdata``, in memory, only what the method is given.
+
+    Returns
+    -------
+    measured, parts
+        The table of the spots as it was measured, and which of them are given and hidden; None when none is.
+    """
+    from stsr.spatial import record, spot_positions
+
+    facts = record(sdata)
+    measured = sdata.tables[facts.table]
+    rng = np.random.default_rng(seed)  # the same split for every method, and for the controls
+    split, parts, given = setting.hides(has_truth), None, measured.copy()
+    if split is not None:
+        xy = spot_positions(sdata, measured, facts)
+        rowcol = measured.obs[["array_row", "array_col"]].to_numpy(dtype=np.int64)
+        parts = split(Lattice.fit(rowcol, xy), rng)
+        given = measured[parts.given].copy()
+    if setting.shuffled_labels:
+        given.X = given.X[rng.permutation(given.n_obs)]
+    sdata.tables[facts.table] = given
+    return measured, parts
+
+
+def score_spots(sdata: SpatialData, measured: AnnData, parts: Parts) -> pd.DataFrame:
+    """Score sums over the cells of spots against what the spots measured, on those hidden and on all.
+
+    Spots that lie on the grid with less than half of their area are left out.
+    """
+    import pandas as pd
+
+    from stsr.geometry import footprint
+    from stsr.metrics import noise_ceiling, thin
+    from stsr.spatial import gene_positions, raw_counts, read_columns, record, spot_aperture, spot_positions
+    from stsr.spatial.bins import table_grid
+    from stsr.tl._columns import score_columns
+
+    facts = record(sdata)
+    grid, rows = table_grid(sdata, RESULT)
+    aperture = spot_aperture(sdata, facts)
+    cells = footprint(grid, spot_positions(sdata, measured, facts), aperture)[:, rows]
+    covered = cells.sum(axis=1) >= 0.5 * aperture.area / grid.bin_size**2
+    genes = list(sdata.tables[RESULT].var_names)
+    counts = raw_counts(measured, name=facts.table)[:, gene_positions(measured.var_names, genes, where="spots")]
+    expected = cells @ read_columns(sdata, RESULT, genes).astype(np.float32, copy=False)
+    values = expected, *(matrix.toarray() for matrix in (counts, *thin(counts)))
+    frames = []
+    for where, chosen in (("hidden", parts.hidden & covered), ("all", (parts.given | parts.hidden) & covered)):
+        prediction, true, *halves = (matrix[chosen] for matrix in values)
+        columns = score_columns(true, prediction, METRICS) | {"ceiling": noise_ceiling(*halves)}
+        frames.append(pd.DataFrame({"gene": genes, "scale_um": facts.spot_size, "where": where, **columns}))
+    return pd.concat(frames, ignore_index=True)
+
+
+if __name__ == "__main__":
+    measure(MeasureJob(**read_json(Path(sys.argv[1]))))

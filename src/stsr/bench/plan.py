@@ -1,0 +1,178 @@
+"""What a bench consists of: the product of sections, settings, methods and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from itertools import product
+from typing import Any
+from urllib.parse import quote
+
+from stsr.bench.fingerprint import code_digest, digest, digest_of_files, run_code, versions
+from stsr.bench.settings import SETTINGS, usual
+from stsr.bench.sources import Genes, Source
+from stsr.methods import create
+
+PREPARE = "prepare"
+"""Key of the code that prepares sections among that of the methods."""
+
+OWN, SHUFFLED = "own", "shuffled"
+"""The two images a section is prepared with."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the tables: a method with its options.
+
+    Parameters
+    ----------
+    label
+        What tables and folders call it: the method's name, or ``"histex:faithful=true"``.
+    method
+        Name of the method.
+    options
+        Its options that differ from the defaults.
+    """
+
+    label: str
+    method: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One fit and its scores.
+
+    Parameters
+    ----------
+    section, setting
+        Names of what is put to which test.
+    entry
+        The method.
+    seed
+        Seed of the hidden spots, of the permuted labels and of the method.
+    """
+
+    section: str
+    setting: str
+    entry: Entry
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Its folder below that of all runs."""
+        return f"{self.section}/{self.setting}/{quote(self.entry.label, safe=':=,')}/seed{self.seed}"
+
+    @property
+    def image(self) -> str:
+        """The image that the section is prepared with."""
+        return SHUFFLED if SETTINGS[self.setting].shuffled_image else OWN
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All runs of a bench, those of the first seed first.
+
+    Parameters
+    ----------
+    sources
+        The sections by their name.
+    runs
+        What is run.
+    genes
+        Genes to score instead of the sections' own.
+    encoder, device
+        Encoder of the image features, and where methods run.
+    """
+
+    sources: Mapping[str, Source]
+    runs: tuple[Run, ...]
+    genes: Genes | None = None
+    encoder: str = "texture"
+    device: str = "auto"
+
+    @cached_property
+    def data(self) -> dict[str, str]:
+        """Digest of the files of every section."""
+        return {name: digest_of_files(source.files) for name, source in self.sources.items()}
+
+    @cached_property
+    def code(self) -> dict[str, str]:
+        """Digest of the code behind every method, and behind ``"prepare"``, when it was first asked for."""
+        methods = sorted({run.entry.method for run in self.runs})
+        return {PREPARE: code_digest("stsr.bench.prepare"), **{method: run_code(method) for method in methods}}
+
+    def genes_of(self, section: str) -> Genes:
+        """The genes that a section is scored on."""
+        return self.sources[section].genes if self.genes is None else self.genes
+
+    def prepared_fingerprint(self, section: str, image: str) -> str:
+        """What a prepared section depends on."""
+        facts = repr(type(self.sources[section])), section, self.data[section], self.genes_of(section)
+        return digest(facts, image, self.encoder, self.code[PREPARE], versions())
+
+    def fingerprint(self, run: Run) -> str:
+        """What the scores of a run depend on."""
+        section = self.prepared_fingerprint(run.section, run.image)
+        return digest(section, asdict(run), self.device, self.code[run.entry.method])
+
+
+def make_plan(
+    sources: Sequence[Source],
+    entries: Sequence[Entry],
+    *,
+    settings: Sequence[str] | None = None,
+    seeds: Sequence[int] = (0,),
+    genes: Genes | None = None,
+    encoder: str = "texture",
+    device: str = "auto",
+) -> Plan:
+    """The product of sections, settings, methods and seeds, without settings that a section cannot be put to.
+
+    Parameters
+    ----------
+    sources
+        The sections.
+    entries
+        The methods.
+    settings
+        Names of the settings; those that are usual for each section when None.
+    seeds
+        Seeds.
+    genes, encoder, device
+        As in :class:`Plan`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown setting, method or option, for two sections or methods of one name, or when no run is left.
+
+    Examples
+    --------
+    >>> from stsr.bench.sources import find_sources
+    >>> plan = make_plan(find_sources("synthetic"), [Entry("idw", "idw")], seeds=(0, 1))
+    >>> [run.key for run in plan.runs]
+    ['synthetic/truth/idw/seed0', 'synthetic/truth/idw/seed1']
+    """
+    for setting in settings or ():
+        if setting not in SETTINGS:
+            raise ValueError(f"setting={setting!r} is not known; choose from {', '.join(SETTINGS)}.")
+    for entry in entries:
+        create(entry.method, entry.options)
+    for what, names in (("section", [s.name for s in sources]), ("method", [e.label for e in entries])):
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"{what}={min(twice)!r} is named twice; name each once.")
+    runs = tuple(
+        Run(source.name, setting, entry, seed)
+        for seed, source in product(seeds, sources)
+        for setting in settings or usual(source.has_truth)
+        if SETTINGS[setting].applies(source.has_truth)
+        for entry in entries
+    )
+    if not runs:
+        raise ValueError(
+            f"settings={','.join(settings or ())} need true bins, which {', '.join(s.name for s in sources)} has not; "
+            "choose random_half, alternate or blocked."
+        )
+    return Plan({source.name: source for source in sources}, runs, genes, encoder, device)

@@ -1,0 +1,93 @@
+"""A child process of the bench: from a source to a store with image, grid and features that every method is given."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from stsr.bench.cost import Clock
+from stsr.bench.files import GENES, GRID, PREPARED, STORE, TRUTH, read_json, write_json
+from stsr.bench.shuffled_image import shuffle_image
+from stsr.bench.sources import Genes, find_sources
+
+
+@dataclass(frozen=True)
+class PrepareJob:
+    """What the child is told.
+
+    Parameters
+    ----------
+    argument, section
+        What :func:`~stsr.bench.sources.find_sources` finds the section by, and its name.
+    genes
+        Names of the genes to score, how many, or ``"all"``.
+    shuffled
+        Permute the blocks of the image.
+    encoder, device
+        Encoder of the features, and where it runs.
+    fingerprint
+        What the result depends on.
+    folder
+        Where the result goes.
+    """
+
+    argument: str
+    section: str
+    genes: Genes
+    shuffled: bool
+    encoder: str
+    device: str
+    fingerprint: str
+    folder: str
+
+    def content(self) -> dict[str, Any]:
+        """As JSON carries it."""
+        return asdict(self)
+
+
+def prepare(job: PrepareJob) -> None:
+    """Read, calibrate, lay the grid and extract features; then, no longer counted, keep the truth of the genes."""
+    from stsr.pp.calibrate_image import calibrate_image
+    from stsr.pp.extract_features import extract_features
+    from stsr.pp.make_grid import make_grid
+    from stsr.pp.select_genes import select_genes
+    from stsr.spatial import labels_to_grid, record
+
+    folder = Path(job.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    source = next(source for source in find_sources(job.argument) if source.name == job.section)
+    clock = Clock()
+    sdata = source.read(folder / STORE)
+    calibrate_image(sdata)
+    if job.shuffled:
+        shuffle_image(sdata)
+    bins = source.bins(sdata)
+    make_grid(sdata, bin_size=source.bin_size, like=bins, key_added=GRID)
+    extract_features(sdata, grid=GRID, encoder=job.encoder, device=job.device, progress=False)
+    cost = clock.read()
+
+    genes = select_genes(sdata, job.genes)
+    (folder / GENES).write_text("\n".join(genes) + "\n", encoding="utf-8")
+    facts = record(sdata)
+    if (truth := source.truth(sdata, genes)) is not None:
+        truth.uns = {}
+        truth.write_h5ad(folder / TRUTH)
+    cells = labels_to_grid(sdata, GRID)
+    write_json(
+        folder / PREPARED,
+        {
+            "fingerprint": job.fingerprint,
+            "spots": sdata.tables[facts.table].n_obs,
+            "cells": cells.n_cells,
+            "bin_size": round(cells.bin_size, 3),
+            "mpp": round(facts.mpp, 4),
+            "genes": len(genes),
+            **cost,
+        },
+    )
+
+
+if __name__ == "__main__":
+    prepare(PrepareJob(**read_json(Path(sys.argv[1]))))

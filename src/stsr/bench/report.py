@@ -1,0 +1,192 @@
+"""The report: Markdown from the committed tables, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stsr.bench.tables import COSTS, SUMMARY, read_facts
+
+HOW_TO_READ = """\
+All methods see the same spots, genes, image features and seed. What is scored is a gene's correlation with measured
+counts; figures are means over genes, and over seeds with their standard deviation where there are several. The **noise
+ceiling** is the correlation that a perfect prediction would have with counts this noisy; percentages are shares of it.
+RMSE and SSIM are those of values scaled to 0 to 1; MSE, MAE and the Poisson deviance are those of counts. Time and peak
+memory are those of a process that fits and predicts with one method; preparing the section is the same for all.
+"""
+
+
+def render(folder: Path, *, title: str = "Benchmarks", figures: Mapping[str, str] | None = None) -> str:
+    """Write the report of a bench as Markdown.
+
+    Parameters
+    ----------
+    folder
+        Folder with ``summary.csv``, ``costs.csv`` and ``bench.json``.
+    title
+        The heading.
+    figures
+        Pictures to show at the end: what each shows by its path.
+
+    Returns
+    -------
+    The text. It depends on the three files and the arguments alone.
+    """
+    # Labels are kept as written: "nan" or "1" might name a section.
+    summary = pd.read_csv(folder / SUMMARY, dtype={"section": str, "method": str}, keep_default_na=True)
+    costs = pd.read_csv(folder / COSTS, dtype={"section": str, "method": str, "error": str})
+    facts = read_facts(folder)
+    parts = [f"# {title}\n", HOW_TO_READ, _how_it_was_made(facts)]
+    for section, known in facts["sections"].items():
+        parts.append(f"## {section}\n\n{_section(known)}\n")
+        for setting, what in facts["settings"].items():
+            chosen = [
+                table[(table["section"] == section) & (table["setting"] == setting)] for table in (summary, costs)
+            ]
+            if len(chosen[1]):
+                parts.append(f"### {setting}\n\n{what[0].upper()}{what[1:]}.\n\n{_setting(*chosen)}")
+    for path, caption in (figures or {}).items():
+        parts.append(f"![{caption}]({path})\n\n{caption}.\n")
+    return "\n".join(parts)
+
+
+def _how_it_was_made(facts: Mapping[str, Any]) -> str:
+    machine, versions = facts["machine"], facts["versions"]
+    names = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return (
+        f"Made by\n\n```bash\n{facts['command']}\n```\n\non {machine['cores']} cores ({machine['processor']}, "
+        f"{machine['system']}) with {machine['memory_gb']} GB of memory; image features: {facts['encoder']}; {names}.\n"
+    )
+
+
+def _section(known: Mapping[str, Any]) -> str:
+    return (
+        f"{known['spots']:,} spots, {known['cells']:,} cells of {known['bin_size']:g} µm, {known['genes']} genes, image of "
+        f"{known['mpp']:.3g} µm/px. Reading, calibrating, grid and features took {known['seconds']:.0f} s and "
+        f"{known['peak_gb']:.1f} GB."
+    )
+
+
+def _setting(summary: pd.DataFrame, costs: pd.DataFrame) -> str:
+    """The tables of one section and setting, and what they do not show."""
+    on_bins = "hidden" not in set(summary["where"])
+    tables = [_by_scale, _at_finest] if on_bins else [_on_spots]
+    parts = [table(summary, costs) for table in tables] if len(summary) else []
+    return "\n".join([*parts, *_notes(summary, costs, "all" if on_bins else "hidden")])
+
+
+def _by_scale(summary: pd.DataFrame, costs: pd.DataFrame) -> str:
+    """Mean correlation and deviance at every scale."""
+    everywhere = summary[summary["where"] == "all"]
+    scales = list(dict.fromkeys(everywhere["scale_um"]))
+    best = everywhere.groupby("scale_um")["ceiling"].mean()
+    correlations, deviances = [["noise ceiling", *(f"{best[scale]:.3f}" for scale in scales)]], []
+    for method, group in everywhere.groupby("method", sort=False):
+        at = [group[group["scale_um"] == scale].iloc[0] for scale in scales]
+        correlations.append([str(method), *(_share(row) for row in at)])
+        deviances.append([str(method), *(_told(row, "deviance", digits=4) for row in at)])
+    head = [f"{scale:g} µm" for scale in scales]
+    return f"{markdown(['mean Pearson', *head], correlations)}\n{markdown(['mean deviance', *head], deviances)}"
+
+
+def _at_finest(summary: pd.DataFrame, costs: pd.DataFrame) -> str:
+    """All other scores at the finest scale, time and memory."""
+    finest = summary[summary["scale_um"] == summary["scale_um"].min()]
+    columns: dict[str, Callable[[pd.DataFrame], str]] = {
+        "median Pearson": lambda at: _value(at, "all", "pearson_median"),
+        "Spearman": lambda at: _value(at, "all", "spearman"),
+        "under spots": lambda at: _value(at, "under", "pearson"),
+        "between spots": lambda at: _value(at, "between", "pearson"),
+        "RMSE": lambda at: _value(at, "all", "rmse"),
+        "SSIM": lambda at: _value(at, "all", "ssim"),
+    }
+    return _wide(f"at {finest['scale_um'].iloc[0]:g} µm", columns, finest, costs)
+
+
+def _on_spots(summary: pd.DataFrame, costs: pd.DataFrame) -> str:
+    """Scores on hidden spots, time and memory."""
+    columns: dict[str, Callable[[pd.DataFrame], str]] = {
+        "Pearson": lambda at: _share(at.loc["hidden"]),
+        "median": lambda at: _value(at, "hidden", "pearson_median"),
+        "Spearman": lambda at: _value(at, "hidden", "spearman"),
+        "MSE": lambda at: _value(at, "hidden", "mse"),
+        "MAE": lambda at: _value(at, "hidden", "mae"),
+        "deviance": lambda at: _value(at, "hidden", "deviance"),
+        "Pearson, all spots": lambda at: _value(at, "all", "pearson"),
+    }
+    ceiling = summary.loc[summary["where"] == "hidden", "ceiling"].mean()
+    given, hidden = (round(costs[name].mean()) for name in ("given", "hidden"))
+    text = f"{given:,} spots given, {hidden:,} hidden; noise ceiling {ceiling:.3f}.\n"
+    return f"{text}\n{_wide('on hidden spots', columns, summary, costs)}"
+
+
+def _wide(
+    head: str, columns: Mapping[str, Callable[[pd.DataFrame], str]], scores: pd.DataFrame, costs: pd.DataFrame
+) -> str:
+    """A row for each method: its scores, and what it took."""
+    rows = []
+    for method, group in scores.groupby("method", sort=False):
+        at = group.set_index("where")
+        took = costs[costs["method"] == method][["seconds", "peak_gb"]].mean()
+        told = [column(at) for column in columns.values()]
+        rows.append([str(method), *told, _duration(took["seconds"]), f"{took['peak_gb']:.1f} GB"])
+    return markdown([head, *columns, "fit + predict", "peak memory"], rows)
+
+
+def _notes(summary: pd.DataFrame, costs: pd.DataFrame, where: str) -> list[str]:
+    """Genes whose truth or prediction is constant, and runs that have no result."""
+    notes, here = [], summary[summary["where"] == where]
+    for scale, group in here[here["flat_truth"] > 0].groupby("scale_um", sort=False):
+        lost = f"{group['flat_truth'].max()} of {group['genes'].max()} genes are constant in the truth"
+        notes.append(f"- {lost} at {scale:g} µm: they have no correlation and are in no mean.")
+    for method, group in here[here["flat_prediction"] > 0].groupby("method", sort=False):
+        numbers = zip(group["flat_prediction"], group["genes"], group["scale_um"], strict=True)
+        told = ", ".join(f"{flat} of {genes} genes at {scale:g} µm" for flat, genes, scale in numbers)
+        notes.append(f"- {method} predicts {told} constant: they count as a correlation of 0.")
+    for method, group in costs[costs["error"].notna()].groupby("method", sort=False):
+        for error, runs in group.groupby("error", sort=False):
+            seeds = ", ".join(str(seed) for seed in runs["seed"])
+            notes.append(f"- {method} (seed {seeds}): {error}")
+    return [*notes, ""] if notes else []
+
+
+def _share(row: Any) -> str:
+    """Mean correlation, its spread over seeds and its share of the ceiling."""
+    share = f" ({row['pearson'] / row['ceiling']:.0%})" if row["ceiling"] > 0 else ""
+    return f"{row['pearson']:.3f}{_spread(row['pearson_sd'], 3)}{share}"
+
+
+def _value(at: pd.DataFrame, where: str, name: str) -> str:
+    """A score of one place, and its spread over seeds."""
+    return _told(at.loc[where], name) if where in at.index else "–"
+
+
+def _told(row: Any, name: str, digits: int = 3) -> str:
+    """A score and its spread over seeds."""
+    return "–" if pd.isna(row[name]) else f"{row[name]:.{digits}f}{_spread(row[f'{name}_sd'], digits)}"
+
+
+def _spread(sd: float, digits: int) -> str:
+    return "" if pd.isna(sd) else f" ± {sd:.{digits}f}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table with its first column to the left and the others to the right.
+
+    Examples
+    --------
+    >>> print(markdown(["method", "score"], [["idw", "0.175"]]))
+    | method | score |
+    | --- | ---: |
+    | idw | 0.175 |
+    <BLANKLINE>
+    """
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,0 +1,79 @@
+"""What a method is given, and what it is scored on.
+
+A setting that trains on one section and predicts another would be one more entry here, and a second section in
+:class:`stsr.bench.plan.Run`; all else stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stsr.bench.splits import Split, alternate, blocked, random_half
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A way to put a method to the test.
+
+    Parameters
+    ----------
+    name, title
+        Its key, and one line that says what is done.
+    on_truth
+        All spots are given and the true bins scored, on sections that have them.
+    split
+        Where there are no true bins, or ``on_truth`` is not set: the spots that are given and those that are scored.
+    shuffled_image
+        Blocks of the H&E are permuted over the tissue before features are extracted.
+    shuffled_labels
+        The counts of the spots that are given are permuted over them.
+    """
+
+    name: str
+    title: str
+    on_truth: bool = False
+    split: Split | None = None
+    shuffled_image: bool = False
+    shuffled_labels: bool = False
+
+    def applies(self, has_truth: bool) -> bool:
+        """Whether a section can be put to this test."""
+        return self.split is not None or (self.on_truth and has_truth)
+
+    def hides(self, has_truth: bool) -> Split | None:
+        """How spots are hidden and scored; None when the true bins are scored."""
+        return None if self.on_truth and has_truth else self.split
+
+
+SETTINGS = {
+    setting.name: setting
+    for setting in (
+        Setting("truth", "all spots given, scored on the true bins", on_truth=True),
+        Setting("random_half", "half of the spots given at random, scored on the others", split=random_half),
+        Setting("alternate", "spots of every second row and column given, scored on the others", split=alternate),
+        Setting(
+            "blocked",
+            "blocks of 4 x 4 pitches hidden and scored, with a buffer of 1.5 pitches that is neither",
+            split=blocked,
+        ),
+        Setting(
+            "shuffled_image",
+            "control: blocks of the H&E permuted over the tissue, so that only the spots can help",
+            on_truth=True,
+            split=random_half,
+            shuffled_image=True,
+        ),
+        Setting(
+            "shuffled_labels",
+            "control: the counts permuted over the spots, so that nothing can help",
+            on_truth=True,
+            split=random_half,
+            shuffled_labels=True,
+        ),
+    )
+}
+
+
+def usual(has_truth: bool) -> tuple[str, ...]:
+    """Settings that a section is put to unless asked otherwise."""
+    return ("truth",) if has_truth else ("random_half", "blocked")

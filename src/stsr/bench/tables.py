@@ -1,0 +1,140 @@
+"""The results of a bench as tidy tables, and the files they are kept in."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from stsr.bench.cost import machine
+from stsr.bench.execute import outcome
+from stsr.bench.files import PREPARED, SCORES, read_json, run_folder, section_folder, write_json
+from stsr.bench.fingerprint import versions
+from stsr.bench.settings import SETTINGS
+
+if TYPE_CHECKING:
+    from stsr.bench.plan import Plan
+
+RUN = ["section", "setting", "method", "seed"]
+"""Columns that name a run."""
+
+PLACE = ["scale_um", "where"]
+"""Columns that say which scores of a run."""
+
+MAIN = {True: "all", False: "hidden"}
+"""Where the scores are that count, by whether true bins or spots were scored."""
+
+SUMMARY, COSTS, GENES, FACTS = "summary.csv", "costs.csv", "genes.csv", "bench.json"
+"""All that a report is written from, and every gene's correlation by method."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What came of a bench.
+
+    Parameters
+    ----------
+    scores
+        A row for each run, gene, scale and place.
+    costs
+        A row for each run: ``seconds``, ``peak_gb``, numbers of spots ``given`` and ``hidden``, and the ``error``.
+    facts
+        Command, machine, versions, and what the sections are.
+    """
+
+    scores: pd.DataFrame
+    costs: pd.DataFrame
+    facts: dict[str, Any]
+
+
+def collect(plan: Plan, out: Path, command: str) -> Tables:
+    """Gather the results of a plan's runs, in its order; those of another fingerprint are left out."""
+    scores, costs = [], []
+    for run in plan.runs:
+        named: dict[str, Any] = {
+            "section": run.section,
+            "setting": run.setting,
+            "method": run.entry.label,
+            "seed": run.seed,
+        }
+        result = outcome(plan, out, run)
+        known = {name: result.facts.get(name) for name in ("seconds", "peak_gb", "given", "hidden")}
+        costs.append({**named, **known, "error": result.error})
+        if result.error is None:
+            scores.append(pd.read_parquet(run_folder(out, run.key) / SCORES).assign(**named))
+    table = pd.concat(scores, ignore_index=True) if scores else pd.DataFrame(columns=[*RUN, "gene", *PLACE])
+    first = [*RUN, "gene", *PLACE]
+    table = table[[*first, *(column for column in table.columns if column not in first)]]
+    return Tables(table, pd.DataFrame(costs), _facts(plan, out, command))
+
+
+def _facts(plan: Plan, out: Path, command: str) -> dict[str, Any]:
+    prepared = {
+        run.section: read_json(section_folder(out, run.section, run.image) / PREPARED)
+        for run in reversed(plan.runs)  # so that a section's first setting tells
+    }
+    return {
+        "command": command,
+        "machine": machine(),
+        "versions": versions(),
+        "encoder": plan.encoder,
+        "sections": {section: prepared[section] for section in plan.sources if prepared.get(section)},
+        "settings": {name: SETTINGS[name].title for name in dict.fromkeys(run.setting for run in plan.runs)},
+    }
+
+
+def summarise(scores: pd.DataFrame) -> pd.DataFrame:
+    """Mean over genes of every score, then over seeds, with the standard deviation over seeds where there are several.
+
+    A gene that is predicted constant counts as a correlation of 0: left out, it would flatter the method. A gene whose
+    truth is constant has no correlation, whatever the method, and is left out.
+
+    ``pearson_median`` is the median over genes. ``flat_truth`` and ``flat_prediction`` are the largest numbers of such
+    genes of a seed.
+    """
+    if scores.empty:
+        return pd.DataFrame(columns=[*RUN[:-1], *PLACE])
+    keys = [*RUN, *PLACE]
+    varies = scores["nrmse"].notna()  # it is a share of the truth's range, and lacks nothing else
+    flat = scores["pearson"].isna()
+    correlations = scores[["pearson", "spearman"]].mask(flat & varies, 0.0)
+    counted = scores.drop(columns="gene").assign(**correlations)
+    genes = counted.groupby(keys, sort=False)
+    by_seed = genes.mean()
+    by_seed["pearson_median"] = genes["pearson"].median()
+    flags = counted[keys].assign(genes=1, flat_truth=~varies, flat_prediction=flat & varies)
+    keys.remove("seed")
+    seeds = by_seed.groupby(keys, sort=False)
+    numbers = flags.groupby([*keys, "seed"], sort=False).sum().groupby(keys, sort=False).max()
+    columns: list[Any] = [seeds.size().rename("seeds"), numbers, seeds.mean(), seeds.std().add_suffix("_sd")]
+    return pd.concat(columns, axis=1).reset_index()
+
+
+def by_gene(scores: pd.DataFrame) -> pd.DataFrame:
+    """Correlation of every gene on true bins at every scale, mean over seeds: a column for each method."""
+    chosen = scores[(scores["setting"] == "truth") & (scores["where"] == "all")]
+    keys = ["section", "gene", "scale_um"]
+    ceiling = chosen.groupby(keys, sort=False)["ceiling"].mean() if len(chosen) else pd.Series(name="ceiling")
+    methods = {
+        method: rows.groupby(keys, sort=False)["pearson"].mean()
+        for method, rows in chosen.groupby("method", sort=False)
+    }
+    return pd.DataFrame({"ceiling": ceiling, **methods}).rename_axis(keys if len(chosen) else None).reset_index()
+
+
+def write_tables(tables: Tables, out: Path) -> None:
+    """Write all tables and facts into a folder."""
+    tables.scores.to_parquet(out / "scores.parquet", index=False)
+    tables.scores.to_csv(out / "scores.csv", index=False, float_format="%.5g")
+    summarise(tables.scores).to_csv(out / SUMMARY, index=False, float_format="%.5g")
+    tables.costs.to_csv(out / COSTS, index=False)
+    by_gene(tables.scores).to_csv(out / GENES, index=False, float_format="%.4f")
+    write_json(out / FACTS, tables.facts)
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What :func:`write_tables` wrote of the facts."""
+    return json.loads((folder / FACTS).read_text(encoding="utf-8"))

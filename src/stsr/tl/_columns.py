@@ -1,0 +1,52 @@
+"""Scores as the columns of a table, by the name of their function in :mod:`stsr.metrics`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stsr import metrics as score
+
+METRICS: dict[str, Callable[[Any, Any], NDArray[np.float64]]] = {
+    "pearson": score.pearson,
+    "spearman": score.spearman,
+    "rmse": score.rmse,
+    "deviance": score.deviance,
+    "mse": score.mse,
+    "mae": score.mae,
+    "nrmse": score.nrmse,
+    "jensen_shannon": score.jensen_shannon,
+    "auc": score.auc,
+    "mutual_information": score.mutual_information,
+}
+"""Scores of (cells, genes) truth and prediction that need nothing else; ``"ssim"`` also needs the cells' places."""
+
+STANDARD = ("pearson", "spearman", "rmse", "ssim", "deviance", "mae", "nrmse", "jensen_shannon")
+"""Scores told unless asked otherwise."""
+
+
+def check_metrics(metrics: Sequence[str]) -> None:
+    """Refuse a metric that there is not.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; the message lists the valid ones.
+    """
+    valid = [*METRICS, "ssim"]
+    if unknown := [name for name in metrics if name not in valid]:
+        raise ValueError(f"metrics={unknown[0]!r} is not known; choose any of {', '.join(valid)}.")
+
+
+def score_columns(
+    truth: NDArray, prediction: NDArray, metrics: Sequence[str], *, rowcol: NDArray[np.int64] | None = None
+) -> dict[str, Any]:
+    """(genes,) scores by their name, of (cells, genes); SSIM is NaN where the cells have no row and column."""
+
+    def ssim() -> Any:
+        return np.nan if rowcol is None else score.ssim(truth, prediction, rowcol)
+
+    return {name: ssim() if name == "ssim" else METRICS[name](truth, prediction) for name in metrics}

@@ -1,0 +1,99 @@
+"""What a method is given in each setting, and how spots are scored."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from result_toys import add_grid, add_result
+
+import stsr
+from stsr import metrics
+from stsr.bench.files import GRID, RESULT
+from stsr.bench.maps import extremes
+from stsr.bench.measure import arrange, score_spots
+from stsr.bench.settings import SETTINGS
+from stsr.bench.splits import Parts
+from stsr.geometry import Disc, footprint
+from stsr.spatial import labels_to_grid
+
+
+@pytest.fixture
+def sdata():
+    return stsr.datasets.synthetic_section(size=(700, 700), n_genes=5, depth=3000)
+
+
+def test_all_spots_are_given_for_the_truth(sdata):
+    before = sdata["table"].copy()
+    measured, parts = arrange(sdata, SETTINGS["truth"], has_truth=True, seed=0)
+    assert parts is None
+    assert (sdata["table"].X != before.X).nnz == 0
+    assert measured.n_obs == before.n_obs
+
+
+@pytest.mark.parametrize("name", ["random_half", "alternate", "blocked"])
+def test_the_method_does_not_get_at_hidden_spots(sdata, name):
+    before = sdata["table"].copy()
+    measured, parts = arrange(sdata, SETTINGS[name], has_truth=True, seed=1)
+    assert list(sdata["table"].obs_names) == list(before.obs_names[parts.given])
+    assert list(measured.obs_names) == list(before.obs_names)
+    assert not set(before.obs_names[parts.hidden]) & set(sdata["table"].obs_names)
+    section = stsr.spatial.read_section(sdata, genes=list(before.var_names), grid="truth_grid_008um")
+    assert len(section.spots) == parts.given.sum()
+
+
+def test_labels_are_shuffled_among_the_spots_that_are_given(sdata):
+    before = sdata["table"].copy()
+    measured, parts = arrange(sdata, SETTINGS["shuffled_labels"], has_truth=True, seed=0)
+    after = sdata["table"]
+    assert parts is None
+    assert list(after.obs_names) == list(before.obs_names)
+    rows, shuffled = before.X.toarray(), after.X.toarray()
+    assert (rows != shuffled).any(axis=1).mean() > 0.7
+    assert sorted(map(tuple, rows)) == sorted(map(tuple, shuffled))
+    np.testing.assert_array_equal(measured.X.toarray(), rows)
+
+
+def test_without_truth_hidden_spots_keep_their_labels_and_the_split_is_that_of_random_half(sdata):
+    before = sdata["table"].copy()
+    measured, parts = arrange(sdata, SETTINGS["shuffled_labels"], has_truth=False, seed=3)
+    given = before[parts.given].X.toarray()
+    assert sorted(map(tuple, sdata["table"].X.toarray())) == sorted(map(tuple, given))
+    np.testing.assert_array_equal(measured.X.toarray(), before.X.toarray())
+    sdata.tables["table"] = before
+    _, other = arrange(sdata, SETTINGS["random_half"], has_truth=False, seed=3)
+    np.testing.assert_array_equal(parts.given, other.given)
+
+
+def test_spots_are_scored_by_the_sum_over_their_disc(sdata):
+    grid = add_grid(sdata, labels_to_grid(sdata, "truth_grid_008um"), GRID)
+    genes = list(sdata["table"].var_names)
+    prediction = np.random.default_rng(0).gamma(1, 1, (grid.n_cells, len(genes))).astype(np.float32)
+    add_result(sdata, prediction, genes, grid=GRID, key=RESULT)
+    spots = sdata["table"]
+    hidden = np.arange(spots.n_obs) % 2 == 0
+    scores = score_spots(sdata, spots, Parts(~hidden, hidden))
+    discs = footprint(grid, spots.obsm["spatial"], Disc(55.0)) @ prediction  # 1 µm per pixel
+    counts = spots.X.toarray()
+    for where, chosen in (("hidden", hidden), ("all", np.ones(len(hidden), dtype=bool))):
+        rows = scores[scores["where"] == where]
+        assert rows["gene"].tolist() == genes
+        for name in ("pearson", "mse", "mae", "deviance"):
+            expected = getattr(metrics, name)(counts[chosen], discs[chosen])
+            np.testing.assert_allclose(rows[name], expected, rtol=1e-4)
+    assert scores["scale_um"].eq(55).all()
+    assert scores["ceiling"].between(0, 1).all()
+
+
+def test_maps_show_the_genes_at_either_end():
+    scores = pd.DataFrame(
+        {
+            "gene": list("ABCDEFG") * 2,
+            "scale_um": [8.0] * 7 + [16.0] * 7,
+            "where": "all",
+            "pearson": [0.1, 0.2, 0.3, 0.4, 0.45, np.nan, 0.1] + [0.9] * 7,
+            "ceiling": [0.5] * 6 + [0.1] + [0.9] * 7,
+        }
+    )
+    assert extremes(scores) == ["E", "D", "B", "A"]
+    assert extremes(scores[scores["gene"].isin(["A", "B"])]) == ["B", "A"]
