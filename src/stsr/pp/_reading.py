@@ -5,18 +5,23 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stsr.constants import SPATIAL
+from stsr.spatial.assemble import complete, disc_spots
 from stsr.spatial.fullres import FullRes, open_fullres
-from stsr.spatial.raster import image_pyramid
-from stsr.spatial.record import Record, set_record
+from stsr.spatial.record import Record
 from stsr.spatial.store import NAME, create_store
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
     from spatialdata import SpatialData
 
 logger = logging.getLogger(__name__)
@@ -34,13 +39,18 @@ def name_section(folder: Path, dataset_id: str | None) -> str:
         folder = folder.absolute()
         name = folder.parent.name if folder.name == "outs" else folder.name
         return re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("_.-") or "section"
+    return check_dataset_id(dataset_id)
+
+
+def check_dataset_id(dataset_id: str) -> str:
+    """Refuse a name of a section that its elements could not carry."""
     if not NAME.fullmatch(dataset_id):
         raise ValueError(f"dataset_id={dataset_id!r} cannot name elements; use letters, digits, '_', '-' and '.'.")
     return dataset_id
 
 
-def find_fullres(folder: Path, fullres_image: str | os.PathLike[str]) -> FullRes:
-    """Open the H&E, named relative to the working directory or to the folder of the section.
+def find_fullres(folder: Path | None, fullres_image: str | os.PathLike[str]) -> FullRes:
+    """Open the H&E, named relative to the working directory or to the folder of the section, where it has one.
 
     Raises
     ------
@@ -51,12 +61,14 @@ def find_fullres(folder: Path, fullres_image: str | os.PathLike[str]) -> FullRes
     """
     if not fullres_image:
         raise ValueError("fullres_image is empty; pass the full-resolution H&E that the spot positions belong to.")
-    for candidate in (Path(fullres_image), folder / fullres_image):
+    candidates = [Path(fullres_image)] + ([folder / fullres_image] if folder else [])
+    for candidate in candidates:
         if candidate.is_file():
             return open_fullres(candidate)
+    places = f"neither in the working directory nor in {str(folder)!r}" if folder else "not in the working directory"
     raise FileNotFoundError(
-        f"fullres_image={str(fullres_image)!r} is neither in the working directory nor in {str(folder)!r}; pass the "
-        "full-resolution H&E that the spot positions belong to."
+        f"fullres_image={str(fullres_image)!r} is {places}; pass the full-resolution H&E that the spot positions belong "
+        "to."
     )
 
 
@@ -71,6 +83,55 @@ def check_inside(spots: NDArray[np.float64], image: FullRes) -> None:
             f"outside (x={x0:.0f} to {x1:.0f}, y={y0:.0f} to {y1:.0f}); pass the full-resolution H&E that the spot "
             "positions belong to."
         )
+
+
+def tell_repeated_symbols(symbols: Iterable[str]) -> None:
+    """Say which gene symbols will be made unique."""
+    repeated = [symbol for symbol, times in Counter(symbols).items() if times > 1]
+    if repeated:
+        logger.warning(
+            "%d gene symbols occur more than once (%s, ...); all but the first get -1, -2, ... at their end.",
+            len(repeated),
+            ", ".join(repeated[:3]),
+        )
+
+
+def unique_symbols(symbols: Iterable[str]) -> pd.Index:
+    """The symbols, with ``-1``, ``-2``, ... at the end of those that were there before; the log says which."""
+    import pandas as pd
+    from anndata.utils import make_index_unique
+
+    tell_repeated_symbols(symbols)
+    return make_index_unique(pd.Index(symbols))
+
+
+def write_discs(
+    table: AnnData,
+    image: FullRes,
+    *,
+    technology: str,
+    dataset_id: str,
+    mpp: float,
+    mpp_source: str,
+    diameter: float,
+    store: str | os.PathLike[str],
+    overwrite: bool,
+) -> SpatialData:
+    """:func:`write_section` for spots that are discs of ``diameter`` µm around ``obsm["spatial"]``, known from a table."""
+    check_inside(table.obsm[SPATIAL], image)
+    return write_section(
+        disc_spots(table, dataset_id, radius=diameter / mpp / 2),
+        image,
+        technology=technology,
+        dataset_id=dataset_id,
+        mpp=mpp,
+        mpp_source=mpp_source,
+        spot_size=diameter,
+        spots=dataset_id,
+        table="table",
+        store=store,
+        overwrite=overwrite,
+    )
 
 
 def write_section(
@@ -89,15 +150,8 @@ def write_section(
 ) -> SpatialData:
     """Add the H&E and the record to what a reader found, write it all to a store and open it from there.
 
-    The elements of ``sdata`` are registered in the coordinate system ``dataset_id``, pixels of ``image``; what is not in
-    ``"global"`` yet is registered there too, because plotting needs it.
+    The elements of ``sdata`` are registered in the coordinate system ``dataset_id``, pixels of ``image``.
     """
-    from spatialdata.transformations import Identity, get_transformation, set_transformation
-
-    full_image = f"{dataset_id}_full_image"
-    sdata[full_image] = image_pyramid(image.pixels, {dataset_id: Identity()})
-    for _, _, element in sdata.gen_spatial_elements():
-        set_transformation(element, get_transformation(element, dataset_id), "global")
     facts = Record(
         technology=technology,
         dataset_id=dataset_id,
@@ -105,21 +159,13 @@ def write_section(
         mpp=mpp,
         mpp_source=mpp_source,
         spot_size=spot_size,
-        image=full_image,
+        image=f"{dataset_id}_full_image",
         spots=spots,
         table=table,
     )
-    set_record(sdata, facts)
+    complete(sdata, image.pixels, facts)
     n_spots, n_genes = sdata[table].shape
     logger.info(
         "Read %s: %d spots x %d genes, %.4g µm per pixel (from the %s).", dataset_id, n_spots, n_genes, mpp, mpp_source
     )
     return create_store(sdata, store, overwrite=overwrite)
-
-
-def circles(xy: NDArray[np.float64], radius: float, index: Any, dataset_id: str) -> Any:
-    """The shapes element of spots at (spots, 2) pixels, with the radius in pixels and the given index."""
-    from spatialdata.models import ShapesModel
-    from spatialdata.transformations import Identity
-
-    return ShapesModel.parse(xy, geometry=0, radius=radius, index=index, transformations={dataset_id: Identity()})

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import warnings
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.geometry import nearest_pitch
-from stsr.pp._reading import check_inside, find_fullres, name_section, write_section
+from stsr.pp._reading import check_inside, find_fullres, name_section, tell_repeated_symbols, write_section
 from stsr.spatial.fullres import FullRes
 from stsr.spatial.scale import resolve_mpp
 from stsr.spatial.section import raw_counts
@@ -130,6 +129,8 @@ def read_visium(
 
 
 def _check_folder(folder: Path) -> None:
+    if any(folder.glob("binned_outputs/square_*um")) or any(folder.glob("spatial/tissue_positions.parquet")):
+        raise ValueError(f"path={str(folder)!r} holds a Visium HD section; read it with stsr.pp.read_visium_hd.")
     wanted = [f"*{COUNTS}", "spatial/tissue_positions*.csv", "spatial/scalefactors_json.json"]
     for pattern in wanted:
         if not any(folder.glob(pattern)):
@@ -190,13 +191,7 @@ def _tell_repeated_symbols(folder: Path) -> None:
     with h5py.File(next(folder.glob(f"*{COUNTS}"))) as file:
         features = file["matrix"].get("features", {})
         symbols = features["name"].asstr()[:] if "name" in features else []
-    repeated = [symbol for symbol, times in Counter(symbols).items() if times > 1]
-    if repeated:
-        logger.warning(
-            "%d gene symbols occur more than once (%s, ...); all but the first get -1, -2, ... at their end.",
-            len(repeated),
-            ", ".join(repeated[:3]),
-        )
+    tell_repeated_symbols(symbols)
 
 
 def _spot_pixels(sdata: SpatialData, dataset_id: str) -> NDArray[np.float64]:

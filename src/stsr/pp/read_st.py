@@ -1,0 +1,219 @@
+"""Read a section of legacy Spatial Transcriptomics: counts and spot positions in two tables, and the H&E."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse as sp
+
+from stsr.constants import ARRAY_COL, ARRAY_ROW, SPATIAL
+from stsr.geometry import fit_affine
+from stsr.pp._reading import find_fullres, name_section, unique_symbols, write_discs
+from stsr.spatial.scale import resolve_mpp
+from stsr.spatial.section import raw_counts
+from stsr.spatial.store import check_vacant
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+logger = logging.getLogger(__name__)
+
+COUNTS = ("{}.tsv.gz", "{}.tsv")
+SELECTION = ("{}_selection.tsv", "{}_selection.tsv.gz")
+IMAGE = ("{}.jpg", "{}.jpeg", "{}.png", "{}.tif", "{}.tiff")
+"""What the three files of a section are called."""
+
+
+def read_st(
+    path: str | os.PathLike[str],
+    *,
+    section: str,
+    store: str | os.PathLike[str],
+    counts: str | os.PathLike[str] | None = None,
+    selection: str | os.PathLike[str] | None = None,
+    fullres_image: str | os.PathLike[str] | None = None,
+    pitch: float = 200.0,
+    spot_diameter: float = 100.0,
+    dataset_id: str | None = None,
+    mpp: float | None = None,
+    overwrite: bool = False,
+) -> SpatialData:
+    r"""Read a section of legacy Spatial Transcriptomics with its H&E and keep it in a zarr store.
+
+    µm per pixel comes from the pitch of the array, by the least-squares affine from the spots' place on the array to
+    their pixels. The distance between neighbours would not do: spots were found in the image one by one and lie about
+    16 µm off the lattice, so the nearest neighbour is 7 % nearer than the pitch. The affine starts from the place that
+    the spot detection wrote (``new_x``, ``new_y``), which is exact, or where there is none from the whole ``x`` and ``y``.
+
+    Spots are kept that both tables hold and that are selected; the log counts the others.
+
+    Parameters
+    ----------
+    path
+        Folder of the section.
+    section
+        Name of the section, such as ``"B4"``: the files are ``B4.tsv.gz``, ``B4_selection.tsv`` and ``B4.jpg`` (or
+        ``.png``, ``.tif``) unless told otherwise.
+    store
+        Where to write the zarr store.
+    counts
+        Tab-separated counts, spots x genes, the spots named ``9x13`` by their column and row on the array; relative to
+        ``path``.
+    selection
+        Tab-separated spots under tissue with the columns ``x``, ``y``, ``pixel_x``, ``pixel_y``, and as a rule
+        ``new_x``, ``new_y`` and ``selected``; relative to ``path``.
+    fullres_image
+        The H&E image in whose pixels the spots lie: 8-bit RGB, relative to the working directory or to ``path``.
+    pitch
+        µm between neighbouring spots of the array.
+    spot_diameter
+        Of a spot, in µm.
+    dataset_id
+        Name of the section and of its coordinate system; ``section`` when None.
+    mpp
+        µm per pixel, to overrule the derived value; must agree with the pitch to 10 %.
+    overwrite
+        Replace an existing store, once the new one is complete.
+
+    Returns
+    -------
+    The section, backed by the store, as from :func:`stsr.pp.read_visium`.
+
+    Raises
+    ------
+    FileNotFoundError
+        When a file is missing; the message lists the names that were looked for.
+    ValueError
+        When the tables are not what they should be or share no spot, when spots lie outside the image, when µm per
+        pixel is implausible or its sources contradict each other, or when ``store`` exists.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np, pandas as pd, stsr
+    >>> from PIL import Image
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> x, y = np.divmod(np.arange(12), 4)
+    >>> spots = pd.DataFrame({"x": x, "y": y, "pixel_x": 100 * x + 50, "pixel_y": 100 * y + 50})
+    >>> spots.to_csv(folder / "B4_selection.tsv", sep="\t", index=False)
+    >>> counts = pd.DataFrame({"ERBB2": x, "ACTB": y}, index=[f"{c}x{r}" for c, r in zip(x, y)])
+    >>> counts.to_csv(folder / "B4.tsv.gz", sep="\t")
+    >>> Image.new("RGB", (300, 400), "pink").save(folder / "B4.jpg")
+    >>> sdata = stsr.pp.read_st(folder, section="B4", store=folder / "B4.zarr")
+    >>> round(sdata.attrs["stsr"]["mpp"], 3)
+    2.0
+    """
+    folder = Path(path)
+    check_vacant(store, overwrite)
+    dataset_id = name_section(Path(section), dataset_id)
+    if not 0 < spot_diameter <= pitch:
+        raise ValueError(f"spot_diameter={spot_diameter} µm does not fit pitch={pitch} µm; spots must not overlap.")
+    counts_file = _find(folder, section, "counts", COUNTS, counts)
+    selection_file = _find(folder, section, "selection", SELECTION, selection)
+    image = find_fullres(folder, fullres_image or _find(folder, section, "fullres_image", IMAGE, None).absolute())
+    places = _read_selection(selection_file)
+    table = _join(_read_counts(counts_file), places)
+    resolved, source = resolve_mpp(_microns_per_pixel(places, pitch), stated=image.mpp, user=mpp)
+    return write_discs(
+        table,
+        image,
+        technology="spatial_transcriptomics",
+        dataset_id=dataset_id,
+        mpp=resolved,
+        mpp_source=source,
+        diameter=spot_diameter,
+        store=store,
+        overwrite=overwrite,
+    )
+
+
+def _find(
+    folder: Path, section: str, parameter: str, usual: tuple[str, ...], given: str | os.PathLike[str] | None
+) -> Path:
+    """The file that the user named, or the first that is there of those the section usually has."""
+    wanted = [folder / name.format(section) for name in usual] if given is None else [folder / given]
+    for file in wanted:
+        if file.is_file():
+            return file
+    raise FileNotFoundError(
+        f"section={section!r} has no {parameter}: looked for {', '.join(map(str, wanted))}; check path and section, or "
+        f"pass {parameter}=."
+    )
+
+
+def _read_counts(file: Path) -> AnnData:
+    """Counts with the names of spots and genes as in the file."""
+    import pandas as pd
+    from anndata import AnnData
+
+    genes = pd.read_csv(file, sep="\t", header=None, nrows=1, dtype=str).iloc[0]  # as a header, repeats are renamed
+    values = pd.read_csv(file, sep="\t", header=None, skiprows=1, index_col=0, low_memory=False)
+    spots = values.index.astype(str).rename(None)
+    if len(words := values.select_dtypes(exclude="number").columns):
+        raise ValueError(
+            f"counts={str(file)!r} holds words under {genes[words[0]]!r}; pass tab-separated counts, spots x genes."
+        )
+    if spots.has_duplicates:
+        raise ValueError(f"counts={str(file)!r} has two rows for spot {spots[spots.duplicated()][0]}; keep one.")
+    table = AnnData(
+        sp.csr_matrix(values.to_numpy(dtype=np.float32)),
+        obs=pd.DataFrame(index=spots),
+        var=pd.DataFrame(index=unique_symbols(genes.iloc[-values.shape[1] :].tolist())),
+    )
+    raw_counts(table, name=file.name)
+    return table
+
+
+def _read_selection(file: Path) -> pd.DataFrame:
+    """The selected spots by the name that they have among the counts."""
+    import pandas as pd
+
+    places = pd.read_csv(file, sep="\t")
+    if missing := [column for column in ("x", "y", "pixel_x", "pixel_y") if column not in places]:
+        raise ValueError(
+            f"selection={str(file)!r} lacks the columns {', '.join(missing)}; it has {', '.join(places.columns)}."
+        )
+    if "selected" in places:
+        places = places[places["selected"] == 1]
+    names = [f"{x}x{y}" for x, y in places[["x", "y"]].astype(int).to_numpy()]
+    places = places.set_index(pd.Index(names))
+    if places.index.has_duplicates:
+        repeated = places.index[places.index.duplicated()][0]
+        raise ValueError(f"selection={str(file)!r} has two rows for spot {repeated}; keep one.")
+    return places
+
+
+def _join(counts: AnnData, places: pd.DataFrame) -> AnnData:
+    """The counts of the spots that have a place, with it."""
+    shared = counts.obs_names[counts.obs_names.isin(places.index)]
+    if len(shared) == 0:
+        raise ValueError(
+            f"counts and selection share no spot: one names them like {', '.join(counts.obs_names[:2])}, the other like "
+            f"{', '.join(places.index[:2])}; pass the two tables of one section."
+        )
+    if (without_place := counts.n_obs - len(shared)) or len(places) > len(shared):
+        logger.info(
+            "Dropped %d spots without a place and %d without counts; %d are left.",
+            without_place,
+            len(places) - len(shared),
+            len(shared),
+        )
+    table = counts[shared].copy()
+    places = places.loc[shared]
+    table.obs[ARRAY_ROW], table.obs[ARRAY_COL] = places["y"].astype(int), places["x"].astype(int)
+    table.obsm[SPATIAL] = places[["pixel_x", "pixel_y"]].to_numpy(dtype=np.float64)
+    return table
+
+
+def _microns_per_pixel(places: pd.DataFrame, pitch: float) -> float:
+    """From the spots' place on the array, whose unit is the pitch, to their pixels."""
+    columns = ["new_x", "new_y"] if {"new_x", "new_y"} <= {*places.columns} else ["x", "y"]
+    affine = fit_affine(places[columns], places[["pixel_x", "pixel_y"]])
+    return float(pitch / np.sqrt(abs(np.linalg.det(affine[:2, :2]))))

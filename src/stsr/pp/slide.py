@@ -1,0 +1,109 @@
+"""A slide of printed spots, laid over the bins of a finer section."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from stsr.constants import ARRAY_COL, ARRAY_ROW, SPATIAL
+from stsr.geometry import Disc, Grid
+from stsr.geometry.spots import LAYOUTS, catch, lay_spots, spot_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+
+@dataclass(frozen=True)
+class Slide:
+    """A slide of printed spots and how it catches molecules; parameters as in :func:`stsr.pp.simulate_spots`."""
+
+    diameter: float = 55.0
+    pitch: float = 100.0
+    layout: str = "hexagonal"
+    angle: float = 0.0
+    jitter: float = 0.0
+    efficiency: float = 1.0
+    diffusion: float = 0.0
+    min_coverage: float = 0.5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.layout not in LAYOUTS:
+            raise ValueError(f"layout={self.layout!r} is unknown; choose one of {', '.join(LAYOUTS)}.")
+        if not self.diameter > 0:
+            raise ValueError(f"diameter={self.diameter} µm is no diameter of a spot; 55 is Visium's.")
+        if self.pitch < self.diameter:
+            raise ValueError(
+                f"pitch={self.pitch} µm is less than diameter={self.diameter} µm, so spots would overlap and a molecule "
+                "could be in two; choose a wider pitch or smaller spots."
+            )
+        for name in ("efficiency", "min_coverage"):
+            if not 0 < (value := getattr(self, name)) <= 1:
+                raise ValueError(f"{name}={value} is outside (0, 1]; it is a share.")
+        for name in ("jitter", "diffusion"):
+            if (value := getattr(self, name)) < 0:
+                raise ValueError(f"{name}={value} µm is below 0; 0 is none.")
+
+    def spots(
+        self, counts: sp.csr_array, grid: Grid, cells: NDArray[np.int64], var: pd.DataFrame, mpp: float
+    ) -> AnnData:
+        """The table of its spots over the bins of a grid: counts, place on the array, centres in pixels.
+
+        Parameters
+        ----------
+        counts
+            (bins, genes) whole numbers.
+        grid, cells
+            Grid of the bins, and the (bins,) cell of each.
+        var
+            What is known of the genes.
+        mpp
+            µm per pixel.
+        """
+        import pandas as pd
+        from anndata import AnnData
+
+        rng = np.random.default_rng(self.seed)
+        rows, cols = grid.shape
+        corners = grid.to_um([[0, 0], [cols, 0], [0, rows], [cols, rows]])
+        rowcol, centres = lay_spots(
+            corners, pitch=self.pitch, diameter=self.diameter, layout=self.layout, angle=self.angle
+        )
+        centres = centres + rng.normal(scale=self.jitter, size=centres.shape)
+        bins = grid.xy[cells]
+        covered = self._coverage(bins, centres, grid.bin_size) >= self.min_coverage
+        if not covered.any():
+            raise ValueError(
+                f"No spot of diameter={self.diameter} µm at a pitch of {self.pitch} µm lies on bins with "
+                f"min_coverage={self.min_coverage} of its area; choose other spots, or lower min_coverage."
+            )
+        rowcol, centres = rowcol[covered], centres[covered]
+        caught = catch(
+            counts,
+            bins,
+            centres,
+            self.diameter,
+            diffusion=self.diffusion,
+            efficiency=self.efficiency,
+            rng=rng,
+        )
+        obs = pd.DataFrame(
+            {"in_tissue": 1, ARRAY_ROW: rowcol[:, 0], ARRAY_COL: rowcol[:, 1]},
+            index=[f"SPOT{row:03d}x{col:03d}-1" for row, col in rowcol],
+        )
+        return AnnData(sp.csr_matrix(caught), obs=obs, var=var.copy(), obsm={SPATIAL: centres / mpp})
+
+    def _coverage(
+        self, bins: NDArray[np.float64], centres: NDArray[np.float64], bin_size: float
+    ) -> NDArray[np.float64]:
+        """(spots,) share of each disc that bins (bins, 2) cover."""
+        if len(centres) == 0:
+            return np.zeros(0)
+        spot = spot_of(bins, centres, self.diameter)
+        under = np.bincount(spot[spot >= 0], minlength=len(centres)).astype(np.float64)
+        return under * bin_size**2 / Disc(self.diameter).area

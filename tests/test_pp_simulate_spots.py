@@ -1,0 +1,157 @@
+"""Simulated spots: exact on real tissue, with the truth beside them, and a section like any other."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+import squidpy as sq
+
+import stsr
+from stsr.geometry import Disc, nearest_pitch
+from stsr.geometry.spots import catch
+from stsr.spatial import labels_to_grid, open_store, raw_counts, read_raster, read_section, record
+
+
+@pytest.fixture(scope="module")
+def fine():
+    """A section with counts in bins of 8 µm."""
+    return stsr.datasets.synthetic_section(size=(700, 600), n_genes=12, mpp=2.0, seed=4)
+
+
+@pytest.fixture
+def simulate(fine, tmp_path):
+    """Simulate into a new store."""
+
+    def run(**options):
+        return stsr.pp.simulate_spots(
+            fine, **({"table": "truth_008um", "store": tmp_path / f"{len(list(tmp_path.iterdir()))}.zarr"} | options)
+        )
+
+    return run
+
+
+def test_real_spots_are_the_sums_of_the_real_bins_to_the_molecule(data_dir):
+    spots, spot_pixels = vendor_matrix(data_dir / "kidney" / "visium", pd.read_csv)
+    bins, bin_pixels = vendor_matrix(data_dir / "kidney/visium_hd/binned_outputs/square_008um", pd.read_parquet)
+    mpp = 100 / nearest_pitch(spot_pixels)
+    caught = catch(bins, bin_pixels * mpp, spot_pixels * mpp, 55.0, rng=np.random.default_rng(0))
+    assert caught.shape == spots.shape
+    assert (caught != spots).nnz == 0
+
+
+def vendor_matrix(folder: Path, read) -> tuple[sp.csr_array, np.ndarray]:
+    """(spots or bins, genes) counts and their centres in pixels."""
+    with h5py.File(folder / "filtered_feature_bc_matrix.h5") as file:
+        matrix = file["matrix"]
+        parts = [matrix[name][:] for name in ("data", "indices", "indptr")]
+        counts = sp.csr_array((parts[0].astype(np.float32), *parts[1:]), shape=tuple(matrix["shape"][:])[::-1])
+        barcodes = matrix["barcodes"].asstr()[:]
+    places = read(next((folder / "spatial").glob("tissue_positions.*"))).set_index("barcode").loc[barcodes]
+    return counts, places[["pxl_col_in_fullres", "pxl_row_in_fullres"]].to_numpy(dtype=float)
+
+
+def test_visium_simulated_from_the_truth_is_the_visium_there_was(fine, simulate, caplog):
+    caplog.set_level(logging.INFO, "stsr")
+    again = simulate()
+    assert (again["table"].X != fine["table"].X).nnz == 0
+    np.testing.assert_array_equal(again["table"].obsm["spatial"], fine["table"].obsm["spatial"])
+    caught, molecules = int(fine["table"].X.sum()), int(fine["truth_008um"].X.sum())
+    assert f"caught {caught} of the {molecules} molecules of truth_008um" in caplog.text
+
+
+def test_the_section_has_image_and_frame_of_the_other_and_the_truth_beside(fine, simulate):
+    sdata = open_store(simulate(diameter=80, pitch=120).path)
+    facts = record(sdata)
+    assert (facts.dataset_id, facts.technology, facts.spot_size) == ("synthetic_spots", "simulated", 80)
+    assert facts.mpp == record(fine).mpp
+    before, after = (read_raster(each, record(each).image).levels[0] for each in (fine, sdata))
+    np.testing.assert_array_equal(before[0], after[0])
+    np.testing.assert_array_equal(before[1], after[1])
+    truth = sdata["truth_008um"]
+    assert (truth.X != fine["truth_008um"].X).nnz == 0
+    np.testing.assert_array_equal(truth.obs["cell_type"], fine["truth_008um"].obs["cell_type"])
+    grid = labels_to_grid(sdata, "truth_grid_008um")
+    np.testing.assert_allclose(grid.xy, labels_to_grid(fine, "truth_grid_008um").xy)
+    section = read_section(sdata, genes=truth.var_names[:3], grid="truth_grid_008um")
+    assert section.aperture == Disc(80)
+    assert nearest_pitch(section.spots) == pytest.approx(120)
+    assert sdata.attrs["stsr"]["simulation"]["pitch"] == 120
+    assert sdata.attrs["stsr"]["simulation"]["dataset_id"] == "synthetic"
+    pd.testing.assert_frame_equal(sdata["table"].var, fine["table"].var)
+
+
+def test_the_section_goes_through_the_methods_and_squidpy(simulate):
+    sdata = simulate(layout="square", pitch=80, diffusion=4, efficiency=0.8, dataset_id="coarse")
+    stsr.tl.fit_super_resolution(sdata, method="idw", genes=12, progress=False)
+    scores = stsr.tl.evaluate(sdata, truth=sdata["truth_008um"], scales=(8, 32), ceiling=False)
+    assert scores.query("scale_um == 32 and where == 'all'")["pearson"].mean() > 0.3
+    sq.gr.spatial_neighbors(sdata["table"], n_neighs=4, coord_type="grid")
+    assert sdata["table"].obsp["spatial_connectivities"].sum(axis=1).max() == 4
+
+
+def test_jitter_moves_the_spots_and_what_they_count(fine, simulate):
+    moved, straight = simulate(jitter=6.0, min_coverage=1e-9), simulate(min_coverage=1e-9)
+    shared = moved["table"].obs_names.intersection(straight["table"].obs_names)
+    assert len(shared) > 30
+    by = (moved["table"][shared].obsm["spatial"] - straight["table"][shared].obsm["spatial"]) * 2.0  # µm per pixel
+    assert by.std() == pytest.approx(6, rel=0.25)
+    truth = fine["truth_008um"]
+    under = np.linalg.norm(moved["table"].obsm["spatial"][:, None] - truth.obsm["spatial"], axis=-1) * 2.0 <= 27.5
+    np.testing.assert_array_equal(under @ raw_counts(truth, name="truth").toarray(), moved["table"].X.toarray())
+
+
+def test_the_seed_decides(simulate):
+    first, same, other = (simulate(diffusion=5, efficiency=0.5, seed=seed)["table"].X.toarray() for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, same)
+    assert (first != other).any()
+
+
+def test_min_coverage_decides_about_the_rim(simulate):
+    few, many = (simulate(min_coverage=share)["table"].n_obs for share in (0.95, 0.05))
+    assert few < many
+
+
+def test_bins_may_be_fewer_than_the_cells_of_their_grid(fine, simulate):
+    half = fine["truth_008um"][::2].copy()
+    fine["half"] = half
+    sdata = simulate(table="half", min_coverage=0.3)
+    del fine.tables["half"]
+    assert len(sdata["truth_008um"]) == len(half)
+    assert 0 < sdata["table"].X.sum() < fine["table"].X.sum()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"table": None}, r"table='table' does not annotate a grid of bins; pass one that does, such as truth_008um"),
+        ({"layout": "round"}, r"layout='round' is unknown; choose one of hexagonal, square"),
+        ({"pitch": 50}, r"pitch=50 µm is less than diameter=55.0 µm, so spots would overlap"),
+        ({"diameter": 0}, r"diameter=0 µm is no diameter"),
+        ({"efficiency": 0}, r"efficiency=0 is outside \(0, 1\]"),
+        ({"efficiency": 1.1}, r"efficiency=1.1 is outside \(0, 1\]"),
+        ({"min_coverage": 0}, r"min_coverage=0 is outside \(0, 1\]"),
+        ({"diffusion": -1}, r"diffusion=-1 µm is below 0"),
+        ({"diameter": 900, "pitch": 900}, r"No spot of diameter=900 µm at a pitch of 900 µm lies on bins"),
+        ({"efficiency": 1e-12}, r"No spot caught any of the \d+ molecules of table='truth_008um'"),
+        ({"dataset_id": "a b"}, r"dataset_id='a b' cannot name elements"),
+    ],
+)
+def test_what_cannot_be_simulated_is_refused(simulate, tmp_path, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        simulate(**wrong)
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_tables_and_stores_that_are_there(simulate, tmp_path):
+    with pytest.raises(KeyError, match="table='hd' not found; sdata holds the tables table, truth_008um"):
+        simulate(table="hd")
+    simulate(store=tmp_path / "a.zarr")
+    with pytest.raises(ValueError, match="store=.*exists already; pass overwrite=True"):
+        simulate(store=tmp_path / "a.zarr")
+    assert simulate(store=tmp_path / "a.zarr", pitch=150, overwrite=True)["table"].n_obs < 30
