@@ -71,7 +71,7 @@ class CrossAttentionConfig:
     heads: int = 8
     width: int = 16
     rank: int = 32
-    stem: int = 32
+    stem: int = 16
     dilations: tuple[int, ...] = (1, 2, 3)
     lengths: tuple[float, float] = (0.5, 3.2)
     reach: int = 3

@@ -55,7 +55,6 @@ class ImageTokens(nn.Module):
     def __init__(self, dim: int, halvings: int, *, stem: int, dilations: tuple[int, ...]) -> None:
         super().__init__()
         layers: list[nn.Module] = [_halve(3, stem) if halvings else nn.Conv2d(3, stem, 3, padding=1)]
-        layers += [nn.GELU(), nn.Conv2d(stem, stem, 3, padding=1)]
         width = stem
         for _ in range(halvings - 1):
             layers += [nn.GELU(), _halve(width, dim)]
@@ -66,8 +65,8 @@ class ImageTokens(nn.Module):
         self.stem = nn.Sequential(*layers)
         self.blocks = nn.ModuleList(DilatedBlock(dim, dilation) for dilation in dilations)
         self.norm = ChannelNorm(dim)
-        # How many cells around its own a token can see: two for the stem, the dilations for the blocks.
-        self.field = 2 + sum(dilations)
+        # How many cells around its own a token can see: one for the stem, the dilations for the blocks.
+        self.field = 1 + sum(dilations)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Tokens of a window of normalised pixels."""
