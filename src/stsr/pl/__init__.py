@@ -6,7 +6,8 @@ Every function returns a :class:`matplotlib.figure.Figure` that pyplot no longer
 
 from stsr.pl.compare import compare
 from stsr.pl.gene_map import gene_map
+from stsr.pl.registration import registration
 from stsr.pl.scores import scores
 from stsr.pl.training import training
 
-__all__ = ["compare", "gene_map", "scores", "training"]
+__all__ = ["compare", "gene_map", "registration", "scores", "training"]

@@ -66,42 +66,42 @@ class Registration:
     surface: NDArray[np.float64]
     step_um: float
 
-    @classmethod
-    def of(cls, blocks: BlockMaps, fit: Similarity, error: float, *, radius: float, reach: float) -> Registration:
-        """From what was found: the blocks, the fit to all of them and its error, for spots of a radius, within a reach."""
-        import pandas as pd
-
-        moved = fit.displacement(blocks.xy)
-        shift, uncertain, correlation = blocks.alone()
-        clear = uncertain < reach / 4
-        frame = pd.DataFrame(
-            {
-                "x": blocks.xy[:, 0],
-                "y": blocks.xy[:, 1],
-                "points": blocks.points,
-                "dx": shift[:, 0],
-                "dy": shift[:, 1],
-                "error": uncertain,
-                "correlation": correlation,
-                "clear": clear,
-            }
-        )
-        return cls(
-            shift_um=fit.shift,
-            scale=fit.scale,
-            rotation=float(np.rad2deg(fit.rotation)),
-            correlation=float(np.average(blocks.at(moved), weights=blocks.weights)),
-            largest_um=float(np.hypot(*moved.T).max()),
-            error_um=error,
-            radius_um=radius,
-            reliable=bool(clear.sum() >= CLEAR_BLOCKS and error <= radius / 2),
-            centre_um=fit.centre,
-            blocks=frame,
-            surface=blocks.mean,
-            step_um=STEP,
-        )
-
     def displacement(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
         """(points, 2) µm by which counts at points (points, 2) in µm have to be moved to fit the image."""
         fit = Similarity(self.shift_um, self.scale, float(np.deg2rad(self.rotation)), self.centre_um)
         return fit.displacement(xy)
+
+
+def registration_of(blocks: BlockMaps, fit: Similarity, error: float, *, radius: float, reach: float) -> Registration:
+    """The result from the blocks, the fit to all of them and its error, for spots of a radius, within a reach."""
+    import pandas as pd
+
+    moved = fit.displacement(blocks.xy)
+    shift, uncertain, correlation = blocks.alone()
+    clear = uncertain < reach / 4
+    frame = pd.DataFrame(
+        {
+            "x": blocks.xy[:, 0],
+            "y": blocks.xy[:, 1],
+            "points": blocks.points,
+            "dx": shift[:, 0],
+            "dy": shift[:, 1],
+            "error": uncertain,
+            "correlation": correlation,
+            "clear": clear,
+        }
+    )
+    return Registration(
+        shift_um=fit.shift,
+        scale=fit.scale,
+        rotation=float(np.rad2deg(fit.rotation)),
+        correlation=float(np.average(blocks.at(moved), weights=blocks.weights)),
+        largest_um=float(np.hypot(*moved.T).max()),
+        error_um=error,
+        radius_um=radius,
+        reliable=bool(clear.sum() >= CLEAR_BLOCKS and error <= radius / 2),
+        centre_um=fit.centre,
+        blocks=frame,
+        surface=blocks.mean,
+        step_um=STEP,
+    )

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def result_tables(sdata: SpatialData) -> list[str]:
-    """Names of the tables that stsr has written."""
-    return [name for name, table in sdata.tables.items() if ATTRS in table.uns]
+    """Names of the tables with what a method has predicted."""
+    return [name for name, table in sdata.tables.items() if "method" in table.uns.get(ATTRS, {})]
 
 
 def table_grid(sdata: SpatialData, table: str) -> tuple[Grid, NDArray[np.int64]]:

@@ -1,8 +1,9 @@
-"""Tools: fit a super-resolution model, apply it, score it."""
+"""Tools: fit a super-resolution model, apply it, score it, sum it into regions."""
 
 from stsr.methods.model import Model
+from stsr.tl.aggregate import aggregate
 from stsr.tl.evaluate import evaluate
 from stsr.tl.fit_super_resolution import fit_super_resolution
 from stsr.tl.predict import predict
 
-__all__ = ["Model", "evaluate", "fit_super_resolution", "predict"]
+__all__ = ["Model", "aggregate", "evaluate", "fit_super_resolution", "predict"]
