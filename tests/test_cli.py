@@ -11,6 +11,10 @@ from importlib.metadata import version
 import numpy as np
 import pandas as pd
 import pytest
+from hd_toys import hd_folder
+from PIL import Image
+from spatial_toys import toy_image
+from xenium_toys import toy_xenium
 
 import stsr
 from stsr.cli import demo, main
@@ -18,7 +22,7 @@ from stsr.cli.evaluate import summary
 from stsr.cli.registries import columns
 from stsr.cli.run import parse_genes, parse_options
 from stsr.methods import METHODS
-from stsr.spatial import open_store, record
+from stsr.spatial import labels_to_grid, open_store, record
 
 SMALL = {"size": (600.0, 600.0), "n_genes": 16}
 
@@ -110,6 +114,95 @@ def test_run_writes_the_table_and_the_model(finished):
     assert table.n_obs > 500
     assert table.uns["stsr"]["method"] == "idw"
     assert stsr.tl.Model.load(finished.parent / "model.safetensors") is not None
+
+
+def st_folder(folder):
+    """Files of the section B4 as legacy Spatial Transcriptomics has them: 30 spots, 200 µm and 50 pixels apart."""
+    folder.mkdir()
+    y, x = np.divmod(np.arange(30), 6)
+    places = pd.DataFrame({"x": x, "y": y, "pixel_x": 50 * x + 40, "pixel_y": 50 * y + 40})
+    places.to_csv(folder / "B4_selection.tsv", sep="\t", index=False)
+    counts = pd.DataFrame(
+        {"ERBB2": x + 1, "ACTB": y + 2}, index=[f"{col}x{row}" for col, row in zip(x, y, strict=True)]
+    )
+    counts.to_csv(folder / "B4.tsv.gz", sep="\t")
+    Image.fromarray(toy_image(280, 330)).save(folder / "B4.jpg")
+
+
+def xenium_folder(folder):
+    """A run whose H&E and alignment lie elsewhere."""
+    toy_xenium(folder)
+    for file in folder.glob("toy_he_image*"):
+        file.rename(folder.parent / file.name)
+
+
+H_AND_E = ("--fullres-image", "../toy_he_image.ome.tif", "--alignment", "../toy_he_imagealignment.csv")
+
+
+@pytest.mark.parametrize(
+    ("platform", "write", "options", "technology", "spot_size"),
+    [
+        ("visium-hd", hd_folder, (), "visium_hd", 16),
+        ("visium-hd", hd_folder, ("--input-bin-size", "8", "--bin-size", "4"), "visium_hd", 8),
+        ("xenium", xenium_folder, ("--input-bin-size", "32", *H_AND_E), "xenium", 32),
+        ("st", st_folder, ("--section", "B4", "--bin-size", "20", "--angle", "10"), "spatial_transcriptomics", 100),
+    ],
+)
+def test_every_platform_runs(tmp_path, capsys, platform, write, options, technology, spot_size):
+    write(tmp_path / "kidney")
+    out = tmp_path / "section.zarr"
+    shared = ("--out", str(out), "--method", "nearest", "--genes", "all", "--target-mpp", "4", "--stain", "none")
+    assert main(["run", platform, str(tmp_path / "kidney"), *shared, *options]) == 0
+    size = int(options[options.index("--bin-size") + 1]) if "--bin-size" in options else 8
+    key = f"sr_{size:03d}um"
+    assert f"in the table {key!r}" in capsys.readouterr().out
+    sdata = open_store(out)
+    facts = record(sdata)
+    assert (facts.technology, facts.spot_size) == (technology, spot_size)
+    grid, measured = labels_to_grid(sdata, f"grid_{size:03d}um"), sdata[facts.table]
+    assert list(sdata[key].var_names) == list(measured.var_names)
+    if facts.spots in sdata.labels:  # cells are whole parts of the bins
+        bins = labels_to_grid(sdata, facts.spots)
+        assert grid.n_cells == bins.n_cells * (spot_size / size) ** 2
+        np.testing.assert_allclose(sdata[key].X.sum(axis=0), np.asarray(measured.X.sum(axis=0)).ravel(), rtol=1e-4)
+    else:
+        np.testing.assert_allclose(np.degrees(np.arctan2(grid.affine[1, 0], grid.affine[0, 0])), 10)
+
+
+@pytest.mark.parametrize(
+    ("platform", "more", "message"),
+    [
+        ("visium", (), "the following arguments are required: --fullres-image"),
+        ("st", (), "the following arguments are required: --section"),
+        ("xenium", ("--mpp", "0.5"), "unrecognized arguments: --mpp 0.5"),
+        ("visium-hd", ("--angle", "5"), "unrecognized arguments: --angle 5"),
+    ],
+)
+def test_a_platform_has_the_options_that_make_sense_for_it(capsys, platform, more, message):
+    with pytest.raises(SystemExit):
+        main(["run", platform, "folder", "--out", "section.zarr", *more])
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("platform", "more", "message"),
+    [
+        ("visium-hd", (), "stsr.pp.read_visium"),
+        ("xenium", (), "lacks experiment.xenium"),
+        ("st", ("--section", "B4"), "section='B4' has no counts"),
+    ],
+)
+def test_a_folder_of_another_platform_is_refused(outs, tmp_path, capsys, platform, more, message):
+    out = tmp_path / "section.zarr"
+    assert message in refused(capsys, "run", platform, outs, "--out", out, *more)
+    assert not out.exists()
+
+
+def test_bins_that_the_grid_cannot_be_made_of_are_refused(tmp_path, capsys):
+    hd_folder(tmp_path / "kidney")
+    args = ("run", "visium-hd", tmp_path / "kidney", "--out", tmp_path / "a.zarr", "--method", "nearest")
+    assert "bin_size=6 µm neither divides the bins of like (16 µm)" in refused(capsys, *args, "--bin-size", "6")
+    assert "bin_size=3.0 µm is neither on disk nor" in refused(capsys, *args, "--input-bin-size", "3", "--overwrite")
 
 
 def test_run_tells_each_step_and_sums_up(outs, tmp_path, capsys):

@@ -15,11 +15,14 @@ from stsr.methods import METHODS, Training, create
 
 QUIET = Training(device="cpu", progress=False)
 QUICK = {
-    "cross_attention": {"steps": 4, "dim": 16, "heads": 4, "stem": 8, "dilations": (1,), "tile": 200.0},
+    "cross_attention": {"steps": 4, "dim": 16, "heads": 4, "stem": 8, "dilations": (1,), "tile": 3.0},
     "histex": {"epochs": 2},
+    "histosge": {"epochs": 2},
+    "istar": {"epochs": 2},
+    "spabit": {"epochs": 2, "hidden": 8, "width": 32},
 }
 """Options that make a trained method quick, where it is not so by itself."""
-TRAINED = ("cross_attention", "histex", "ridge")
+TRAINED = ("cross_attention", "feature_knn", "histex", "histosge", "istar", "kriging", "ridge", "spabit")
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +91,7 @@ def test_options_reach_the_config():
 
 def test_unknown_names_are_answered_with_the_known_ones():
     with pytest.raises(
-        ValueError, match=r"method='kringing' is not known; choose one of .*idw, linear, nearest, ridge"
+        ValueError, match=r"method='kringing' is not known; choose one of .*idw, istar, kriging, linear, nearest"
     ):
         create("kringing")
     with pytest.raises(ValueError, match="method 'idw' has no option 'neighbors'; it has neighbours, power"):

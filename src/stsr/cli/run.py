@@ -6,55 +6,64 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from stsr.cli.platforms import PLATFORMS
 from stsr.cli.steps import Steps, check_vacant
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
 
 
 def add(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Add ``stsr run visium``."""
-    run = commands.add_parser("run", help="super-resolve your own section")
-    technologies = run.add_subparsers(title="technologies", metavar="TECHNOLOGY", required=True)
-    visium = technologies.add_parser(
-        "visium", parents=[common], help="a Space Ranger folder of a Visium section", description=run_visium.__doc__
-    )
-    visium.add_argument("folder", metavar="FOLDER", type=Path, help="Space Ranger's outs/ folder")
-    visium.add_argument("--fullres-image", required=True, metavar="FILE", type=Path, help="full-resolution H&E")
-    visium.add_argument("--out", required=True, metavar="ZARR", type=Path, help="SpatialData store to write")
-    visium.add_argument("--dataset-id", metavar="NAME", help="name of the section (default: from the folder)")
-    visium.add_argument("--mpp", type=float, help="µm per pixel of the image (default: from the spots' pitch)")
-    visium.add_argument("--target-mpp", type=float, default=0.5, help="µm per pixel to work at (default: %(default)s)")
-    visium.add_argument(
+    """Add ``stsr run`` with a command for each platform."""
+    command = commands.add_parser("run", help="super-resolve your own section")
+    platforms = command.add_subparsers(title="platforms", metavar="PLATFORM", required=True)
+    for platform in PLATFORMS:
+        parser = platforms.add_parser(
+            platform.name,
+            parents=[common],
+            help=platform.title,
+            description=f"Read {platform.title}, super-resolve them and write it all to one SpatialData store.",
+        )
+        parser.add_argument("folder", metavar="FOLDER", type=Path, help=platform.folder)
+        parser.add_argument("--out", required=True, metavar="ZARR", type=Path, help="SpatialData store to write")
+        platform.add_options(parser)
+        add_options(parser)
+        parser.set_defaults(handler=run, read=platform.read)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what all platforms share."""
+    parser.add_argument("--dataset-id", metavar="NAME", help="name of the section (default: from the folder)")
+    parser.add_argument("--target-mpp", type=float, default=0.5, help="µm per pixel to work at (default: %(default)s)")
+    parser.add_argument(
         "--stain",
         choices=("macenko", "reinhard", "none"),
         default="reinhard",
         help="normalisation (default: %(default)s)",
     )
-    visium.add_argument(
+    parser.add_argument(
         "--genes",
         metavar="FILE|N",
         default="1000",
         help="genes, one a line; or how many; or 'all' (default: %(default)s)",
     )
-    visium.add_argument("--encoder", default="texture", help="see 'stsr encoders' (default: %(default)s)")
-    visium.add_argument("--weights", metavar="FILE", help="weights of the encoder (default: from the hub)")
-    visium.add_argument("--method", default="cross_attention", help="see 'stsr methods' (default: %(default)s)")
-    visium.add_argument(
+    parser.add_argument("--encoder", default="texture", help="see 'stsr encoders' (default: %(default)s)")
+    parser.add_argument("--weights", metavar="FILE", help="weights of the encoder (default: from the hub)")
+    parser.add_argument("--method", default="cross_attention", help="see 'stsr methods' (default: %(default)s)")
+    parser.add_argument(
         "--option", metavar="KEY=VALUE", action="append", default=[], help="an option of the method; may be repeated"
     )
-    visium.add_argument("--bin-size", type=float, default=8.0, help="side of a grid cell in µm (default: %(default)s)")
-    visium.add_argument(
-        "--angle", type=float, default=0.0, help="rotation of the grid in degrees (default: %(default)s)"
-    )
-    visium.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
-    visium.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: %(default)s)")
-    visium.add_argument("--model-out", metavar="FILE", type=Path, help="also save the fitted model (.safetensors)")
-    visium.add_argument("--overwrite", action="store_true", help="replace what --out and --model-out name")
-    visium.set_defaults(handler=run_visium)
+    parser.add_argument("--bin-size", type=float, default=8.0, help="side of a grid cell in µm (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: %(default)s)")
+    parser.add_argument("--model-out", metavar="FILE", type=Path, help="also save the fitted model (.safetensors)")
+    parser.add_argument("--overwrite", action="store_true", help="replace what --out and --model-out name")
 
 
-def run_visium(args: argparse.Namespace) -> None:
-    """Read a Visium section, super-resolve it and write it all to one SpatialData store."""
+def run(args: argparse.Namespace) -> None:
+    """Read a section, super-resolve it and write it all to one SpatialData store."""
     import stsr
     from stsr import encoders, methods
     from stsr.constants import table_key
@@ -74,18 +83,11 @@ def run_visium(args: argparse.Namespace) -> None:
 
     steps = Steps(quiet=args.quiet)
     with steps(f"reading {args.folder}"):
-        sdata = stsr.pp.read_visium(
-            args.folder,
-            fullres_image=args.fullres_image,
-            store=args.out,
-            dataset_id=args.dataset_id,
-            mpp=args.mpp,
-            overwrite=args.overwrite,
-        )
+        sdata = args.read(args, store=args.out, dataset_id=args.dataset_id, overwrite=args.overwrite)
     with steps("calibrating the image"):
         stsr.pp.calibrate_image(sdata, target_mpp=args.target_mpp, stain=None if args.stain == "none" else args.stain)
     with steps(f"laying a grid of {args.bin_size:g} µm cells over the tissue"):
-        grid = stsr.pp.make_grid(sdata, bin_size=args.bin_size, angle=args.angle)
+        grid = lay_grid(sdata, args)
     features = None
     if "features" in needs:
         with steps(f"extracting {args.encoder} features"):
@@ -102,9 +104,7 @@ def run_visium(args: argparse.Namespace) -> None:
             sdata,
             method=args.method,
             genes=genes,
-            bin_size=args.bin_size,
             grid=grid,
-            encoder=args.encoder,
             features=features,
             options=options,
             seed=args.seed,
@@ -113,11 +113,22 @@ def run_visium(args: argparse.Namespace) -> None:
         )
     if args.model_out is not None:
         model.save(args.model_out, overwrite=args.overwrite)
-    key = table_key(args.bin_size)
+    key = table_key(model.bin_size)
     n_cells, n_genes = sdata[key].shape
     steps.say(
         f"{args.out} now holds {n_cells:,} cells x {n_genes:,} genes in the table {key!r} ({steps.seconds:.0f} s)."
     )
+
+
+def lay_grid(sdata: SpatialData, args: argparse.Namespace) -> str:
+    """The grid to predict on: where bins were measured it is made of them, so that each cell lies in one bin."""
+    from stsr.pp.make_grid import make_grid
+    from stsr.spatial import record
+
+    facts = record(sdata)
+    if facts.spots in sdata.labels:
+        return make_grid(sdata, like=facts.table, bin_size=args.bin_size)
+    return make_grid(sdata, bin_size=args.bin_size, angle=args.angle)
 
 
 def parse_genes(text: str) -> int | str | list[str]:

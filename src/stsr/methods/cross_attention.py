@@ -48,8 +48,9 @@ class CrossAttentionConfig:
         Distance in cells between the tokens around a cell that expression asks.
     components
         Wider features are brought down to this many principal components.
-    steps, patience
-        Training steps of a member at most; passes over the section without a better held-out loss before it stops.
+    steps, passes, patience
+        Training steps of a member and passes over the section at most; passes without a better held-out loss before it
+        stops.
     learning_rate, weight_decay
         Of AdamW; the rate rises in a straight line, then falls along half a cosine.
     held_out
@@ -77,12 +78,13 @@ class CrossAttentionConfig:
     reach: int = 3
     components: int = 64
     steps: int = 1400
+    passes: int = 60
     patience: int = 6
     learning_rate: float = 5e-3
     weight_decay: float = 1e-2
     held_out: float = 0.1
     tile: float = 4.0
-    members: int = 2
+    members: int = 3
     diffusion: float = 8.0
     balance_edge: float = 0.12
     balance_length: float = 0.7
@@ -145,18 +147,20 @@ class CrossAttention(Method):
         held_out = hold_out(Tiles(tissue, tissue.patches, near, side=side // 2, rng=None), config.held_out, rng)
         tiles = Tiles(tissue, tissue.patches[~held_out], near, side=side, rng=rng)
         check = Tiles(tissue, tissue.patches[held_out], near, side=side // 2, rng=None)
+        n_tiles = len(tiles.groups())
+        epochs = max(1, min(config.passes, round(config.steps / n_tiles)))
         module = HiddenSpots(
             net,
             tissue.mean,
             learning_rate=config.learning_rate,
             weight_decay=config.weight_decay,
-            total_steps=config.steps,
+            total_steps=epochs * n_tiles,
         )
         history = train(
             module,
             DataLoader(tiles, batch_size=None),
             DataLoader(check, batch_size=None),
-            epochs=max(1, round(config.steps / len(tiles.groups()))),
+            epochs=epochs,
             patience=config.patience,
             training=training,
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from stsr.constants import ATTRS, IMAGE, features_key, grid_key
+from stsr.constants import ATTRS, IMAGE, features_key
 from stsr.geometry import Grid
 from stsr.imaging.raster import Raster
 from stsr.spatial import labels_to_grid, note, put, read_raster, record, transformations
@@ -156,19 +156,17 @@ def encoder_of(sdata: SpatialData, features: str) -> str:
 
 def _prepare(sdata: SpatialData, bin_size: float, grid: str | None) -> tuple[str, Grid]:
     """Run the steps before this one where they have not been run; returns the grid and its name."""
-    name = grid or grid_key(bin_size)
-    cells = labels_to_grid(sdata, name) if grid or name in sdata.labels else None
+    from stsr.pp.make_grid import default_grid
+
+    if grid is not None:
+        labels_to_grid(sdata, grid)  # refused before anything is computed
     if IMAGE not in sdata.images:
         from stsr.pp.calibrate_image import calibrate_image
 
         logger.info("No calibrated image yet: calibrate_image runs with its defaults.")
         calibrate_image(sdata)
-    if cells is None:
-        from stsr.pp.make_grid import make_grid
-
-        logger.info("No grid of %.3g µm yet: make_grid runs with its defaults.", bin_size)
-        cells = labels_to_grid(sdata, make_grid(sdata, bin_size=bin_size))
-    return name, cells
+    name = default_grid(sdata, grid, bin_size)
+    return name, labels_to_grid(sdata, name)
 
 
 def _content_key(who: str, grid: Grid, raster: Raster) -> str:
