@@ -163,7 +163,7 @@ def test_missing_steps_are_run_with_their_defaults(caplog):
     assert key == "features_texture_032um"
     assert {"he", "tissue", "grid_032um", key} <= {name for _, name, _ in sdata.gen_elements()}
     assert "calibrate_image runs with its defaults" in caplog.text
-    assert "make_grid runs with its defaults" in caplog.text
+    assert "make_grid runs with bin_size=32" in caplog.text
 
 
 def test_a_grid_that_is_not_there_is_named(store):

@@ -34,7 +34,7 @@ def densify_spots(
 
     The measured and the virtual spots together are the lattice at half its pitch, whether it is hexagonal or square;
     spots that are missing from the lattice leave a gap. To fill the new spots, sum a super-resolved table into them with
-    :func:`stsr.tl.aggregate`.
+    :func:`stsr.tl.aggregate`. HisToSGE [1]_ calls this generation.
 
     Parameters
     ----------
