@@ -30,8 +30,9 @@ docs: $(STAMP)
 
 # Takes up where it was stopped. BENCH="--seeds 0,1,2" and the like are added to the command.
 bench: $(STAMP)
-	$(BIN)/stsr bench kidney her2st $(BENCH) --out bench_output
-	$(BIN)/python benchmarks/publish.py bench_output
+	$(BIN)/stsr bench kidney $(BENCH) --out bench_output/kidney
+	$(BIN)/stsr bench her2st $(BENCH) --out bench_output/her2st
+	$(BIN)/python benchmarks/publish.py bench_output/kidney bench_output/her2st
 
 clean:
 	rm -rf build dist demo_output docs/_build docs/generated .coverage .hypothesis

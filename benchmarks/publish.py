@@ -1,7 +1,7 @@
-"""Commit a bench: ``python benchmarks/publish.py [bench_output]``; see README.md beside it.
+"""Commit benches: ``python benchmarks/publish.py [FOLDER ...]``; see README.md beside it.
 
-Copies the small tables of a finished ``stsr bench`` to ``benchmarks/results`` and writes ``docs/benchmarks.md`` from
-them. Without a folder, the page is written again from the tables that are committed.
+Copies the small tables of each finished ``stsr bench`` to a folder of the same name in ``benchmarks/results``, and writes
+``docs/benchmarks.md`` from all that are there. Without a folder, the page is written again from what is committed.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ PAGE = HERE.parent / "docs" / "benchmarks.md"
 
 
 def main() -> None:
-    """Copy the tables of the folder that is named, if one is, and write the page."""
-    for folder in sys.argv[1:]:
-        RESULTS.mkdir(exist_ok=True)
+    """Copy the tables of the folders that are named, and write the page."""
+    for folder in map(Path, sys.argv[1:]):
+        kept = RESULTS / folder.name
+        kept.mkdir(parents=True, exist_ok=True)
         for name in (SUMMARY, COSTS, GENES, FACTS):
-            shutil.copyfile(Path(folder, name), RESULTS / name)
-    PAGE.write_text(render(RESULTS), encoding="utf-8")
+            shutil.copyfile(folder / name, kept / name)
+    PAGE.write_text(render(*sorted(RESULTS.iterdir())), encoding="utf-8")
 
 
 if __name__ == "__main__":

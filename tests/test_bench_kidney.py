@@ -12,7 +12,7 @@ from stsr.bench.files import GRID, RESULT
 from stsr.bench.sources import find_sources
 from stsr.tl import evaluate
 
-RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "kidney"
 GENES = ["NPHS2", "UMOD", "ALDOB"]
 
 DESIGN = {

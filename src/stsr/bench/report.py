@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,13 @@ memory are those of a process that fits and predicts with one method; preparing 
 """
 
 
-def render(folder: Path, *, title: str = "Benchmarks", figures: Mapping[str, str] | None = None) -> str:
-    """Write the report of a bench as Markdown.
+def render(*folders: Path, title: str = "Benchmarks", figures: Mapping[str, str] | None = None) -> str:
+    """Write the report of one or several benches as Markdown.
 
     Parameters
     ----------
-    folder
-        Folder with ``summary.csv``, ``costs.csv`` and ``bench.json``.
+    folders
+        One for each bench, with its ``summary.csv``, ``costs.csv`` and ``bench.json``.
     title
         The heading.
     figures
@@ -33,24 +33,28 @@ def render(folder: Path, *, title: str = "Benchmarks", figures: Mapping[str, str
 
     Returns
     -------
-    The text. It depends on the three files and the arguments alone.
+    The text. It depends on these files and the arguments alone.
     """
+    parts = [f"# {title}\n", HOW_TO_READ, *(part for folder in folders for part in _bench(folder))]
+    parts += [f"![{caption}]({path})\n\n{caption}.\n" for path, caption in (figures or {}).items()]
+    return "\n".join(parts)
+
+
+def _bench(folder: Path) -> Iterator[str]:
+    """How a bench was made, then its sections and settings."""
     # Labels are kept as written: "nan" or "1" might name a section.
     summary = pd.read_csv(folder / SUMMARY, dtype={"section": str, "method": str}, keep_default_na=True)
     costs = pd.read_csv(folder / COSTS, dtype={"section": str, "method": str, "error": str})
     facts = read_facts(folder)
-    parts = [f"# {title}\n", HOW_TO_READ, _how_it_was_made(facts)]
+    yield _how_it_was_made(facts)
     for section, known in facts["sections"].items():
-        parts.append(f"## {section}\n\n{_section(known)}\n")
+        yield f"## {section}\n\n{_section(known)}\n"
         for setting, what in facts["settings"].items():
             chosen = [
                 table[(table["section"] == section) & (table["setting"] == setting)] for table in (summary, costs)
             ]
             if len(chosen[1]):
-                parts.append(f"### {setting}\n\n{what[0].upper()}{what[1:]}.\n\n{_setting(*chosen)}")
-    for path, caption in (figures or {}).items():
-        parts.append(f"![{caption}]({path})\n\n{caption}.\n")
-    return "\n".join(parts)
+                yield f"### {setting}\n\n{what[0].upper()}{what[1:]}.\n\n{_setting(*chosen)}"
 
 
 def _how_it_was_made(facts: Mapping[str, Any]) -> str:
