@@ -37,7 +37,7 @@ def sdata():
 
 def test_a_section_that_fits(sdata, caplog):
     move_image(sdata, (0, 0), 0)
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="stsr"):
         check = register_check(sdata, table="truth_008um")
     assert check.reliable
     assert check.largest_um < 2
