@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 
 from stsr.geometry import Disc, Square
 from stsr.methods.features import disc_means
+from stsr.methods.inputs import spots_on_tissue
 from stsr.methods.points import (
     Crops,
     PointPredictor,
@@ -20,7 +21,6 @@ from stsr.methods.points import (
     seen_by_all,
     seen_by_points,
     seen_by_spots,
-    spots_on_tissue,
 )
 
 

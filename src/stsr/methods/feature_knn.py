@@ -10,8 +10,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, register
-from stsr.methods.features import bands, disc_means
-from stsr.methods.inputs import feature_moments, require_spots
+from stsr.methods.features import bands
+from stsr.methods.inputs import LearnedSpots, mass_factor, require_spots
 from stsr.methods.interpolation import sparse_weights
 from stsr.section import Section
 
@@ -61,24 +61,20 @@ class FeatureKnn(Method):
     def fit(self, section: Section, *, seed: int, training: Training) -> Self:
         """Keep the spots: ``places`` (spots, components) and ``density`` (spots, genes), m in it; and the way there."""
         require_spots(section, self.info.name)
-        mean, sd = feature_moments(section)
-        area = section.footprint.sum(axis=1)
-        used = area > section.spot_cells / 2
-        z = ((disc_means(section) - mean) / sd)[used]
-        _, axes = np.linalg.eigh(np.atleast_2d(np.cov(z.T)))
+        spots = LearnedSpots.of(section)
+        _, axes = np.linalg.eigh(np.atleast_2d(np.cov(spots.z.T)))
         leading = axes[:, ::-1][:, : self.config.components]
-        density = (section.counts.toarray() / np.maximum(area, 1)[:, None])[used]
         self.arrays = {
-            "mean": mean.astype(np.float32),
-            "projection": (leading / sd[:, None]).astype(np.float32),
-            "places": (z @ leading).astype(np.float32),
+            "mean": spots.mean.astype(np.float32),
+            "projection": (leading / spots.sd[:, None]).astype(np.float32),
+            "places": (spots.z @ leading).astype(np.float32),
         }
-        covered, use = section.footprint.sum(axis=0), np.zeros(len(z))
+        covered, use = section.footprint.sum(axis=0), np.zeros(len(spots.z))
         for rows in bands(section, section.n_features):
             cells = covered[section.grid.cells(rows)]
             use += cells[cells > 0] @ self.weights(section.cell_features(rows)[cells > 0])
-        factor = section.counts[area > 0].sum(axis=0) / np.maximum(use @ density, 1e-6)
-        self.arrays["density"] = (density * factor).astype(np.float32)
+        factor = mass_factor(section, use @ spots.density)
+        self.arrays["density"] = (spots.density * factor).astype(np.float32)
         return self
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from stsr.methods.base import Arrays, Method, MethodInfo, Predictor, Training, register
+from stsr.methods.base import Method, MethodInfo, Predictor, Training, register
 from stsr.methods.histex_tiles import Surroundings, TilePredictor
-from stsr.methods.inputs import require_spots
+from stsr.methods.inputs import require_spots, standard
 from stsr.methods.minmax import MinMax
 from stsr.methods.states import StatesConfig, load_states, train_states
 from stsr.methods.tiles import CellTokens, cell_colours
@@ -76,7 +73,7 @@ class Histex(Method):
         config = self.config
         tokens, scale = CellTokens.learn(section), MinMax.learn(section, faithful=config.faithful)
         self.arrays = {"mean": tokens.mean, "sd": tokens.sd, "low": scale.low, "high": scale.high}
-        self.arrays |= self._standard(scale.scaled(section))
+        self.arrays |= standard(scale.scaled(section), faithful=config.faithful)
         surroundings = Surroundings(section, self.arrays, faithful=config.faithful)
         disc = torch.as_tensor(surroundings.tile.disc)
         weights, self.history = train_states(
@@ -89,13 +86,6 @@ class Histex(Method):
         )
         self.arrays |= weights
         return self
-
-    def _standard(self, scaled: NDArray[np.float32]) -> Arrays:
-        """Mean and standard deviation of scaled counts (spots, genes); as published, 0 and 1."""
-        centre, spread = scaled.mean(axis=0), np.maximum(scaled.std(axis=0), 1e-3)
-        if self.config.faithful:
-            centre, spread = np.zeros_like(centre), np.ones_like(spread)
-        return {"centre": centre, "spread": spread}
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
         """Let the tiles of ``section`` see all of its spots."""

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from stsr.geometry import Aperture, Square, nearest_pitch
+from stsr.geometry import Aperture, Square
 from stsr.methods.base import Arrays, Method, MethodInfo, Predictor, Training, register
-from stsr.methods.inputs import require_spots
+from stsr.methods.inputs import require_spots, spots_on_tissue
 from stsr.methods.points import (
     Crops,
     PointPredictor,
@@ -22,7 +22,6 @@ from stsr.methods.points import (
     in_chunks,
     seen_by_points,
     seen_by_spots,
-    spots_on_tissue,
 )
 from stsr.methods.states import StatesConfig, load_states, train_states
 from stsr.section import Section
@@ -125,7 +124,7 @@ class HistoSge(Method):
         rows, cols = section.grid.shape
         corners = section.grid.to_um([[0, 0], [cols, 0], [0, rows], [cols, rows]])
         low, high = corners.min(axis=0), corners.max(axis=0)
-        pitch = np.full(2, nearest_pitch(section.spots))
+        pitch = np.full(2, section.pitch)
         return {"origin": low, "step": (high - low) / SLOTS if self.config.faithful else pitch}
 
     def _places(self, xy: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, register
-from stsr.methods.inputs import require_spots
+from stsr.methods.inputs import require_spots, spots_on_tissue
 from stsr.methods.minmax import MinMax
 from stsr.methods.patches import under_spots
 from stsr.methods.states import StatesConfig, load_states, train_states
@@ -146,5 +146,5 @@ def discs(section: Section, *, faithful: bool) -> tuple[NDArray[np.int64], NDArr
         return spots, cells[spots], disc_weights(cells[spots] >= 0, faithful=True)
     patches = under_spots(section.footprint)
     weights = patches.weight / np.float32(section.spot_cells)
-    on = weights.sum(axis=1) > 0.5
+    on = spots_on_tissue(section)[patches.anchor]
     return patches.anchor[on], patches.cells[on], weights[on]

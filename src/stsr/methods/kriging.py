@@ -124,8 +124,7 @@ def choose_kernel(section: Section, config: KrigingConfig, rng: np.random.Genera
     spread = share.std(axis=0)
     share /= np.where(spread > 0, spread, 1)
     hidden = rng.permutation(len(share))[:HIDDEN]
-    pitch = np.median(near.tree.query(section.spots, k=[2])[0])
-    lengths = pitch * np.array(LENGTHS) if config.length is None else (config.length,)
+    lengths = section.pitch * np.array(LENGTHS) if config.length is None else (config.length,)
     nuggets = NUGGETS if config.nugget is None else (config.nugget,)
 
     def error(kernel: tuple[float, float]) -> float:

@@ -117,11 +117,6 @@ class Crops:
         return reach, self.crop.covers(colrow @ grid.affine[:2, :2].T)
 
 
-def spots_on_tissue(section: Section) -> NDArray[np.bool_]:
-    """(spots,) those with more than half of what they cover on tissue: the others are not learned from."""
-    return section.footprint.sum(axis=1) > section.spot_cells / 2
-
-
 def seen_by_spots(tree: cKDTree, count: int) -> NDArray[np.int64]:
     """(spots, 1 + count) who each spot of a tree sees: itself, then the others nearest to it."""
     return np.hstack([np.arange(tree.n)[:, None], neighbours(tree, count, hide_self=True)])

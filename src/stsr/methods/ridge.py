@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, register
-from stsr.methods.features import bands, disc_means
-from stsr.methods.inputs import feature_moments, require_spots
+from stsr.methods.features import bands
+from stsr.methods.inputs import LearnedSpots, mass_factor, require_spots
 from stsr.section import Section
 
 PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
@@ -66,20 +66,18 @@ class Ridge(Method):
         from sklearn import linear_model
 
         require_spots(section, self.info.name)
-        mean, sd = feature_moments(section)
-        area = section.footprint.sum(axis=1)
-        used = area > section.spot_cells / 2
-        z = ((disc_means(section) - mean) / sd)[used]
-        density = (section.counts.toarray() / np.maximum(area, 1)[:, None])[used]
-        penalty = self.config.penalty or choose_penalty(z, density, section.spots[used], self.config.blocks)
-        model = linear_model.Ridge(penalty).fit(z, density)
-        coefficients = np.atleast_2d(model.coef_).T / sd[:, None]  # scikit-learn drops the axis of a single gene
-        intercept = model.intercept_ - mean @ coefficients
+        spots = LearnedSpots.of(section)
+        penalty = self.config.penalty or choose_penalty(
+            spots.z, spots.density, section.spots[spots.used], self.config.blocks
+        )
+        model = linear_model.Ridge(penalty).fit(spots.z, spots.density)
+        coefficients = np.atleast_2d(model.coef_).T / spots.sd[:, None]  # scikit-learn drops the axis of a single gene
+        intercept = model.intercept_ - spots.mean @ coefficients
         covered, predicted = section.footprint.sum(axis=0), np.zeros(len(section.genes))
         for rows in bands(section, max(section.n_features, len(section.genes))):
             rates = np.maximum(section.cell_features(rows) @ coefficients + intercept, 0)
             predicted += covered[section.grid.cells(rows)] @ rates
-        factor = section.counts[area > 0].sum(axis=0) / np.maximum(predicted, 1e-6)
+        factor = mass_factor(section, predicted)
         self.arrays = {
             "coefficients": (coefficients * factor).astype(np.float32),
             "intercept": (intercept * factor).astype(np.float32),

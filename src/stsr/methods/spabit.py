@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from stsr.methods.base import Arrays, Method, MethodInfo, Predictor, Training, register
-from stsr.methods.inputs import require_spots
+from stsr.methods.inputs import require_spots, spots_on_tissue, standard
 from stsr.methods.points import (
     Crops,
     PointPredictor,
@@ -20,7 +20,6 @@ from stsr.methods.points import (
     in_chunks,
     seen_by_all,
     seen_by_spots,
-    spots_on_tissue,
 )
 from stsr.methods.states import StatesConfig, load_states, train_states
 from stsr.section import Section
@@ -121,19 +120,17 @@ class SpaBit(Method):
         require_spots(section, self.info.name)
         used = section.subset(spots_on_tissue(section))
         crops, target = Crops.learn(used, used.aperture), expression(used)
-        self.arrays = {"mean": crops.mean, "sd": crops.sd, "top": target.max(axis=0), **self._standard(target)}
+        self.arrays = {
+            "mean": crops.mean,
+            "sd": crops.sd,
+            "top": target.max(axis=0),
+            **standard(target, faithful=self.config.faithful),
+        }
         train = self._train_published if self.config.faithful else self._train
         weights, self.history = train(crops, target, seed, training)
         self.arrays |= weights | {"factor": np.ones_like(target[0])}
         self.arrays["factor"] = gene_factors(used, self._counts(crops, training.device)(used.spots, crops.spots))
         return self
-
-    def _standard(self, expressed: NDArray[np.float32]) -> Arrays:
-        """Mean and standard deviation of expression (spots, genes); as published, 0 and 1."""
-        centre, spread = expressed.mean(axis=0), np.maximum(expressed.std(axis=0), 1e-3)
-        if self.config.faithful:
-            centre, spread = np.zeros_like(centre), np.ones_like(spread)
-        return {"centre": centre, "spread": spread}
 
     def _shown(self, expressed: NDArray[np.float32]) -> NDArray[np.float32]:
         """(spots, genes) expression as the network sees it."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 
-import lightning
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from stsr.nn.regression import Regression
 
 FLOOR = 0.01
 """Both the slope of the ELU below zero and the constant added to it: outputs stay above zero."""
@@ -43,22 +44,11 @@ class Head(nn.Module):
         return F.elu(self.out(hidden), FLOOR) + FLOOR
 
 
-class DiscLoss(lightning.LightningModule):
+class DiscLoss(Regression):
     """Squared error between the scaled counts of a spot and the weighted sum over the cells of its disc.
 
     A subclass says how the network predicts the cells.
-
-    Parameters
-    ----------
-    net
-        The network.
-    learning_rate
-        Of Adam.
     """
-
-    def __init__(self, net: nn.Module, *, learning_rate: float) -> None:
-        super().__init__()
-        self.net, self.learning_rate = net, learning_rate
 
     @abstractmethod
     def cells(self, *tokens: Tensor) -> Tensor:
@@ -71,17 +61,3 @@ class DiscLoss(lightning.LightningModule):
         # Summed and compared in full precision, whatever the network was run in.
         with torch.autocast(self.device.type, enabled=False):
             return F.mse_loss(torch.einsum("np,npg->ng", weight, cells.float()), target)
-
-    def training_step(self, batch: list[Tensor], index: int) -> Tensor:
-        """One batch of spots."""
-        loss = self.loss(batch)
-        self.log("train", loss, on_step=False, on_epoch=True, batch_size=len(batch[-1]), prog_bar=True)
-        return loss
-
-    def validation_step(self, batch: list[Tensor], index: int) -> None:
-        """One batch of held-out spots."""
-        self.log("held_out", self.loss(batch), on_epoch=True, batch_size=len(batch[-1]), prog_bar=True)
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam at a constant rate."""
-        return torch.optim.Adam(self.parameters(), lr=self.learning_rate)

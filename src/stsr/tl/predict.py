@@ -8,23 +8,12 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
-from stsr.constants import (
-    ARRAY_COL,
-    ARRAY_ROW,
-    ATTRS,
-    INSTANCE,
-    LATENT,
-    REGION,
-    SD,
-    SPATIAL,
-    features_key,
-    table_key,
-)
+from stsr.constants import ATTRS, LATENT, SD, features_key, table_key
 from stsr.methods.base import Prediction, Predictor
 from stsr.methods.model import Model
 from stsr.spatial import put, read_section, record
+from stsr.spatial.grid_table import grid_table
 from stsr.spatial.store import check_name
 from stsr.spatial.tables import CHUNKS
 
@@ -145,27 +134,14 @@ def _ready(
 def _skeleton(sdata: SpatialData, model: Model, grid: Grid, region: str, key: str, predictor: Predictor) -> AnnData:
     """The table without its values: dask arrays stand where bands will be written."""
     import dask.array as da
-    from anndata import AnnData
-    from spatialdata.models import TableModel
 
     facts = record(sdata)
-    n = grid.n_cells
     probe = predictor(slice(0, 1))
-    obs = pd.DataFrame(
-        {
-            REGION: pd.Categorical.from_codes(np.zeros(n, dtype=np.int8), pd.Index([region])),
-            INSTANCE: np.arange(1, n + 1, dtype=np.int64),
-            ARRAY_ROW: grid.rowcol[:, 0].astype(np.int32),
-            ARRAY_COL: grid.rowcol[:, 1].astype(np.int32),
-        },
-        index=pd.RangeIndex(1, n + 1).astype(str),
-    )
 
     def empty(width: int) -> Any:
-        return da.zeros((n, width), dtype=np.float32, chunks=(CHUNKS[0], -1))
+        return da.zeros((grid.n_cells, width), dtype=np.float32, chunks=(CHUNKS[0], -1))
 
-    table = AnnData(empty(len(model.genes)), obs=obs, var=pd.DataFrame(index=list(model.genes)))
-    table.obsm[SPATIAL] = grid.xy / facts.mpp
+    table = grid_table(empty(len(model.genes)), model.genes, grid, region=region, mpp=facts.mpp)
     if probe.latent is not None:
         table.obsm[LATENT] = empty(probe.latent.shape[1])
     if probe.sd is not None:
@@ -182,7 +158,7 @@ def _skeleton(sdata: SpatialData, model: Model, grid: Grid, region: str, key: st
         "units": "expected UMI counts per cell",
         "versions": {name: version(name) for name in ("stsr", "torch", "spatialdata", "anndata")},
     }
-    return TableModel.parse(table, region=region, region_key=REGION, instance_key=INSTANCE)
+    return table
 
 
 def _fill(open_: Any, predictor: Predictor, grid: Grid, table: AnnData, progress: bool) -> None:
