@@ -10,6 +10,7 @@ from helpers import toy_section
 
 from stsr.methods import Training, create
 from stsr.methods.features import Scaling, disc_means
+from stsr.methods.typical import Typical
 from stsr.metrics import coverage, pearson
 
 QUIET = Training(device="cpu", progress=False)
@@ -100,7 +101,8 @@ def test_a_spots_own_counts_never_reach_its_own_training_prediction(toy):
 
     method = create("cross_attention", SMALL)
     scaling = Scaling.learn(toy.section, width=64)
-    method.arrays = {"scaling/mean": scaling.mean, "scaling/matrix": scaling.matrix}
+    method.arrays = {"scaling/mean": scaling.mean, "scaling/matrix": scaling.matrix, "pitch": np.array([100.0])}
+    method.arrays |= Typical.learn(toy.section).arrays
     net = method.network(toy.section).eval()
     tissue = method.tissue(toy.section, net, torch.device("cpu"))
     near = neighbours(tissue.tree, 5, hide_self=True)
@@ -109,7 +111,7 @@ def test_a_spots_own_counts_never_reach_its_own_training_prediction(toy):
     def discs():
         tile = next(iter(tiles))
         with torch.no_grad():
-            rates, _ = net(net.tokens(tile.features, tile.pixels), tile.patch, torch.zeros(len(toy.section.genes)))
+            rates, _ = net(net.tokens(tile.features, tile.pixels), tile.patch, tissue.mean)
         return (rates * tile.patch.weight[..., None]).sum(dim=1)
 
     before = discs()
@@ -163,3 +165,20 @@ def test_disc_means_average_by_area(toy):
     weight = section.footprint.toarray()
     expected = weight @ section.cell_features(slice(None)) / weight.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(disc_means(section), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_section_without_spots_is_predicted_from_its_image(toy, fitted):
+    alone = whole(fitted, toy.section.subset(np.zeros(len(toy.section.spots), dtype=bool)))
+    assert np.nanmean(pearson(alone.mean, toy.truth)) > 0.3
+    seen = whole(fitted, toy.section)
+    assert (alone.sd / alone.mean).mean() > (seen.sd / seen.mean).mean()
+
+
+@pytest.mark.parametrize("spots", [1, 2, 5])
+def test_a_few_spots_are_used_where_they_are(toy, fitted, spots):
+    few = toy.section.subset(np.arange(spots))
+    prediction = whole(fitted, few)
+    assert np.isfinite(prediction.mean).all()
+    measured = few.counts.toarray()
+    many = measured > 20
+    np.testing.assert_allclose((few.footprint @ prediction.mean)[many] / measured[many], 1, atol=0.01)

@@ -27,7 +27,7 @@ def _seed():
 
 
 @pytest.mark.parametrize("halvings", [0, 1, 2, 3])
-def test_a_token_a_cell_at_any_resolution(halvings):
+def test_a_token_a_block_at_any_resolution(halvings):
     net = ImageTokens(12, halvings, stem=8, dilations=(1, 2))
     assert net(torch.randn(2, 3, 10 * 2**halvings, 14 * 2**halvings)).shape == (2, 12, 10, 14)
 
@@ -46,7 +46,7 @@ def test_a_token_sees_no_further_than_its_field(halvings):
 
 
 def test_a_cell_on_top_of_a_spot_reads_that_spot():
-    ask = ImageAsksExpression(16, 5, 3, heads=4, width=8, lengths=(1.0, 2.0))
+    ask = ImageAsksExpression(16, 5, 2, heads=4, width=8, lengths=(1.0, 2.0))
     with torch.no_grad():
         ask.query.weight.zero_()
         ask.query.bias.zero_()
@@ -59,7 +59,7 @@ def test_a_cell_on_top_of_a_spot_reads_that_spot():
 
 
 def test_one_product_equals_mixing_the_heads_one_by_one():
-    ask = ImageAsksExpression(16, 5, 7, heads=4, width=8, lengths=(50.0, 300.0))
+    ask = ImageAsksExpression(16, 5, 6, heads=4, width=8, lengths=(50.0, 300.0))
     torch.nn.init.normal_(ask.choice)
     attention = torch.rand(2, 3, 4, 6).softmax(dim=-1)
     density, mean = torch.rand(2, 5, 7), torch.rand(7)
@@ -73,28 +73,57 @@ def make_patch(n, p, k, features, genes, size):
     return Patch(
         rowcol=torch.randint(4, size - 4, (n, p, 2)),
         distance=torch.rand(n, p, k) * 200,
-        near=Neighbours(torch.randn(n, k, features), torch.rand(n, k, genes), torch.randn(n, k, genes)),
+        near=Neighbours(torch.randn(n, k, features), torch.rand(n, k, genes + 1), torch.randn(n, k, genes)),
         weight=torch.ones(n, p),
     )
 
 
 def test_untrained_it_interpolates():
     """The correction starts at exactly one, so training starts from an interpolation."""
-    net = CrossAttentionNet(5, 7, 2, **SIZES)
+    net = CrossAttentionNet(5, 7, 3, 2, **SIZES)
     patch = make_patch(3, 4, 6, 5, 7, 20)
-    tokens = net.tokens(torch.randn(5, 20, 20), torch.randn(3, 80, 80))
-    rates, latent = net(tokens, patch, torch.zeros(7))
+    tokens = net.tokens(torch.randn(20, 20, 5), torch.randn(3, 80, 80))
+    rates, latent = net(tokens, patch, torch.zeros(8))
     own = tokens[patch.rowcol[..., 0], patch.rowcol[..., 1]]
     attention = net.ask_spots.attention(own, patch.near.features, patch.distance)
-    torch.testing.assert_close(rates, net.ask_spots.interpolate(attention, patch.near.density, torch.zeros(7)))
+    torch.testing.assert_close(rates, net.ask_spots.interpolate(attention, patch.near.density, torch.zeros(8)))
     assert latent.shape == (3, 4, 6)
 
 
+def test_without_spots_it_starts_from_the_mean():
+    net, mean = CrossAttentionNet(5, 7, 3, 2, **SIZES), torch.rand(8)
+    rates, _ = net(net.tokens(torch.randn(20, 20, 5), torch.randn(3, 80, 80)), make_patch(3, 4, 0, 5, 7, 20), mean)
+    torch.testing.assert_close(rates, mean.expand(3, 4, -1))
+
+
+def test_the_image_says_how_much_there_is_of_all_genes_together():
+    net, mean = CrossAttentionNet(5, 7, 3, 2, **SIZES), torch.rand(8)
+    tokens, patch = net.tokens(torch.randn(20, 20, 5), torch.randn(3, 80, 80)), make_patch(3, 4, 6, 5, 7, 20)
+    before, _ = net(tokens, patch, mean)
+    torch.nn.init.normal_(net.total.weight)
+    factor = net(tokens, patch, mean)[0] / before
+    torch.testing.assert_close(factor, factor[..., :1].expand_as(factor))
+    assert factor.std() > 0
+
+
+def test_blocks_do_not_depend_on_the_window():
+    """A cell's token is the same in any window that begins between blocks and leaves it its halo."""
+    net = CrossAttentionNet(5, 7, 3, 2, **SIZES).double()
+    halo, k = net.view.halo, net.view.pixels
+    features = torch.randn(2 * halo + 12, 2 * halo + 12, 5, dtype=torch.float64)
+    pixels = torch.randn(3, len(features) * k, len(features) * k, dtype=torch.float64)
+    whole = net.tokens(features, pixels)
+    part = net.tokens(features[4:, 2:], pixels[:, 4 * k :, 2 * k :])
+    inner = slice(halo - net.ask_image.reach + 4, -(halo - net.ask_image.reach))
+    torch.testing.assert_close(part[inner, inner], whole[4:, 2:][inner, inner])
+
+
 def test_every_parameter_learns():
-    net = CrossAttentionNet(5, 7, 2, **SIZES)
-    torch.nn.init.normal_(net.correct.weight, std=0.1)
-    tokens = net.tokens(torch.randn(5, 20, 20), torch.randn(3, 80, 80))
-    rates, _ = net(tokens, make_patch(3, 4, 6, 5, 7, 20), torch.ones(7))
+    net = CrossAttentionNet(5, 7, 3, 2, **SIZES)
+    for last in (net.correct, net.total):
+        torch.nn.init.normal_(last.weight, std=0.1)
+    tokens = net.tokens(torch.randn(20, 20, 5), torch.randn(3, 80, 80))
+    rates, _ = net(tokens, make_patch(3, 4, 6, 5, 7, 20), torch.ones(8))
     rates.sum().backward()
     still = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum()]
     assert still == ["log_theta"]  # belongs to the loss
@@ -103,11 +132,11 @@ def test_every_parameter_learns():
 @pytest.mark.parametrize("flip", list(np.ndindex(2, 2, 2)))
 def test_orientation_moves_nothing(flip):
     """Without convolutions that know up from down, all eight orientations give the same tokens."""
-    net = CrossAttentionNet(5, 7, 2, **SIZES)
+    net = CrossAttentionNet(5, 7, 3, 2, **SIZES)
     for layer in net.pixels.modules():
         if isinstance(layer, torch.nn.Conv2d):
             layer.weight.data = layer.weight.data.mean(dim=(2, 3), keepdim=True).expand_as(layer.weight).contiguous()
-    features, pixels = torch.randn(5, 12, 9), torch.randn(3, 48, 36)
+    features, pixels = torch.randn(12, 10, 5), torch.randn(3, 48, 40)
     torch.testing.assert_close(
         net.tokens(features, pixels, tuple(map(bool, flip))), net.tokens(features, pixels), rtol=1e-4, atol=1e-4
     )

@@ -71,8 +71,10 @@ class Balance:
     def weights(self, xy: NDArray[np.float64]) -> tuple[sp.csr_array, sp.csr_array]:
         """(cells, spots) how much cells at ``xy`` (cells, 2) in µm are held by a spot, and how much told by those around.
 
-        The two add up to one among spots.
+        The two add up to one among spots; without any, both are empty.
         """
+        if not self.spots.n:
+            return sp.csr_array((len(xy), 0)), sp.csr_array((len(xy), 0))
         distance, near = self.spots.query(xy, k=min(NEIGHBOURS, self.spots.n), workers=-1)
         distance, near = distance.reshape(len(xy), -1), near.reshape(len(xy), -1)
         beyond = np.maximum(self.aperture.beyond(xy[:, None] - self.spots.data[near]), TOUCHING)

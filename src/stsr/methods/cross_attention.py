@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from stsr.methods.base import Method, MethodInfo, Predictor, Training, register
 from stsr.methods.features import Scaling
-from stsr.methods.inputs import require_spots
+from stsr.methods.inputs import FEWEST, require_spots
 from stsr.methods.patches import neighbours
+from stsr.methods.states import load_states, numbered
+from stsr.methods.typical import Typical
 from stsr.section import Section
 
 if TYPE_CHECKING:
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
     from stsr.methods.tissue import Tiles, Tissue
     from stsr.nn.cross_attention import CrossAttentionNet
 
-PIXEL = 2.0
-"""µm to a pixel of the H&E that the convolutions see."""
+PIXEL, BLOCK = 2.0, 16.0
+"""µm, about: a pixel of the H&E that the convolutions see, and the side of the blocks of cells that they describe."""
 
 STRENGTH = 50.0
 """UMI counts that the mean over genes is worth when a gene's own dispersion is estimated."""
@@ -41,7 +43,7 @@ class CrossAttentionConfig:
     dim, heads, width, rank
         Token width; attention heads and their width; rank of the image's correction.
     stem, dilations
-        Width of the first convolutions; dilations of the blocks on the grid.
+        Width of the first convolution; dilations of those on blocks of cells.
     lengths
         Shortest and longest initial attention length, in pitches of the spots.
     reach
@@ -53,6 +55,10 @@ class CrossAttentionConfig:
         stops.
     learning_rate, weight_decay
         Of AdamW; the rate rises in a straight line, then falls along half a cosine.
+    library_weight
+        Weight of the library size beside the mean over genes in the loss.
+    blind
+        Share of the training steps in which no spot is seen, so that tissue without spots can be predicted.
     held_out
         Share of the spots kept from training for early stopping.
     tile
@@ -73,7 +79,7 @@ class CrossAttentionConfig:
     width: int = 16
     rank: int = 32
     stem: int = 16
-    dilations: tuple[int, ...] = (1, 2, 3)
+    dilations: tuple[int, ...] = (1, 2)
     lengths: tuple[float, float] = (0.5, 3.2)
     reach: int = 3
     components: int = 64
@@ -82,12 +88,33 @@ class CrossAttentionConfig:
     patience: int = 6
     learning_rate: float = 5e-3
     weight_decay: float = 1e-2
+    library_weight: float = 0.03
+    blind: float = 0.1
     held_out: float = 0.1
     tile: float = 4.0
-    members: int = 3
+    members: int = 4
     diffusion: float = 8.0
     balance_edge: float = 0.12
     balance_length: float = 0.7
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A trained network.
+
+    Parameters
+    ----------
+    net, history
+        The network at its best weights, and its losses by epoch.
+    seen, blind
+        (spots, genes) counts of the spots held out, and what it expects of them: from the spots around, and from the
+        image alone.
+    """
+
+    net: CrossAttentionNet
+    history: dict[str, list[float]]
+    seen: tuple[NDArray[np.float32], NDArray[np.float32]]
+    blind: tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 @register
@@ -114,26 +141,24 @@ class CrossAttention(Method):
 
         require_spots(section, self.info.name)
         scaling = Scaling.learn(section, width=self.config.components)
-        self.arrays = {"scaling/mean": scaling.mean, "scaling/matrix": scaling.matrix}
-        self.history = {}
-        hidden = []
+        self.arrays = {"scaling/mean": scaling.mean, "scaling/matrix": scaling.matrix} | Typical.learn(section).arrays
+        self.arrays["pitch"] = np.array([section.pitch])
         with fork_seed(seed):
             tissue = self.tissue(section, self.network(section), pick_device(training.device), resident=True)
+        trained = []
         for member in range(self.config.members):
             rng = np.random.default_rng((seed, member))
             with fork_seed(int(rng.integers(2**31))):
-                net, history, check = self.train_member(tissue, rng, training)
-            hidden.append(unseen(net, check))
-            self.arrays |= {f"net{member}/{name}": value.cpu().numpy() for name, value in net.state_dict().items()}
-            suffix = f" {member + 1}" if member else ""
-            self.history |= {f"{curve}{suffix}": losses for curve, losses in history.items()}
-        self.arrays["dispersion"] = calibrated(*map(np.concatenate, zip(*hidden, strict=True)))
+                trained.append(self.train_member(tissue, rng, training))
+        weights, self.history = numbered([(member.net, member.history) for member in trained])
+        self.arrays |= weights
+        for name in ("seen", "blind"):
+            hidden = [getattr(member, name) for member in trained]
+            self.arrays[f"dispersion/{name}"] = calibrated(*map(np.concatenate, zip(*hidden, strict=True)))
         return self
 
-    def train_member(
-        self, tissue: Tissue, rng: np.random.Generator, training: Training
-    ) -> tuple[CrossAttentionNet, dict[str, list[float]], Tiles]:
-        """One network at its best weights, its losses, and the tiles of its held-out spots."""
+    def train_member(self, tissue: Tissue, rng: np.random.Generator, training: Training) -> Member:
+        """Train a network, leave it at its best weights, and try it on the spots that were held out."""
         from torch.utils.data import DataLoader
 
         from stsr.methods.tissue import Tiles
@@ -145,13 +170,14 @@ class CrossAttention(Method):
         near = neighbours(tissue.tree, config.neighbours, hide_self=True)
         side = max(SHORTEST_TILE, round(config.tile * section.pitch / section.grid.bin_size))
         held_out = hold_out(Tiles(tissue, tissue.patches, near, side=side // 2, rng=None), config.held_out, rng)
-        tiles = Tiles(tissue, tissue.patches[~held_out], near, side=side, rng=rng)
+        tiles = Tiles(tissue, tissue.patches[~held_out], near, side=side, rng=rng, blind=config.blind)
         check = Tiles(tissue, tissue.patches[held_out], near, side=side // 2, rng=None)
         n_tiles = len(tiles.groups())
         epochs = max(1, min(config.passes, round(config.steps / n_tiles)))
         module = HiddenSpots(
             net,
             tissue.mean,
+            library_weight=config.library_weight,
             learning_rate=config.learning_rate,
             weight_decay=config.weight_decay,
             total_steps=epochs * n_tiles,
@@ -164,48 +190,44 @@ class CrossAttention(Method):
             patience=config.patience,
             training=training,
         )
-        return net, history, check
+        blind = Tiles(tissue, check.patches, near[:, :0], side=check.side, rng=None)
+        return Member(net, history, unseen(net, check), unseen(net, blind))
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
         """Let every spot be seen, balance the discs, and predict bands of rows."""
-        import torch
-
         from stsr.methods.predictor import BandPredictor
         from stsr.nn.device import pick_device
 
-        chosen = pick_device(device)
-        nets = []
-        for member in range(self.config.members):
-            net, prefix = self.network(section), f"net{member}/"
-            weights = {name: a for name, a in self.arrays.items() if name.startswith(prefix)}
-            net.load_state_dict({name.removeprefix(prefix): torch.as_tensor(a) for name, a in weights.items()})
-            nets.append(net.eval().to(chosen))
+        config, pitch = self.config, float(self.arrays["pitch"][0])
+        nets = load_states(lambda: self.network(section), self.arrays, config.members, device)
         return BandPredictor(
-            self.tissue(section, nets[0], chosen),
+            self.tissue(section, nets[0], pick_device(device)),
             nets,
-            spots=self.config.neighbours,
-            diffusion=self.config.diffusion,
-            edge=self.config.balance_edge * section.pitch,
-            length=self.config.balance_length * section.pitch,
-            dispersion=self.arrays["dispersion"],
+            spots=config.neighbours,
+            diffusion=config.diffusion,
+            edge=config.balance_edge * pitch,
+            length=config.balance_length * pitch,
+            dispersion=self.arrays["dispersion/seen" if len(section.spots) >= FEWEST else "dispersion/blind"],
         )
 
     def network(self, section: Section) -> CrossAttentionNet:
         """The network for a section's genes, features and bin size, untrained."""
         from stsr.nn.cross_attention import CrossAttentionNet
 
-        c = self.config
+        c, bin_size, pitch = self.config, section.grid.bin_size, float(self.arrays["pitch"][0])
+        doublings = max(0, round(np.log2(BLOCK / bin_size)))
         return CrossAttentionNet(
             features=self.arrays["scaling/matrix"].shape[1],
             genes=len(section.genes),
-            halvings=max(0, round(np.log2(section.grid.bin_size / PIXEL))),
+            halvings=max(doublings, round(np.log2(bin_size * 2**doublings / PIXEL))),
+            block=2**doublings,
             dim=c.dim,
             heads=c.heads,
             width=c.width,
             rank=c.rank,
             stem=c.stem,
             dilations=c.dilations,
-            lengths=(c.lengths[0] * section.pitch, c.lengths[1] * section.pitch),
+            lengths=(c.lengths[0] * pitch, c.lengths[1] * pitch),
             reach=c.reach,
         )
 
@@ -216,7 +238,8 @@ class CrossAttention(Method):
         from stsr.methods.tissue import Tissue
 
         scaling = Scaling(self.arrays["scaling/mean"], self.arrays["scaling/matrix"])
-        return Tissue(section, scaling, halvings=net.pixels.halvings, halo=net.halo, device=device, resident=resident)
+        typical = Typical.load(self.arrays)
+        return Tissue(section, scaling, typical, view=net.view, device=device, resident=resident)
 
 
 def hold_out(tiles: Tiles, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -246,7 +269,7 @@ def unseen(net: CrossAttentionNet, check: Tiles) -> tuple[NDArray[np.float32], N
         net = net.to(check.tissue.device).eval()
         for tile in check:
             rates, _ = net(net.tokens(tile.features, tile.pixels), tile.patch, check.tissue.mean)
-            pairs.append((tile.counts, torch.einsum("np,npg->ng", tile.patch.weight, rates)))
+            pairs.append((tile.counts[:, :-1], torch.einsum("np,npg->ng", tile.patch.weight, rates[..., :-1])))
     counts, expected = (torch.cat(parts).cpu().numpy() for parts in zip(*pairs, strict=True))
     return counts, expected
 

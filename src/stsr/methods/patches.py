@@ -57,8 +57,9 @@ def under_spots(footprint: sp.csr_array) -> Patches:
 
 
 def around_spots(grid: Grid, cells: slice, spots: cKDTree, *, size: int) -> Patches:
-    """All cells of a slice, each with its nearest spot, in patches of at most ``size`` cells."""
-    _, nearest = spots.query(grid.xy[cells], workers=-1)
+    """All cells of a slice, each with its nearest spot, in patches of at most ``size`` cells; spot 0 where there is none."""
+    xy = grid.xy[cells]
+    nearest = spots.query(xy, workers=-1)[1] if spots.n else np.zeros(len(xy), dtype=np.int64)
     order = np.argsort(nearest, kind="stable")
     owner, counts = np.unique(nearest, return_counts=True)
     pieces = -(-counts // size)
@@ -70,11 +71,13 @@ def around_spots(grid: Grid, cells: slice, spots: cKDTree, *, size: int) -> Patc
 
 
 def neighbours(spots: cKDTree, count: int, *, hide_self: bool) -> NDArray[np.int64]:
-    """(spots, k) nearest spots of each spot; with or without itself."""
-    count = min(count, spots.n - 1)
-    _, near = spots.query(spots.data, k=count + 1, workers=-1)
+    """(spots, k) nearest spots of each spot; with or without itself. One row of none for a section without spots."""
+    count = min(count, spots.n - hide_self)
+    if count < 1:
+        return np.zeros((max(spots.n, 1), 0), dtype=np.int64)
+    _, near = spots.query(spots.data, k=range(1, count + hide_self + 1), workers=-1)
     if not hide_self:
-        return near[:, :count]
+        return near
     # Coincident spots can come before the spot itself, so it is looked for, not assumed to be first.
     own = near == np.arange(spots.n)[:, None]
     own[~own.any(axis=1), -1] = True

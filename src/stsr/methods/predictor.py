@@ -59,6 +59,7 @@ class BandPredictor:
         self.tissue, self.nets = tissue, nets
         self.near = neighbours(tissue.tree, spots, hide_self=False)
         section = tissue.section
+        self.n_genes = len(section.genes)
         self.diffusion = Diffusion(diffusion / section.grid.bin_size)
         measured = section.counts.toarray()
         self.balance = Balance.learn(
@@ -75,7 +76,9 @@ class BandPredictor:
     def disc_sums(self) -> NDArray[np.float32]:
         """(spots, genes) predicted counts under each spot, spread but not balanced."""
         tissue, section = self.tissue, self.tissue.section
-        sums = np.zeros(tissue.counts.shape, dtype=np.float32)
+        sums = np.zeros(section.counts.shape, dtype=np.float32)
+        if not len(sums):
+            return sums
         patches = under_spots(self.diffusion.footprint(section.footprint, section.grid))
         everywhere = Tiles(tissue, patches, self.near, side=SIDE, rng=None)
         with torch.inference_mode():
@@ -83,7 +86,7 @@ class BandPredictor:
                 tile = everywhere.tile(group)
                 for net in self.nets:
                     rates, _ = net(net.tokens(tile.features, tile.pixels), tile.patch, tissue.mean)
-                    discs = torch.einsum("np,npg->ng", tile.patch.weight, rates) / len(self.nets)
+                    discs = torch.einsum("np,npg->ng", tile.patch.weight, rates[..., :-1]) / len(self.nets)
                     sums[everywhere.patches.anchor[group]] += discs.cpu().numpy()
         return sums
 
@@ -117,11 +120,11 @@ class BandPredictor:
         tissue, grid = self.tissue, self.tissue.section.grid
         cells = grid.cells(rows)
         rank = self.nets[0].correct.in_features
-        mean = np.zeros((cells.stop - cells.start, tissue.counts.shape[1]), dtype=np.float32)
+        mean = np.zeros((cells.stop - cells.start, self.n_genes), dtype=np.float32)
         latent = np.zeros((len(mean), rank * len(self.nets)), dtype=np.float32)
         if not len(mean):
             return mean, latent
-        window = (rows, slice(0, grid.shape[1]))
+        window = tissue.window_around((rows.start, 0), (rows.stop, grid.shape[1]))
         patches = around_spots(grid, cells, tissue.tree, size=PATCH)
         batch = max(1, BATCH_VALUES // (PATCH * mean.shape[1]))
         with torch.inference_mode():
@@ -133,6 +136,6 @@ class BandPredictor:
                 place = part.cells[real] - cells.start
                 for member, (net, tokens) in enumerate(zip(self.nets, maps, strict=True)):
                     rates, hidden = net(tokens, patch, tissue.mean)
-                    mean[place] += rates.cpu().numpy()[real] / len(self.nets)
+                    mean[place] += rates.cpu().numpy()[real, :-1] / len(self.nets)
                     latent[place, member * rank : (member + 1) * rank] = hidden.cpu().numpy()[real]
         return mean, latent

@@ -1,4 +1,4 @@
-"""Networks of one kind trained one after another on the spots of a section: the *states* whose median is predicted."""
+"""Networks of one kind trained one after another on the spots of a section, and how they are kept."""
 
 from __future__ import annotations
 
@@ -76,8 +76,7 @@ def train_states(
     from stsr.nn.trainer import fork_seed, train
 
     data = TensorDataset(*map(torch.as_tensor, spots))
-    arrays: Arrays = {}
-    history: dict[str, list[float]] = {}
+    trained = []
     for state in range(config.states):
         rng = np.random.default_rng((seed, state))
         order = rng.permutation(len(data)).tolist()
@@ -93,13 +92,22 @@ def train_states(
                 patience=config.epochs if config.faithful else config.patience,
                 training=training,
             )
-        arrays |= {f"net{state}/{name}": value.cpu().numpy() for name, value in learner.net.state_dict().items()}
-        history |= {name + (f" {state + 1}" if state else ""): values for name, values in losses.items()}
+        trained.append((learner.net, losses))
+    return numbered(trained)
+
+
+def numbered(trained: Sequence[tuple[nn.Module, dict[str, list[float]]]]) -> tuple[Arrays, dict[str, list[float]]]:
+    """Weights and losses of networks as a method keeps them: ``net0/...``, ``net1/...``; ``train``, ``train 2`` ..."""
+    arrays: Arrays = {}
+    history: dict[str, list[float]] = {}
+    for number, (net, losses) in enumerate(trained):
+        arrays |= {f"net{number}/{name}": value.cpu().numpy() for name, value in net.state_dict().items()}
+        history |= {name + (f" {number + 1}" if number else ""): values for name, values in losses.items()}
     return arrays, history
 
 
 def load_states(network: Callable[[], Net], arrays: Arrays, states: int, device: str) -> list[Net]:
-    """Trained networks, on a device, from the weights that :func:`train_states` returned."""
+    """Trained networks, on a device, from the weights that :func:`numbered` returned."""
     import torch
 
     from stsr.nn.device import pick_device

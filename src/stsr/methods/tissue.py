@@ -6,14 +6,15 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from stsr.methods.features import Scaling, disc_means
 from stsr.methods.patches import Patches, under_spots
-from stsr.nn.cross_attention import Neighbours, Patch
+from stsr.methods.typical import Typical, counts_and_library
+from stsr.nn.cross_attention import Neighbours, Patch, View
 from stsr.nn.hidden_spots import Tile
 from stsr.section import Section
 
@@ -21,7 +22,7 @@ WHITE, CONTRAST = 0.8, 0.2
 """H&E pixels are shown as (value - WHITE) / CONTRAST with values in [0, 1]."""
 
 Window = tuple[slice, slice]
-"""Rows and columns of the grid, possibly reaching past its border."""
+"""Rows and columns of the grid, whole blocks, possibly reaching past its border."""
 
 
 class Tissue:
@@ -31,12 +32,10 @@ class Tissue:
     ----------
     section
         The section, with features and image.
-    scaling
-        How its features are standardised.
-    halvings
-        The H&E is seen at ``2 ** halvings`` pixels to a cell's side.
-    halo
-        Cells of context that windows carry on every side.
+    scaling, typical
+        How its features and its expression are standardised.
+    view
+        How windows of it are looked at.
     resident
         Hold features and image of the whole grid in memory, about 200 bytes a cell: for training, which looks at the
         same windows over and over.
@@ -46,23 +45,19 @@ class Tissue:
         self,
         section: Section,
         scaling: Scaling,
+        typical: Typical,
         *,
-        halvings: int,
-        halo: int,
+        view: View,
         device: torch.device,
         resident: bool = False,
     ) -> None:
-        self.section, self.scaling, self.halo, self.device = section, scaling, halo, device
-        self.pixels_per_cell = 2**halvings
+        self.section, self.scaling, self.view, self.device = section, scaling, view, device
         self.tree = cKDTree(section.spots)
-        counts = section.counts.toarray()
-        depth = np.maximum(section.library[:, None], 1) / max(np.median(section.library), 1)
-        profile = np.log1p(counts / depth)
-        profile = (profile - profile.mean(axis=0)) / (profile.std(axis=0) + 1e-3)
+        counts = counts_and_library(section)
         self.counts = self._tensor(counts)
         self.density = self._tensor(counts / section.spot_cells)
-        self.profile = self._tensor(profile)
-        self.mean = self.density.mean(dim=0)
+        self.profile = self._tensor(typical.profile(section))
+        self.mean = self._tensor(typical.density_in(section))
         self.patches = under_spots(section.footprint)
         self.disc_features = self._tensor(disc_means(section, scaling))
         self.whole = self._load() if resident else None
@@ -72,9 +67,9 @@ class Tissue:
 
     def _load(self) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:
         """Features (rows, cols, width) and pixels (rows k, cols k, 3) of the whole grid and its halo."""
-        rows, cols = self.section.grid.shape
-        low, high = np.full(2, -self.halo), np.array([rows, cols]) + self.halo
-        k, step = self.pixels_per_cell, 64
+        whole, halo = self.window_around((0, 0), self.section.grid.shape), self.view.halo
+        low, high = np.full(2, -halo), np.array([part.stop for part in whole]) + halo
+        k, step = self.view.pixels, 64
         features = np.zeros((*(high - low), self.scaling.matrix.shape[1]), dtype=np.float16)
         pixels = np.zeros((*((high - low) * k), 3), dtype=np.uint8)
         for top in range(low[0], high[0], step):
@@ -98,29 +93,35 @@ class Tissue:
 
     def _pixels(self, low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Pixels (rows k, cols k, 3) of a box of cells; glass off the image."""
-        k = self.pixels_per_cell
+        k = self.view.pixels
         to_um = self.section.grid.affine @ np.array([[1 / k, 0, low[1]], [0, 1 / k, low[0]], [0, 0, 1]])
         height, width = ((high - low) * k).tolist()
         return self.section.raster.read(to_um, (height, width))
 
+    def window_around(self, low: ArrayLike, high: ArrayLike) -> Window:
+        """The smallest window that holds the cells from ``low`` (row, col) up to, but not, ``high``."""
+        block = self.view.block
+        (r0, c0), (r1, c1) = np.asarray(low) // block * block, -(-np.asarray(high) // block) * block
+        return slice(int(r0), int(r1)), slice(int(c0), int(c1))
+
     def window(self, window: Window) -> tuple[Tensor, Tensor]:
-        """Standardised features (width, h, w) and pixels (3, h k, w k) of a window and its halo."""
-        low = np.array([s.start for s in window]) - self.halo
-        high = np.array([s.stop for s in window]) + self.halo
+        """Standardised features (h, w, width) and pixels (3, h k, w k) of a window and its halo."""
+        halo = self.view.halo
+        low, high = np.array([[part.start - halo, part.stop + halo] for part in window]).T
         features: NDArray
         if self.whole is None:
             features, pixels = self._features(low, high), self._pixels(low, high)
         else:
-            (r0, c0), (r1, c1), k = low + self.halo, high + self.halo, self.pixels_per_cell
+            (r0, c0), (r1, c1), k = low + halo, high + halo, self.view.pixels
             features, pixels = self.whole[0][r0:r1, c0:c1], self.whole[1][r0 * k : r1 * k, c0 * k : c1 * k]
         shown = (pixels.astype(np.float32) / 255 - WHITE) / CONTRAST
-        return self._tensor(np.moveaxis(features, -1, 0)), self._tensor(np.moveaxis(shown, -1, 0))
+        return self._tensor(features), self._tensor(np.moveaxis(shown, -1, 0))
 
     def patch(self, patches: Patches, window: Window, near: NDArray[np.int64]) -> Patch:
         """Place patches in a window; ``near`` (spots, k) says who each spot's neighbours are."""
         grid = self.section.grid
         spots = near[patches.anchor]
-        rowcol = grid.rowcol[patches.cells] - [s.start - self.halo for s in window]
+        rowcol = grid.rowcol[patches.cells] - [part.start - self.view.halo for part in window]
         away = grid.xy[patches.cells][:, :, None] - self.section.spots[spots][:, None]
         index = torch.as_tensor(spots, device=self.device)
         return Patch(
@@ -135,7 +136,7 @@ class Tiles(IterableDataset):
     """Tiles of the section with the discs of some of its spots, each spot hidden from its own neighbours.
 
     A pass visits every spot once. In training the tiling is shifted, shuffled and shown in one of eight orientations
-    anew at each pass.
+    anew at each pass, and some tiles are blind: they see no spot at all.
 
     Parameters
     ----------
@@ -149,6 +150,8 @@ class Tiles(IterableDataset):
         Side of a tile in cells.
     rng
         Source of the shifts in training; None for one fixed tiling.
+    blind
+        Share of the tiles that see no spot in training.
     """
 
     def __init__(
@@ -159,8 +162,10 @@ class Tiles(IterableDataset):
         *,
         side: int,
         rng: np.random.Generator | None,
+        blind: float = 0.0,
     ) -> None:
         self.tissue, self.patches, self.near, self.side, self.rng = tissue, patches, near, side, rng
+        self.blind = blind
         self.home = tissue.section.grid.rowcol[self.patches.cells[:, 0]]
 
     def groups(self) -> list[NDArray[np.int64]]:
@@ -181,11 +186,11 @@ class Tiles(IterableDataset):
         """The window around the cells of a group of patches."""
         tissue, patches = self.tissue, self.patches[group]
         rowcol = tissue.section.grid.rowcol[patches.cells]
-        low, high = rowcol.min(axis=(0, 1)), rowcol.max(axis=(0, 1)) + 1
-        window = (slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1])))
+        window = tissue.window_around(rowcol.min(axis=(0, 1)), rowcol.max(axis=(0, 1)) + 1)
         features, pixels = tissue.window(window)
-        turn = self.rng.integers(0, 2, 3).astype(bool) if self.rng is not None else np.zeros(3, dtype=bool)
+        turn, near = np.zeros(3, dtype=bool), self.near
+        if self.rng is not None:
+            turn = self.rng.integers(0, 2, 3).astype(bool)
+            near = near[:, :0] if self.rng.random() < self.blind else near
         index = torch.as_tensor(patches.anchor, device=tissue.device)
-        return Tile(
-            features, pixels, tuple(turn.tolist()), tissue.patch(patches, window, self.near), tissue.counts[index]
-        )
+        return Tile(features, pixels, tuple(turn.tolist()), tissue.patch(patches, window, near), tissue.counts[index])

@@ -1,7 +1,7 @@
 """Image-guided, bidirectional cross-attention between a cell's image tokens and the measured spots around it.
 
 Shapes: ``n`` patches (a spot and some cells), ``p`` cells a patch, ``k`` neighbouring spots, ``h`` heads, ``g`` genes,
-``d`` token width.
+``d`` token width. Where ``g + 1`` is written, the last column is the library size: all genes together.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Neighbours:
     features
         (n, k, features) image features averaged over each spot's disc.
     density
-        (n, k, g) measured counts per cell area.
+        (n, k, g + 1) measured counts per cell area.
     profile
         (n, k, g) standardised log expression.
     """
@@ -37,7 +37,7 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class Patch:
-    """What the network needs to predict some patches of cells in a window.
+    """What the network needs to predict some patches of cells in a window; ``k`` is 0 where no spot is to be seen.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class ImageAsksExpression(nn.Module):
         self.key = nn.Sequential(nn.Linear(features, dim), nn.GELU(), nn.Linear(dim, heads * width))
         self.log_length = nn.Parameter(torch.linspace(math.log(lengths[0]), math.log(lengths[1]), heads))
         self.away = nn.Parameter(torch.full((heads,), -4.0))
-        self.choice = nn.Parameter(torch.zeros(heads, genes))
+        self.choice = nn.Parameter(torch.zeros(heads, genes + 1))
 
     def attention(self, tokens: Tensor, features: Tensor, distance: Tensor) -> Tensor:
         """(n, p, h, k + 1) weights from (n, p, d) tokens, (n, k, features) and (n, p, k) distances in µm."""
@@ -84,7 +84,7 @@ class ImageAsksExpression(nn.Module):
         return torch.cat([score, away], dim=-1).softmax(dim=-1)
 
     def interpolate(self, attention: Tensor, density: Tensor, mean: Tensor) -> Tensor:
-        """(n, p, g) expression per cell: the heads' interpolations, mixed by each gene's choice.
+        """(n, p, g + 1) counts per cell: the heads' interpolations, mixed by each gene's choice.
 
         Heads and neighbours are contracted in one product, so no (n, p, h, g) array is ever made.
         """
@@ -104,7 +104,7 @@ class ExpressionAsksImage(nn.Module):
         super().__init__()
         self.heads, self.reach = heads, reach
         self.query, self.out = nn.Linear(dim, dim), nn.Linear(dim, dim)
-        self.key, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.key_value = nn.Linear(dim, 2 * dim)
 
     def forward(self, expression: Tensor, image: Tensor, rowcol: Tensor) -> Tensor:
         """(n, p, d) context from (n, p, d) expression embeddings, the (h, w, d) token map and (n, p, 2) positions."""
@@ -113,28 +113,48 @@ class ExpressionAsksImage(nn.Module):
         rows = rowcol[..., 0, None, None] + steps[:, None]
         cols = rowcol[..., 1, None, None] + steps[None, :]
         place = (rows * image.shape[1] + cols).flatten(2)
-        flat = image.flatten(0, 1)
-
-        def around(project: nn.Linear) -> Tensor:
-            return F.embedding(place, project(flat)).view(n * p, 9, self.heads, -1).transpose(1, 2)
-
+        around = F.embedding(place, self.key_value(image.flatten(0, 1))).view(n * p, 9, 2, self.heads, -1)
+        key, value = around.permute(2, 0, 3, 1, 4)
         query = self.query(expression).view(n * p, 1, self.heads, -1).transpose(1, 2)
-        answer = F.scaled_dot_product_attention(query, around(self.key), around(self.value))
+        answer = F.scaled_dot_product_attention(query, key, value)
         return self.out(answer.transpose(1, 2).reshape(n, p, d))
+
+
+@dataclass(frozen=True)
+class View:
+    """How a network looks at a window of the grid.
+
+    Parameters
+    ----------
+    pixels
+        Pixels of the H&E to a cell's side.
+    block
+        Cells to the side of the blocks that learned image tokens stand for; windows begin and end between blocks.
+    halo
+        Cells of context that windows carry on every side.
+    """
+
+    pixels: int
+    block: int
+    halo: int
 
 
 class CrossAttentionNet(nn.Module):
     """Expected counts per cell from image tokens and neighbouring spots.
 
-    ``rate = interpolation * exp(correction)``: the first direction interpolates, the second lets the image correct
-    gene by gene through a low-rank head.
+    ``rate = interpolation * exp(depth + correction)``: the first direction interpolates; the second lets the image say
+    how much there is of all genes together, and correct gene by gene through a low-rank head. The library size is
+    predicted as one more gene, with no correction of its own.
+
+    A cell's token is the sum of its features and of what convolutions make of the pixels around, at the scale of blocks
+    of cells, interpolated linearly between their centres.
 
     Parameters
     ----------
     features, genes
         How many.
-    halvings
-        See :class:`~stsr.nn.image_tokens.ImageTokens`.
+    halvings, block
+        See :class:`~stsr.nn.image_tokens.ImageTokens` and :class:`View`.
     dim, heads, width, rank
         Token width, attention heads and their width, rank of the correction.
     lengths
@@ -150,6 +170,7 @@ class CrossAttentionNet(nn.Module):
         features: int,
         genes: int,
         halvings: int,
+        block: int,
         *,
         dim: int,
         heads: int,
@@ -162,7 +183,7 @@ class CrossAttentionNet(nn.Module):
     ) -> None:
         super().__init__()
         self.pixels = ImageTokens(dim, halvings, stem=stem, dilations=dilations)
-        self.project = nn.Conv2d(features, dim, 1)
+        self.project = nn.Linear(features, dim)
         self.norm = nn.LayerNorm(dim)
         self.ask_spots = ImageAsksExpression(dim, features, genes, heads=heads, width=width, lengths=lengths)
         self.embed = nn.Sequential(nn.Linear(genes, dim), nn.GELU(), nn.Linear(dim, dim))
@@ -172,14 +193,18 @@ class CrossAttentionNet(nn.Module):
         )
         self.correct = nn.Linear(rank, genes)
         self.direct = nn.Linear(dim, genes)
-        self.log_theta = nn.Parameter(torch.full((genes,), 2.0))
-        self.halo = self.pixels.field + reach
-        for last in (self.correct, self.direct):
+        self.total = nn.Linear(dim, 1)
+        self.depth = nn.Sequential(nn.LayerNorm(3 * dim), nn.Linear(3 * dim, dim), nn.GELU(), self.total)
+        self.log_theta = nn.Parameter(torch.full((genes + 1,), 2.0))
+        # A token between two blocks' centres sees the fields of both.
+        sight = (self.pixels.field + (block > 1)) * block + reach
+        self.view = View(2**halvings // block, block, -(-sight // block) * block)
+        for last in (self.correct, self.direct, self.total):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
     def tokens(self, features: Tensor, pixels: Tensor, flip: tuple[bool, bool, bool] = (False, False, False)) -> Tensor:
-        """(h, w, d) tokens of a window from (features, h, w) and (3, h k, w k) normalised pixels.
+        """(h, w, d) tokens of a window from (h, w, features) and (3, h k, w k) normalised pixels.
 
         ``flip`` (transpose, rows, columns) shows the pixels to the convolutions in one of the eight orientations and
         turns their answer back: augmentation without moving anything else.
@@ -188,10 +213,11 @@ class CrossAttentionNet(nn.Module):
         turned = pixels[None].flip(dims)
         learned = self.pixels(turned.transpose(2, 3) if transpose else turned)
         learned = (learned.transpose(2, 3) if transpose else learned).flip(dims)
-        return self.norm((self.project(features[None]) + learned)[0].permute(1, 2, 0))
+        learned = F.interpolate(learned, scale_factor=self.view.block, mode="bilinear")
+        return self.norm(self.project(features) + learned[0].permute(1, 2, 0))
 
     def forward(self, tokens: Tensor, patch: Patch, mean: Tensor) -> tuple[Tensor, Tensor]:
-        """Rates (n, p, g) and latents (n, p, rank) of patches of cells.
+        """Rates (n, p, g + 1) and latents (n, p, rank) of patches of cells.
 
         Parameters
         ----------
@@ -200,13 +226,14 @@ class CrossAttentionNet(nn.Module):
         patch
             The cells and the spots around them.
         mean
-            (g,) mean density of the section.
+            (g + 1,) mean density of the tissue.
         """
         own = tokens[patch.rowcol[..., 0], patch.rowcol[..., 1]]
         attention = self.ask_spots.attention(own, patch.near.features, patch.distance)
         base = self.ask_spots.interpolate(attention, patch.near.density, mean)
         expected = attention[..., :-1].mean(dim=2) @ self.embed(patch.near.profile)
         context = self.ask_image(expected, tokens, patch.rowcol)
-        latent = self.latent(torch.cat([own, expected, context], dim=-1))
-        correction = (self.direct(own) + self.correct(F.gelu(latent))).clamp(-self.clamp, self.clamp)
-        return base * correction.exp(), latent
+        seen = torch.cat([own, expected, context], dim=-1)
+        latent = self.latent(seen)
+        correction = self.depth(seen) + F.pad(self.direct(own) + self.correct(F.gelu(latent)), (0, 1))
+        return base * correction.clamp(-self.clamp, self.clamp).exp(), latent

@@ -21,13 +21,13 @@ class Tile:
     Parameters
     ----------
     features, pixels
-        (width, h, w) standardised features and (3, h k, w k) pixels.
+        (h, w, width) standardised features and (3, h k, w k) pixels.
     flip
         Orientation in which the pixels are shown.
     patch
         The cells under the spots.
     counts
-        (n, g) what the spots measured.
+        (n, g + 1) what the spots measured, their library size last.
     """
 
     features: Tensor
@@ -40,42 +40,56 @@ class Tile:
 class HiddenSpots(lightning.LightningModule):
     """Negative-binomial loss between a spot's counts and the sum of the cells of its disc.
 
+    The library size counts for little, but for something: it has a hundred times the molecules of a gene, and so tells
+    where in the tissue there is much of everything.
+
     Parameters
     ----------
     net
         Predicts rates per cell.
     mean
-        (g,) mean density of the section.
+        (g + 1,) mean density of the tissue.
+    library_weight
+        Weight of the library size's loss beside the mean over genes.
     total_steps
         Length of the one-cycle schedule.
     """
 
     def __init__(
-        self, net: CrossAttentionNet, mean: Tensor, *, learning_rate: float, weight_decay: float, total_steps: int
+        self,
+        net: CrossAttentionNet,
+        mean: Tensor,
+        *,
+        library_weight: float,
+        learning_rate: float,
+        weight_decay: float,
+        total_steps: int,
     ) -> None:
         super().__init__()
         self.net = net
         self.register_buffer("mean", mean, persistent=False)
+        self.library_weight = library_weight
         self.learning_rate, self.weight_decay, self.total_steps = learning_rate, weight_decay, total_steps
 
-    def loss(self, tile: Tile) -> Tensor:
-        """Mean over the spots and genes of a tile."""
+    def losses(self, tile: Tile) -> tuple[Tensor, Tensor]:
+        """Mean over the spots of a tile and over genes, and mean over spots for the library size."""
         tokens = self.net.tokens(tile.features, tile.pixels, tile.flip)
         rates, _ = self.net(tokens, tile.patch, self.mean)
         # Counts are summed and compared in full precision, whatever the network was run in.
         with torch.autocast(self.device.type, enabled=False):
             discs = torch.einsum("np,npg->ng", tile.patch.weight, rates.float())
-            return negative_binomial(tile.counts, discs, self.net.log_theta).mean()
+            columns = negative_binomial(tile.counts, discs, self.net.log_theta).mean(dim=0)
+        return columns[:-1].mean(), columns[-1]
 
     def training_step(self, tile: Tile, index: int) -> Tensor:
         """One tile, one step."""
-        loss = self.loss(tile)
-        self.log("train", loss, on_step=False, on_epoch=True, batch_size=len(tile.counts), prog_bar=True)
-        return loss
+        genes, library = self.losses(tile)
+        self.log("train", genes, on_step=False, on_epoch=True, batch_size=len(tile.counts), prog_bar=True)
+        return genes + self.library_weight * library
 
     def validation_step(self, tile: Tile, index: int) -> None:
         """The held-out spots of one tile."""
-        self.log("held_out", self.loss(tile), on_epoch=True, batch_size=len(tile.counts), prog_bar=True)
+        self.log("held_out", self.losses(tile)[0], on_epoch=True, batch_size=len(tile.counts), prog_bar=True)
 
     def transfer_batch_to_device(self, tile: Tile, device: torch.device, index: int) -> Tile:
         """Tiles are made on their device."""
@@ -83,7 +97,9 @@ class HiddenSpots(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW; the rate rises, then falls over the steps there are."""
-        optimizer = torch.optim.AdamW(self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
+        optimizer = torch.optim.AdamW(
+            self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
+        )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.warm_up_and_cosine)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

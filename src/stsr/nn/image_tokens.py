@@ -1,4 +1,4 @@
-"""Image tokens learned end to end: a small convolutional network from H&E pixels to grid cells."""
+"""Image tokens learned end to end: a small convolutional network from H&E pixels to blocks of grid cells."""
 
 from __future__ import annotations
 
@@ -38,34 +38,31 @@ class DilatedBlock(nn.Module):
 
 
 class ImageTokens(nn.Module):
-    """H&E window (n, 3, h k, w k) to one token a cell (n, dim, h, w), ``k = 2 ** halvings`` pixels to a cell's side.
+    """H&E window (n, 3, h k, w k) to one token a block (n, dim, h, w), ``k = 2 ** halvings`` pixels to a block's side.
 
     Parameters
     ----------
     dim
         Width of the tokens.
     halvings
-        How often the resolution is halved on the way from pixels to cells.
+        How often the resolution is halved on the way from pixels to blocks.
     stem
-        Width at pixel resolution.
+        Width at half the resolution of the pixels; it doubles with every halving, up to ``dim``.
     dilations
-        One dilated block each, at cell resolution; they set the field of view.
+        One dilated convolution each, at the resolution of blocks; they set the field of view.
     """
 
     def __init__(self, dim: int, halvings: int, *, stem: int, dilations: tuple[int, ...]) -> None:
         super().__init__()
-        layers: list[nn.Module] = [_halve(3, stem) if halvings else nn.Conv2d(3, stem, 3, padding=1)]
-        width = stem
-        for _ in range(halvings - 1):
-            layers += [nn.GELU(), _halve(width, dim)]
-            width = dim
-        if width != dim:
-            layers += [nn.GELU(), nn.Conv2d(width, dim, 1)]
+        widths = [min(stem * 2**i, dim) for i in range(halvings - 1)] + [dim]
+        layers: list[nn.Module] = [_halve(3, widths[0]) if halvings else nn.Conv2d(3, dim, 3, padding=1)]
+        for before, after in zip(widths, widths[1:], strict=False):
+            layers += [nn.GELU(), _halve(before, after)]
         self.halvings = halvings
         self.stem = nn.Sequential(*layers)
         self.blocks = nn.ModuleList(DilatedBlock(dim, dilation) for dilation in dilations)
         self.norm = ChannelNorm(dim)
-        # How many cells around its own a token can see: one for the stem, the dilations for the blocks.
+        # How many blocks around its own a token can see: one for the stem, the dilations for the convolutions.
         self.field = 1 + sum(dilations)
 
     def forward(self, pixels: Tensor) -> Tensor:
