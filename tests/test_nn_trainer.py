@@ -15,7 +15,7 @@ from stsr.nn.training import Training
 
 
 class Scripted(lightning.LightningModule):
-    """Adds one to its weight a step; its held-out losses, and training losses if given, are read from a list."""
+    """Adds one to its weight a step; its held-out losses by epoch, and its training losses by step, come from lists."""
 
     def __init__(self, held_out, losses=()):
         super().__init__()
@@ -23,21 +23,21 @@ class Scripted(lightning.LightningModule):
         self.script, self.losses = list(held_out), list(losses)
 
     def training_step(self, batch, index):  # noqa: D102
-        value = self.losses[self.current_epoch] if self.losses else 0.0
+        value = self.losses[self.global_step] if self.losses else 0.0
         loss = -self.weight + self.weight.detach() + value
         self.log("train", loss, on_epoch=True, on_step=False, batch_size=1)
         return loss
 
     def validation_step(self, batch, index):  # noqa: D102
-        self.log("held_out", self.script[self.current_epoch], on_epoch=True, batch_size=1)
+        self.log("held_out", float(self.script[self.current_epoch]), on_epoch=True, batch_size=1)
 
     def configure_optimizers(self):  # noqa: D102
         return torch.optim.SGD(self.parameters(), lr=1.0)
 
 
-def run(module, *, epochs=10, patience=3):
-    one = DataLoader([torch.zeros(1)])
-    return train(module, one, one, epochs=epochs, patience=patience, training=Training("cpu", progress=False))
+def run(module, *, epochs=10, patience=3, batches=1):
+    one, more = DataLoader([torch.zeros(1)]), DataLoader([torch.zeros(1)] * batches)
+    return train(module, more, one, epochs=epochs, patience=patience, training=Training("cpu", progress=False))
 
 
 def test_it_stops_after_patience_and_keeps_the_best_weights():
@@ -49,12 +49,47 @@ def test_it_stops_after_patience_and_keeps_the_best_weights():
     assert not module.training
 
 
-def test_divergence_ends_training_with_the_last_good_state(caplog):
-    module = Scripted([5, 4, float("nan"), 1], losses=[1, 1, float("nan"), 1])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+def test_divergence_ends_training_with_the_last_good_state(caplog, bad):
+    module = Scripted([5, 4, 3, 1], losses=[1, 1, 1, 1, bad, 1, 1, 1])
     with caplog.at_level(logging.WARNING, logger="stsr"):
-        run(module)
+        history = run(module, batches=2)
+    assert len(history["train"]) == 3
+    assert module.weight.item() == pytest.approx(
+        4
+    )  # two epochs of two steps, although the third's held-out loss is low
+    assert f"The training loss became {bad} in epoch 3" in caplog.text
+    assert "learning rate that is too high (here 1)" in caplog.text
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+def test_a_held_out_loss_that_is_not_finite_ends_training_too(caplog, bad):
+    module = Scripted([5, 4, bad, 1])
+    with caplog.at_level(logging.WARNING, logger="stsr"):
+        history = run(module)
+    assert history["held_out"][:2] == [5, 4]
+    assert len(history["held_out"]) == 3
     assert module.weight.item() == pytest.approx(2)
-    assert "learning rate that is too high" in caplog.text
+    assert f"The held-out loss became {bad} in epoch 3" in caplog.text
+    assert len(caplog.records) == 1
+
+
+def test_weights_that_are_not_finite_are_never_the_best():
+    class Broken(Scripted):
+        def on_validation_end(self):
+            if self.current_epoch == 1:
+                self.weight.data.fill_(float("nan"))
+
+    module = Broken([3, 2, 1, 1])
+    run(module, epochs=2)
+    assert module.weight.item() == pytest.approx(1)
+
+
+def test_a_loss_that_is_not_finite_from_the_first_step_is_laid_to_the_input(caplog):
+    with caplog.at_level(logging.WARNING, logger="stsr"), pytest.raises(RuntimeError, match="features and counts"):
+        run(Scripted([1] * 3, losses=[float("nan")] * 3))
+    assert "features or counts that are not finite are the usual cause" in caplog.text
 
 
 def test_divergence_from_the_start_is_an_error():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
@@ -12,23 +15,48 @@ from stsr.methods.base import Arrays
 from stsr.methods.features import bands, disc_means
 from stsr.section import Section
 
+logger = logging.getLogger(__name__)
+
 FEWEST = 20
 """Spots below which nothing is trained."""
 
+FEW = 200
+"""Spots below which what is trained is poor."""
 
-def require_spots(section: Section, method: str) -> None:
-    """Refuse to train on too few spots.
+
+def require_spots(section: Section, method: str, *, fewest: int = FEWEST) -> None:
+    """Refuse to train on too few spots, and warn of few.
 
     Raises
     ------
     ValueError
-        For fewer than :data:`FEWEST` spots.
+        For fewer than ``fewest`` spots.
     """
-    if len(section.spots) < FEWEST:
+    spots = len(section.spots)
+    if spots < fewest:
         raise ValueError(
-            f"spots={len(section.spots)} are too few to train method={method!r}, which needs {FEWEST}; "
+            f"spots={spots} are too few to train method={method!r}, which needs {fewest}; "
             "use an interpolation such as method='idw'."
         )
+    if spots < FEW:
+        logger.warning(
+            "%d spots are few to train method=%r, which wants %d: expect it to miss fine structure and rare genes, and "
+            "to change with the seed; compare it with an interpolation such as method='idw'.",
+            spots,
+            method,
+            FEW,
+        )
+
+
+@contextmanager
+def warned() -> Iterator[None]:
+    """Inside, the user has been warned of few spots and is not again, for every method that is fitted to them."""
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def feature_moments(section: Section) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,20 +23,27 @@ History = dict[str, list[float]]
 
 
 class BestWeights(lightning.Callback):
-    """Keep a copy of the weights at the lowest held-out loss, and the losses of every epoch."""
+    """Keep a copy of the weights at the lowest held-out loss, and the losses of every epoch.
+
+    An epoch with a loss or a weight that is not finite is never the best: training that breaks off within an epoch leaves
+    the held-out loss of the one before.
+    """
 
     def __init__(self) -> None:
         self.history: History = {"train": [], "held_out": []}
         self.weights: dict[str, torch.Tensor] = {}
+        self.lowest = math.inf
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         """Record the epoch; Lightning has run validation by now."""
-        metrics = trainer.callback_metrics
-        for name in self.history:
-            self.history[name].append(float(metrics[name]))
-        latest = self.history["held_out"][-1]
-        if latest <= min(self.history["held_out"]):
-            self.weights = {name: value.detach().clone() for name, value in module.state_dict().items()}
+        latest = {name: float(trainer.callback_metrics[name]) for name in self.history}
+        for name, loss in latest.items():
+            self.history[name].append(loss)
+        weights = module.state_dict()
+        finite = all(map(math.isfinite, latest.values())) and all(w.isfinite().all() for w in weights.values())
+        if finite and latest["held_out"] <= self.lowest:
+            self.lowest = latest["held_out"]
+            self.weights = {name: value.detach().clone() for name, value in weights.items()}
 
 
 class EpochBar(lightning.Callback):
@@ -56,20 +64,33 @@ class EpochBar(lightning.Callback):
 
 
 class StopOnDivergence(lightning.Callback):
-    """End training at the first loss that is not a number; the best weights so far are kept."""
+    """End training at the first loss that is not finite and say why; the best weights so far are kept."""
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Look at the loss of the batch."""
-        if not torch.isfinite(outputs["loss"]):
-            logger.warning(
-                "The training loss became %s in epoch %d: a learning rate that is too high is the usual cause; "
-                "the best weights so far are kept.",
-                float(outputs["loss"]),
-                trainer.current_epoch,
-            )
-            trainer.should_stop = True
+        self.check(trainer, "training", outputs["loss"])
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """Look at the held-out loss."""
+        self.check(trainer, "held-out", trainer.callback_metrics["held_out"])
+
+    def check(self, trainer: lightning.Trainer, name: str, loss: torch.Tensor) -> None:
+        """Stop and tell the likely cause, once."""
+        if torch.isfinite(loss) or trainer.should_stop:
+            return
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        logger.warning(
+            "The %s loss became %s in epoch %d: %s the usual cause; the best weights so far are kept.",
+            name,
+            float(loss),
+            trainer.current_epoch + 1,
+            "features or counts that are not finite are"
+            if trainer.global_step <= 1
+            else f"a learning rate that is too high (here {rate:.2g}) is",
+        )
+        trainer.should_stop = True
 
 
 def train(
@@ -109,7 +130,7 @@ def train(
             callbacks=[
                 best,
                 StopOnDivergence(),
-                EarlyStopping("held_out", patience=patience, check_finite=True),
+                EarlyStopping("held_out", patience=patience),
                 EpochBar(epochs, shown=training.progress),
             ],
             enable_progress_bar=False,
@@ -121,7 +142,7 @@ def train(
         trainer.fit(module, batches, held_out)
     if not best.weights:
         raise RuntimeError(
-            "Training diverged in its first epoch: lower the method's learning rate or check the counts."
+            "Training diverged in its first epoch: lower the method's learning rate or check the features and counts."
         )
     module.load_state_dict(best.weights)
     module.eval()
