@@ -38,6 +38,45 @@ def test_a_section_is_put_to_its_usual_settings(legacy):
     ]
 
 
+@pytest.fixture
+def folder(tmp_path):
+    """Three legacy sections, not yet to be read."""
+    for section in "ABC":
+        (tmp_path / f"{section}_selection.tsv").write_text(section)
+        (tmp_path / f"{section}.tsv").write_text(section)
+    return tmp_path
+
+
+def test_a_section_of_a_folder_is_predicted_from_the_others(folder):
+    entries = [Entry("idw", "idw"), Entry("ridge", "ridge")]
+    plan = make_plan(find_sources(str(folder)), entries, settings=["transfer"])
+    assert [(run.section[-1], run.entry.label, [name[-1] for name in run.trained_on]) for run in plan.runs] == [
+        ("A", "ridge", ["B", "C"]),
+        ("B", "ridge", ["A", "C"]),
+        ("C", "ridge", ["A", "B"]),
+    ]
+    assert plan.blind == ("idw",)
+
+
+def test_a_section_alone_is_predicted_from_its_folder(folder):
+    plan = make_plan(find_sources(str(folder / "B")), [Entry("ridge", "ridge")])
+    assert [run.setting for run in plan.runs] == ["random_half", "blocked", "transfer"]
+    assert [run.trained_on != () for run in plan.runs] == [False, False, True]
+    assert len(plan.sources) == 1
+    for name, other in plan.others.items():
+        assert [source.name for source in find_sources(other.argument)] == [name]
+    before = [plan.fingerprint(run) for run in plan.runs]
+    (folder / "C.tsv").write_text("other counts")
+    again = make_plan(find_sources(str(folder / "B")), [Entry("ridge", "ridge")])
+    assert [again.fingerprint(run) == old for run, old in zip(again.runs, before, strict=True)] == [True, True, False]
+
+
+def test_a_section_in_a_folder_of_its_own_is_not_put_to_transfer(legacy):
+    for sources, entry in ((find_sources(SECTION), "ridge"), ([legacy], "ridge")):
+        with pytest.raises(ValueError, match="settings=transfer leave nothing to run: .*transfer other sections"):
+            make_plan(sources, [Entry(entry, entry)], settings=["transfer"])
+
+
 def test_controls_score_the_truth_where_there_is_one():
     for name in ("shuffled_image", "shuffled_labels"):
         assert SETTINGS[name].hides(has_truth=True) is None
@@ -89,5 +128,5 @@ def test_what_is_not_known_is_refused(entries, more, message):
 
 
 def test_a_plan_without_runs_is_refused(legacy):
-    with pytest.raises(ValueError, match="settings=truth need true bins, which tumour/A has not"):
+    with pytest.raises(ValueError, match="settings=truth leave nothing to run: truth needs true bins.*for tumour/A"):
         make_plan([legacy], [Entry("idw", "idw")], settings=["truth"])

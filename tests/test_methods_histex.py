@@ -18,6 +18,7 @@ QUIET = Training(device="cpu", progress=False)
 SCALE = {
     "low": np.zeros(6, np.float32),
     "high": np.ones(6, np.float32),
+    "spot_cells": np.array([37.0]),
     "centre": np.zeros(6, np.float32),
     "spread": np.ones(6, np.float32),
 }

@@ -111,7 +111,7 @@ def test_faithful_takes_features_as_they_are_runs_all_epochs_and_predicts_the_me
     alone = []
     for state in range(3):
         single = create("istar", {"faithful": True, "states": 1})
-        shared = {name: method.arrays[name] for name in ("mean", "sd", "low", "high")}
+        shared = {name: method.arrays[name] for name in ("mean", "sd", "low", "high", "spot_cells")}
         net = {n.replace(f"net{state}/", "net0/"): a for n, a in method.arrays.items() if n.startswith(f"net{state}/")}
         single.arrays = shared | net
         alone.append(predict(single, toy.section).mean)

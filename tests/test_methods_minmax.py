@@ -29,7 +29,7 @@ def test_by_default_zero_stays_zero():
 def test_the_cells_of_a_disc_add_up_to_the_spot():
     for faithful in (False, True):
         scale = MinMax.learn(SECTION, faithful=faithful)
-        cells = scale.counts(scale.scaled(SECTION), SECTION)
+        cells = scale.counts(scale.scaled(SECTION))
         assert cells.dtype == np.float32
         np.testing.assert_allclose(cells * SECTION.spot_cells, COUNTS, rtol=1e-4, atol=1e-3)
 
@@ -37,3 +37,9 @@ def test_the_cells_of_a_disc_add_up_to_the_spot():
 def test_a_gene_without_counts_scales_to_zero():
     empty = replace(SECTION, counts=sp.csr_array(np.zeros_like(COUNTS)))
     assert (MinMax.learn(empty, faithful=True).scaled(empty) == 0).all()
+
+
+def test_it_is_kept_as_arrays():
+    scale = MinMax.learn(SECTION, faithful=True)
+    again = MinMax.of(scale.arrays)
+    np.testing.assert_array_equal(again.counts(scale.scaled(SECTION)), scale.counts(scale.scaled(SECTION)))

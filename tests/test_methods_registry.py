@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import subprocess
 import sys
 from dataclasses import replace
@@ -73,7 +74,7 @@ def test_the_same_seed_gives_the_same_map(fitted, section):
 
 
 def test_what_a_method_needs_is_missed_in_one_sentence(fitted, section):
-    for need in fitted.info.needs:
+    for need in fitted.info.needs - {"spots"}:
         bare = replace(section, **{need: None})
         with pytest.raises(ValueError, match=f"^{need} (is|are) missing"):
             create(fitted.info.name, QUICK.get(fitted.info.name)).fit(bare, seed=0, training=QUIET)
@@ -83,6 +84,15 @@ def test_what_a_method_needs_is_missed_in_one_sentence(fitted, section):
 def test_too_few_spots_are_refused_by_what_is_trained(name, section):
     with pytest.raises(ValueError, match=f"spots=19 are too few to train method='{name}', which needs 20"):
         create(name).fit(section.subset(np.arange(19)), seed=0, training=QUIET)
+
+
+@pytest.mark.parametrize("name", [*TRAINED, "stack"])
+def test_few_spots_are_warned_of_once_by_what_is_trained(name, section, caplog):
+    with caplog.at_level(logging.WARNING, logger="stsr.methods"):
+        create(name, QUICK.get(name)).fit(section, seed=0, training=QUIET)
+    told = [record.getMessage() for record in caplog.records if "spots are few" in record.getMessage()]
+    assert len(told) == 1
+    assert f"train method={name!r}" in told[0]
 
 
 def test_options_reach_the_config():

@@ -58,6 +58,13 @@ def test_subset_keeps_counts_beside_their_spots():
     assert some.footprint.shape == (len(some.spots), some.grid.n_cells)
 
 
+def test_a_section_scaled_is_one_sequenced_deeper():
+    deeper = TOY.section.scaled(2.5)
+    assert deeper.depth == pytest.approx(2.5 * np.median(TOY.section.library))
+    np.testing.assert_array_equal(deeper.counts.toarray(), TOY.section.counts.toarray() * np.float32(2.5))
+    assert replace(TOY.section, library=np.zeros(len(TOY.section.spots))).depth == 1
+
+
 def test_what_is_missing_is_named_with_the_step_that_makes_it():
     bare = replace(TOY.section, features=None, image=None)
     with pytest.raises(ValueError, match="features are missing.*stsr.pp.extract_features"):

@@ -146,8 +146,93 @@ def test_a_model_is_not_put_on_another_bin_size(sdata):
 def test_genes_the_section_lacks_are_named(sdata):
     model = fit(sdata)
     other = stsr.datasets.synthetic_section(size=(600, 600), n_genes=8)
-    with pytest.raises(ValueError, match="not found in"):
+    with pytest.raises(
+        ValueError, match="section 'synthetic' lacks .* and 3 other genes of the model, which method='idw'"
+    ):
         stsr.tl.predict(other, model, progress=False)
+
+
+def test_genes_outside_a_panel_are_predicted_from_the_image(sdata, caplog):
+    model = fit(sdata, "ridge")
+    genes = list(model.genes)
+    panel = stsr.datasets.synthetic_section(size=(600, 600), n_genes=12, seed=1)
+    whole = stsr.datasets.synthetic_section(size=(600, 600), n_genes=12, seed=1)
+    panel.tables["table"] = panel["table"][:, genes[:5]].copy()
+    with caplog.at_level("INFO", logger="stsr"):
+        stsr.tl.predict(panel, model, progress=False)
+    assert any("lacks" in line and "its spots are not looked at" in line for line in caplog.messages)
+    stsr.tl.predict(whole, model, progress=False)
+    np.testing.assert_array_equal(panel["sr_008um"].X, whole["sr_008um"].X)
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """Two sections in memory that share nine of their genes; the second has twice the depth."""
+    first, second = (
+        stsr.datasets.synthetic_section(size=(600, 600), n_genes=10, depth=depth, seed=seed, dataset_id=name)
+        for name, depth, seed in (("first", 1000, 1), ("second", 2000, 2))
+    )
+    second["table"].var_names = [*second["table"].var_names[:-1], "OTHER"]
+    for section in (first, second):
+        stsr.pp.extract_features(section, progress=False)
+    return first, second
+
+
+def test_one_model_of_two_sections_has_a_table_in_each(pair):
+    first, second = pair
+    model = fit([first, second], "ridge", genes=7, key_added="joint")
+    shared = set(first["table"].var_names) & set(second["table"].var_names)
+    assert len(model.genes) == 7
+    assert set(model.genes) <= shared
+    for section in pair:
+        assert list(section["joint"].var_names) == list(model.genes)
+        assert section["joint"].n_obs == labels_to_grid(section, "grid_008um").n_cells
+    # On the common scale, so that the deeper section does not look richer.
+    depth = [section["joint"].X.mean() for section in pair]
+    assert 0.6 < depth[0] / depth[1] < 1.6
+    assert set(fit([first, second], "idw", key_added="all").genes) == shared
+
+
+def test_sections_that_do_not_go_together_are_named(pair, monkeypatch):
+    first, second = pair
+    with pytest.raises(ValueError, match="genes='OTHER' not found in section 'first'; name genes that all"):
+        fit([first, second], genes=["OTHER"])
+    (last,) = set(first["table"].var_names) - set(second["table"].var_names)
+    with pytest.raises(ValueError, match=f"genes='{last}' not found in section 'second'; name genes that all"):
+        fit([first, second], genes=[last])
+    with pytest.raises(ValueError, match="sdata lists 2 sections, some more than once"):
+        fit([first, first])
+    with pytest.raises(ValueError, match="sdata lists 0 sections"):
+        fit([])
+    names = list(second["table"].var_names)
+    monkeypatch.setattr(second["table"], "var_names", [f"ENSG{n}" for n in range(10)])
+    with pytest.raises(ValueError, match="section 'second' shares no gene with those before it"):
+        fit([first, second])
+    second["table"].var_names = names
+
+
+def test_sections_of_different_cells_or_encoders_are_refused(pair):
+    first, second = pair
+    stsr.pp.make_grid(first, bin_size=16, key_added="mine", overwrite=True)
+    stsr.pp.make_grid(second, bin_size=20, key_added="mine", overwrite=True)
+    with pytest.raises(ValueError, match="section 2 has cells of 20 µm, the first of 16 µm"):
+        fit([first, second], grid="mine", key_added="x")
+    known = second.attrs["stsr"]["features"]
+    key = "features_texture_008um"
+    second.attrs["stsr"]["features"] = {key: known[key] | {"encoder": "uni"}}
+    with pytest.raises(
+        ValueError, match="of section 'second' were made by encoder 'uni', those of 'first' by 'texture'"
+    ):
+        fit([first, second], "ridge", features=key, key_added="x")
+    second.attrs["stsr"]["features"] = known
+
+
+def test_every_table_is_checked_before_any_work(pair, monkeypatch):
+    first, second = pair
+    fit(second, key_added="taken")
+    monkeypatch.setattr(METHODS["idw"], "fit", lambda *args, **kwargs: pytest.fail("worked"))
+    with pytest.raises(ValueError, match="overwrite=True"):
+        fit([first, second], key_added="taken")
 
 
 @given(st.lists(st.integers(0, 50), max_size=20), st.integers(1, 40))

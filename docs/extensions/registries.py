@@ -28,7 +28,7 @@ class Methods(SphinxDirective):
             (
                 [nodes.literal(text=i.name)],
                 f"{i.title} ({i.paper}, {i.year})",
-                ", ".join(sorted(i.needs)) or "spots only",
+                ", ".join(sorted(i.needs)),
                 ", ".join(sorted(i.gives)),
             )
             for i in (kind.info for kind in METHODS.values())

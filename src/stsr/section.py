@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from stsr.geometry import Aperture, Grid, footprint, nearest_pitch
-from stsr.imaging.raster import Raster
+
+
+class Picture(Protocol):
+    """An RGB image that is read window by window in µm, as :class:`stsr.imaging.raster.Raster` is."""
+
+    @property
+    def mpp(self) -> float:
+        """µm per pixel at its finest."""
+        ...
+
+    def read(self, affine: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.uint8]:
+        """(height, width, 3) of a window, whose (3, 3) affine goes from its pixel corners (col, row) to µm."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +35,7 @@ class Section:
     genes
         Names of the genes, in the order of the columns of ``counts``.
     spots
-        (spots, 2) spot centres in µm, the frame of ``grid``.
+        (spots, 2) spot centres in µm, the frame of ``grid``; none where nothing was measured and all is to be predicted.
     aperture
         What each spot measures around its centre: the disc of a printed spot, or the square of a bin.
     counts
@@ -45,7 +57,7 @@ class Section:
     library: NDArray[np.float64]
     grid: Grid
     features: Any | None = None
-    image: Raster | None = None
+    image: Picture | None = None
 
     def __post_init__(self) -> None:
         if self.counts.shape != (len(self.spots), len(self.genes)):
@@ -70,13 +82,18 @@ class Section:
         """Distance in µm between neighbouring spots."""
         return nearest_pitch(self.spots)
 
+    @cached_property
+    def depth(self) -> float:
+        """Median library of the spots, 1 at least, and where there are none."""
+        return max(1.0, float(np.median(self.library))) if len(self.spots) else 1.0
+
     @property
     def n_features(self) -> int:
         """Number of features; a section without any is refused."""
         return len(self.feature_window(slice(0, 1), slice(0, 1)))
 
     @property
-    def raster(self) -> Raster:
+    def raster(self) -> Picture:
         """The H&E; a section without one is refused."""
         if self.image is None:
             raise ValueError("image is missing from this section; run stsr.pp.calibrate_image first.")
@@ -97,6 +114,10 @@ class Section:
     ) -> NDArray[np.uint8]:
         """(height, width, 3) H&E on the grid, ``pixels_per_cell`` pixels to a cell's side."""
         return self.raster.read(*self.grid.pixel_frame(pixels_per_cell, rows, cols, halo=halo))
+
+    def scaled(self, factor: float) -> Section:
+        """The same section as if sequenced ``factor`` times as deep: counts are then no whole numbers."""
+        return replace(self, counts=sp.csr_array(self.counts * np.float32(factor)), library=self.library * factor)
 
     def subset(self, spots: NDArray[Any]) -> Section:
         """The same section with only some of its spots (boolean mask or positions)."""

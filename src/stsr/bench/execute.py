@@ -82,12 +82,14 @@ def outcome(plan: Plan, out: Path, run: Run) -> Outcome:
 
 
 def _do(plan: Plan, out: Path, run: Run, tell: Tell) -> None:
-    """One run, after its section was prepared."""
+    """One run, after its section, and those it is trained on, were prepared."""
     folder = run_folder(out, run.key)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    prepared = section_folder(out, run.section, run.image)
-    error = _prepare(plan, run, prepared, tell)
+    prepared, *training = (section_folder(out, name, run.image) for name in (run.section, *run.trained_on))
+    error = _prepare(plan, run.section, run.image, prepared, tell)
+    for name, other in zip(run.trained_on, training, strict=True):
+        error = error or _prepare(plan, name, run.image, other, tell)
     if error is None:
         with tempfile.TemporaryDirectory(prefix=WORK, dir=out) as work:
             shutil.copytree(prepared / STORE, Path(work, STORE))
@@ -96,6 +98,8 @@ def _do(plan: Plan, out: Path, run: Run, tell: Tell) -> None:
                 options=run.entry.options,
                 seed=run.seed,
                 setting=run.setting,
+                genes=plan.genes_of(run.section),
+                training=[str(other) for other in training],
                 encoder=plan.encoder,
                 device=plan.device,
                 prepared=str(prepared),
@@ -109,19 +113,19 @@ def _do(plan: Plan, out: Path, run: Run, tell: Tell) -> None:
         write_json(folder / RUN, {"fingerprint": plan.fingerprint(run), "error": error})
 
 
-def _prepare(plan: Plan, run: Run, folder: Path, tell: Tell) -> str | None:
-    """Prepare the section of a run unless it is there; returns why it could not be."""
-    fingerprint = plan.prepared_fingerprint(run.section, run.image)
+def _prepare(plan: Plan, section: str, image: str, folder: Path, tell: Tell) -> str | None:
+    """Prepare a section unless it is there; returns why it could not be."""
+    fingerprint = plan.prepared_fingerprint(section, image)
     if (known := read_json(folder / PREPARED)) and known["fingerprint"] == fingerprint:
         return None
-    tell(f"preparing {run.section}, {run.image} image ...")
+    tell(f"preparing {section}, {image} image ...")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     job = PrepareJob(
-        argument=plan.sources[run.section].argument,
-        section=run.section,
-        genes=plan.genes_of(run.section),
-        shuffled=run.image == SHUFFLED,
+        argument=plan.all_sources[section].argument,
+        section=section,
+        genes=plan.genes_of(section),
+        shuffled=image == SHUFFLED,
         encoder=plan.encoder,
         device=plan.device,
         fingerprint=fingerprint,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stsr.bench.cost import Clock
-from stsr.bench.files import GENES, GRID, MAPS, RESULT, RUN, SCORES, TRUTH, read_json, write_json
+from stsr.bench.files import GENES, GRID, MAPS, RESULT, RUN, SCORES, STORE, TRUTH, read_json, write_json
 from stsr.bench.settings import SETTINGS, Setting
+from stsr.bench.sources import Genes
 from stsr.bench.splits import Lattice, Parts
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ class MeasureJob:
     ----------
     method, options, seed, setting
         What is run.
+    genes
+        Names of the genes to score, how many, or ``"all"``: asked where the prepared section's own list is not to be.
+    training
+        Folders of the prepared sections that are trained on, where these are others.
     encoder, device
         Encoder of the features, and where the method runs.
     prepared
@@ -48,6 +53,8 @@ class MeasureJob:
     options: Mapping[str, Any]
     seed: int
     setting: str
+    genes: Genes
+    training: list[str]
     encoder: str
     device: str
     prepared: str
@@ -65,29 +72,23 @@ def measure(job: MeasureJob) -> None:
     import anndata
 
     from stsr.bench.maps import draw_extremes
-    from stsr.spatial import open_store
+    from stsr.spatial import open_store, set_record, spots_record
     from stsr.tl.evaluate import evaluate
-    from stsr.tl.fit_super_resolution import fit_super_resolution
 
     prepared, folder = Path(job.prepared), Path(job.folder)
     sdata = open_store(Path(job.store))
-    genes = (prepared / GENES).read_text(encoding="utf-8").splitlines()
+    training = [open_store(Path(other) / STORE) for other in job.training]
+    facts = spots_record(sdata)
     measured, parts = arrange(sdata, SETTINGS[job.setting], (prepared / TRUTH).is_file(), job.seed)
+    if training:
+        genes = transferred_genes(job.genes, training, measured)
+    else:
+        genes = (prepared / GENES).read_text(encoding="utf-8").splitlines()
 
     clock = Clock()
-    fit_super_resolution(
-        sdata,
-        method=job.method,
-        options=job.options,
-        genes=genes,
-        grid=GRID,
-        encoder=job.encoder,
-        key_added=RESULT,
-        seed=job.seed,
-        device=job.device,
-        progress=False,
-    )
+    run_method(job, training or [sdata], sdata, genes)
     cost = clock.read()
+    set_record(sdata, facts)
 
     if parts is None:
         truth = anndata.read_h5ad(prepared / TRUTH)
@@ -95,9 +96,38 @@ def measure(job: MeasureJob) -> None:
         draw_extremes(sdata, scores, truth, folder / MAPS)
     else:
         scores = score_spots(sdata, measured, parts)
-        cost |= {"given": int(parts.given.sum()), "hidden": int(parts.hidden.sum())}
+        elsewhere = sum(other.tables[spots_record(other).table].n_obs for other in training)
+        cost |= {"given": elsewhere or int(parts.given.sum()), "hidden": int(parts.hidden.sum())}
     scores.to_parquet(folder / SCORES, index=False)
     write_json(folder / RUN, {"fingerprint": job.fingerprint, **cost})
+
+
+def transferred_genes(genes: Genes, training: Sequence[SpatialData], measured: AnnData) -> list[str]:
+    """Genes that all sections have, chosen by those that are trained on when a number is asked for."""
+    from stsr.pp.shared_genes import shared_genes
+
+    shared = shared_genes(training, "all", among=measured.var_names)
+    chosen = (
+        [g for g in genes if g in shared] if isinstance(genes, list) else shared_genes(training, genes, among=shared)
+    )
+    if not chosen:
+        raise ValueError(f"genes={genes!r} are in no table of all sections; score genes that all sections have.")
+    return chosen
+
+
+def run_method(job: MeasureJob, training: Sequence[SpatialData], sdata: SpatialData, genes: list[str]) -> None:
+    """Fit the method to the sections ``training``, of which nothing is changed, and predict ``sdata``."""
+    from stsr.methods import Training, create
+    from stsr.tl._fit import fit, ready
+    from stsr.tl.predict import predict
+
+    method = create(job.method, job.options)
+    settled = [
+        ready(section, method, grid=GRID, encoder=job.encoder, device=job.device, progress=False)
+        for section in training
+    ]
+    model = fit(settled, method, genes, seed=job.seed, training=Training(device=job.device, progress=False))
+    predict(sdata, model, grid=GRID, key_added=RESULT, device=job.device, progress=False)
 
 
 def arrange(sdata: SpatialData, setting: Setting, has_truth: bool, seed: int) -> tuple[AnnData, Parts | None]:
@@ -108,10 +138,14 @@ def arrange(sdata: SpatialData, setting: Setting, has_truth: bool, seed: int) ->
     measured, parts
         The table of the spots as it was measured, and which of them are given and hidden; None when none is.
     """
-    from stsr.spatial import record, spot_positions
+    from stsr.spatial import Record, set_record, spot_positions, spots_record
 
-    facts = record(sdata)
+    facts = spots_record(sdata)
     measured = sdata.tables[facts.table]
+    if setting.transfer:
+        set_record(sdata, Record(**(asdict(facts) | dict.fromkeys(("spot_size", "spots", "table")))))
+        none = np.zeros(measured.n_obs, dtype=bool)
+        return measured, Parts(none, ~none)
     rng = np.random.default_rng(seed)  # the same split for every method, and for the controls
     split, parts, given = setting.hides(has_truth), None, measured.copy()
     if split is not None:
@@ -126,7 +160,7 @@ def arrange(sdata: SpatialData, setting: Setting, has_truth: bool, seed: int) ->
 
 
 def score_spots(sdata: SpatialData, measured: AnnData, parts: Parts) -> pd.DataFrame:
-    """Score sums over the cells of spots against what the spots measured, on those hidden and on all.
+    """Score sums over the cells of spots against what the spots measured, on those hidden and, unless it is these, on all.
 
     Spots that lie on the grid with less than half of their area are left out.
     """
@@ -134,11 +168,11 @@ def score_spots(sdata: SpatialData, measured: AnnData, parts: Parts) -> pd.DataF
 
     from stsr.geometry import footprint
     from stsr.metrics import noise_ceiling, thin
-    from stsr.spatial import gene_positions, raw_counts, read_columns, record, spot_aperture, spot_positions
+    from stsr.spatial import gene_positions, raw_counts, read_columns, spot_aperture, spot_positions, spots_record
     from stsr.spatial.bins import table_grid
     from stsr.tl._columns import score_columns
 
-    facts = record(sdata)
+    facts = spots_record(sdata)
     grid, rows = table_grid(sdata, RESULT)
     aperture = spot_aperture(sdata, facts)
     cells = footprint(grid, spot_positions(sdata, measured, facts), aperture)[:, rows]
@@ -148,7 +182,10 @@ def score_spots(sdata: SpatialData, measured: AnnData, parts: Parts) -> pd.DataF
     expected = cells @ read_columns(sdata, RESULT, genes).astype(np.float32, copy=False)
     values = expected, *(matrix.toarray() for matrix in (counts, *thin(counts)))
     frames = []
-    for where, chosen in (("hidden", parts.hidden & covered), ("all", (parts.given | parts.hidden) & covered)):
+    places = {"hidden": parts.hidden & covered}
+    if parts.given.any():
+        places["all"] = (parts.given | parts.hidden) & covered
+    for where, chosen in places.items():
         prediction, true, *halves = (matrix[chosen] for matrix in values)
         columns = score_columns(true, prediction, METRICS) | {"ceiling": noise_ceiling(*halves)}
         frames.append(pd.DataFrame({"gene": genes, "scale_um": facts.spot_size, "where": where, **columns}))

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from stsr.bench.fingerprint import code_digest, digest, digest_of_files, run_code, versions
 from stsr.bench.settings import SETTINGS, usual
 from stsr.bench.sources import Genes, Source
-from stsr.methods import create
+from stsr.methods import METHODS, create
 
 PREPARE = "prepare"
 """Key of the code that prepares sections among that of the methods."""
@@ -52,12 +52,15 @@ class Run:
         The method.
     seed
         Seed of the hidden spots, of the permuted labels and of the method.
+    trained_on
+        Names of the sections whose spots are given, where these are others.
     """
 
     section: str
     setting: str
     entry: Entry
     seed: int
+    trained_on: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -84,6 +87,10 @@ class Plan:
         Genes to score instead of the sections' own.
     encoder, device
         Encoder of the image features, and where methods run.
+    others
+        Sections that are trained on and not among ``sources``, by their name.
+    blind
+        Labels of methods that need spots where they predict, and so have no run where there are none.
     """
 
     sources: Mapping[str, Source]
@@ -91,11 +98,18 @@ class Plan:
     genes: Genes | None = None
     encoder: str = "texture"
     device: str = "auto"
+    others: Mapping[str, Source] = field(default_factory=dict)
+    blind: tuple[str, ...] = ()
+
+    @property
+    def all_sources(self) -> dict[str, Source]:
+        """All sections that are read, by their name."""
+        return {**self.others, **self.sources}
 
     @cached_property
     def data(self) -> dict[str, str]:
         """Digest of the files of every section."""
-        return {name: digest_of_files(source.files) for name, source in self.sources.items()}
+        return {name: digest_of_files(source.files) for name, source in self.all_sources.items()}
 
     @cached_property
     def code(self) -> dict[str, str]:
@@ -105,17 +119,17 @@ class Plan:
 
     def genes_of(self, section: str) -> Genes:
         """The genes that a section is scored on."""
-        return self.sources[section].genes if self.genes is None else self.genes
+        return self.all_sources[section].genes if self.genes is None else self.genes
 
     def prepared_fingerprint(self, section: str, image: str) -> str:
         """What a prepared section depends on."""
-        facts = repr(type(self.sources[section])), section, self.data[section], self.genes_of(section)
+        facts = repr(type(self.all_sources[section])), section, self.data[section], self.genes_of(section)
         return digest(facts, image, self.encoder, self.code[PREPARE], versions())
 
     def fingerprint(self, run: Run) -> str:
         """What the scores of a run depend on."""
-        section = self.prepared_fingerprint(run.section, run.image)
-        return digest(section, asdict(run), self.device, self.code[run.entry.method])
+        sections = [self.prepared_fingerprint(name, run.image) for name in (run.section, *run.trained_on)]
+        return digest(sections, asdict(run), self.device, self.code[run.entry.method])
 
 
 def make_plan(
@@ -128,7 +142,7 @@ def make_plan(
     encoder: str = "texture",
     device: str = "auto",
 ) -> Plan:
-    """The product of sections, settings, methods and seeds, without settings that a section cannot be put to.
+    """The product of sections, settings, methods and seeds, without settings that a section or method cannot be put to.
 
     Parameters
     ----------
@@ -163,16 +177,30 @@ def make_plan(
     for what, names in (("section", [s.name for s in sources]), ("method", [e.label for e in entries])):
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"{what}={min(twice)!r} is named twice; name each once.")
+    others = {source.name: source.others for source in sources}
+    blind = tuple(entry.label for entry in entries if "spots" in METHODS[entry.method].info.needs)
     runs = tuple(
-        Run(source.name, setting, entry, seed)
+        Run(source.name, setting, entry, seed, tuple(other.name for other in others[source.name] if transfer))
         for seed, source in product(seeds, sources)
-        for setting in settings or usual(source.has_truth)
-        if SETTINGS[setting].applies(source.has_truth)
+        for setting in settings or usual(source.has_truth, bool(others[source.name]))
+        if SETTINGS[setting].applies(source.has_truth, bool(others[source.name]))
+        for transfer in [SETTINGS[setting].transfer]
         for entry in entries
+        if not (transfer and entry.label in blind)
     )
     if not runs:
         raise ValueError(
-            f"settings={','.join(settings or ())} need true bins, which {', '.join(s.name for s in sources)} has not; "
-            "choose random_half, alternate or blocked."
+            f"settings={','.join(settings or ())} leave nothing to run: truth needs true bins, transfer other sections in "
+            f"the folder and a method that needs no spots; choose random_half, alternate or blocked for "
+            f"{', '.join(source.name for source in sources)}."
         )
-    return Plan({source.name: source for source in sources}, runs, genes, encoder, device)
+    trained_on = {name for run in runs for name in run.trained_on}
+    return Plan(
+        sources={source.name: source for source in sources},
+        runs=runs,
+        genes=genes,
+        encoder=encoder,
+        device=device,
+        others={other.name: other for found in others.values() for other in found if other.name in trained_on},
+        blind=blind,
+    )

@@ -53,7 +53,7 @@ def prepare(job: PrepareJob) -> None:
     from stsr.pp.extract_features import extract_features
     from stsr.pp.make_grid import make_grid
     from stsr.pp.select_genes import select_genes
-    from stsr.spatial import labels_to_grid, record
+    from stsr.spatial import labels_to_grid, spots_record
 
     folder = Path(job.folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def prepare(job: PrepareJob) -> None:
 
     genes = select_genes(sdata, job.genes)
     (folder / GENES).write_text("\n".join(genes) + "\n", encoding="utf-8")
-    facts = record(sdata)
+    facts = spots_record(sdata)
     if (truth := source.truth(sdata, genes)) is not None:
         truth.uns = {}
         truth.write_h5ad(folder / TRUTH)

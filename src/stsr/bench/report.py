@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from stsr.bench.settings import SETTINGS
 from stsr.bench.tables import COSTS, SUMMARY, read_facts
 
 HOW_TO_READ = """\
@@ -54,7 +55,11 @@ def _bench(folder: Path) -> Iterator[str]:
                 table[(table["section"] == section) & (table["setting"] == setting)] for table in (summary, costs)
             ]
             if len(chosen[1]):
-                yield f"### {setting}\n\n{what[0].upper()}{what[1:]}.\n\n{_setting(*chosen)}"
+                blind = facts.get("blind", []) if SETTINGS[setting].transfer else []
+                left_out = (
+                    f" Not applicable to {', '.join(blind)}, which need spots where they predict." if blind else ""
+                )
+                yield f"### {setting}\n\n{what[0].upper()}{what[1:]}.{left_out}\n\n{_setting(*chosen)}"
 
 
 def _how_it_was_made(facts: Mapping[str, Any]) -> str:
@@ -119,8 +124,9 @@ def _on_spots(summary: pd.DataFrame, costs: pd.DataFrame) -> str:
         "MSE": lambda at: _value(at, "hidden", "mse"),
         "MAE": lambda at: _value(at, "hidden", "mae"),
         "deviance": lambda at: _value(at, "hidden", "deviance"),
-        "Pearson, all spots": lambda at: _value(at, "all", "pearson"),
     }
+    if "all" in set(summary["where"]):
+        columns["Pearson, all spots"] = lambda at: _value(at, "all", "pearson")
     ceiling = summary.loc[summary["where"] == "hidden", "ceiling"].mean()
     given, hidden = (round(costs[name].mean()) for name in ("given", "hidden"))
     text = f"{given:,} spots given, {hidden:,} hidden; noise ceiling {ceiling:.3f}.\n"

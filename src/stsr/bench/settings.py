@@ -1,8 +1,4 @@
-"""What a method is given, and what it is scored on.
-
-A setting that trains on one section and predicts another would be one more entry here, and a second section in
-:class:`stsr.bench.plan.Run`; all else stays.
-"""
+"""What a method is given, and what it is scored on."""
 
 from __future__ import annotations
 
@@ -27,6 +23,8 @@ class Setting:
         Blocks of the H&E are permuted over the tissue before features are extracted.
     shuffled_labels
         The counts of the spots that are given are permuted over them.
+    transfer
+        The spots of the other sections of the folder are given, and of the section itself its image alone.
     """
 
     name: str
@@ -35,10 +33,11 @@ class Setting:
     split: Split | None = None
     shuffled_image: bool = False
     shuffled_labels: bool = False
+    transfer: bool = False
 
-    def applies(self, has_truth: bool) -> bool:
-        """Whether a section can be put to this test."""
-        return self.split is not None or (self.on_truth and has_truth)
+    def applies(self, has_truth: bool, has_others: bool = False) -> bool:
+        """Whether a section, with true bins and with others in its folder or not, can be put to this test."""
+        return self.split is not None or (self.on_truth and has_truth) or (self.transfer and has_others)
 
     def hides(self, has_truth: bool) -> Split | None:
         """How spots are hidden and scored; None when the true bins are scored."""
@@ -70,10 +69,17 @@ SETTINGS = {
             split=random_half,
             shuffled_labels=True,
         ),
+        Setting(
+            "transfer",
+            "trained on the other sections of its folder, predicted from the image alone, scored on all its spots",
+            transfer=True,
+        ),
     )
 }
 
 
-def usual(has_truth: bool) -> tuple[str, ...]:
+def usual(has_truth: bool, has_others: bool = False) -> tuple[str, ...]:
     """Settings that a section is put to unless asked otherwise."""
-    return ("truth",) if has_truth else ("random_half", "blocked")
+    if has_truth:
+        return ("truth",)
+    return ("random_half", "blocked", "transfer") if has_others else ("random_half", "blocked")

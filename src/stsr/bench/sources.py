@@ -65,6 +65,11 @@ class Source(ABC):
         """The genes it is scored on."""
         return GENES
 
+    @property
+    def others(self) -> list[Source]:
+        """The other sections of its folder."""
+        return []
+
     @abstractmethod
     def read(self, store: Path) -> SpatialData:
         """Read the section into a store."""
@@ -156,6 +161,16 @@ class LegacySection(Source):
     def files(self) -> list[Path]:
         """Counts, selection and image."""
         return sorted({*self.folder.glob(f"{self.section}.*"), *self.folder.glob(f"{self.section}_*")})
+
+    @property
+    def others(self) -> list[Source]:
+        """All other sections of the folder."""
+        folder = self.name.rpartition("/")[0]
+        return [
+            LegacySection(f"{folder}/{known}", str(self.folder / known), self.folder, known)
+            for known in self.sections(self.folder)
+            if known != self.section
+        ]
 
     def read(self, store: Path) -> SpatialData:
         """Read the spots and their image."""

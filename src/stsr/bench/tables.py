@@ -83,6 +83,7 @@ def _facts(plan: Plan, out: Path, command: str) -> dict[str, Any]:
         "encoder": plan.encoder,
         "sections": {section: prepared[section] for section in plan.sources if prepared.get(section)},
         "settings": {name: SETTINGS[name].title for name in dict.fromkeys(run.setting for run in plan.runs)},
+        "blind": list(plan.blind),
     }
 
 
@@ -96,7 +97,7 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
     genes of a seed.
     """
     if scores.empty:
-        return pd.DataFrame(columns=[*RUN[:-1], *PLACE])
+        return pd.DataFrame(columns=[*RUN[:-1], *PLACE, "genes", "flat_truth", "flat_prediction"])
     keys = [*RUN, *PLACE]
     varies = scores["nrmse"].notna()  # it is a share of the truth's range, and lacks nothing else
     flat = scores["pearson"].isna()

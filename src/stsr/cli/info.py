@@ -60,7 +60,7 @@ def contents(path: Path) -> str:
     facts = record(sdata)
     lines = [
         f"{path}: {facts.technology} section {facts.dataset_id!r}, {facts.mpp:.4g} µm/px ({facts.mpp_source}), "
-        f"spots of {facts.spot_size:g} µm"
+        + ("no spots" if facts.spot_size is None else f"spots of {facts.spot_size:g} µm")
     ]
     rows = [(kind, name, _size(element)) for kind, name, element in sdata.gen_elements()]
     lines.append(columns(("kind", "element", "size"), rows))

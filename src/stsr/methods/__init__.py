@@ -12,6 +12,7 @@ from stsr.methods import (  # noqa: F401
     nearest,
     ridge,
     spabit,
+    stack,
 )
 from stsr.methods.base import METHODS, Method, MethodInfo, Prediction, Predictor, Training, create, register
 

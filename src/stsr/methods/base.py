@@ -55,7 +55,8 @@ class MethodInfo:
     paper, year
         Where it was published.
     needs
-        Any of ``"features"`` and ``"image"``.
+        Any of ``"features"``, ``"image"`` and ``"spots"``: what a section must have to be predicted. All methods need spots
+        to be fitted; ``"spots"`` is for those that also need them where they predict.
     gives
         Any of ``"latent"``, ``"sd"`` and ``"history"``.
     faithful

@@ -57,14 +57,13 @@ class CrossAttentionConfig:
         Of AdamW; the rate rises in a straight line, then falls along half a cosine.
     library_weight
         Weight of the library size beside the mean over genes in the loss.
-    blind
-        Share of the training steps in which no spot is seen, so that tissue without spots can be predicted.
     held_out
         Share of the spots kept from training for early stopping.
     tile
         Side of the squares of tissue a step is made of, in pitches of the spots.
     members
-        Networks trained one after another, each with spots of its own held out; their predictions are averaged.
+        Networks trained one after another, each with spots of its own held out; their predictions are averaged. One more
+        never sees a spot: it predicts tissue that has none.
     diffusion
         Standard deviation in µm of the lateral spread of transcripts before they are captured: predictions are blurred
         by it, as measurements are.
@@ -89,7 +88,6 @@ class CrossAttentionConfig:
     learning_rate: float = 5e-3
     weight_decay: float = 1e-2
     library_weight: float = 0.03
-    blind: float = 0.1
     held_out: float = 0.1
     tile: float = 4.0
     members: int = 4
@@ -106,15 +104,14 @@ class Member:
     ----------
     net, history
         The network at its best weights, and its losses by epoch.
-    seen, blind
-        (spots, genes) counts of the spots held out, and what it expects of them: from the spots around, and from the
-        image alone.
+    counts, expected
+        (spots, genes) counts of the spots held out, and what it expects of them.
     """
 
     net: CrossAttentionNet
     history: dict[str, list[float]]
-    seen: tuple[NDArray[np.float32], NDArray[np.float32]]
-    blind: tuple[NDArray[np.float32], NDArray[np.float32]]
+    counts: NDArray[np.float32]
+    expected: NDArray[np.float32]
 
 
 @register
@@ -145,20 +142,24 @@ class CrossAttention(Method):
         self.arrays["pitch"] = np.array([section.pitch])
         with fork_seed(seed):
             tissue = self.tissue(section, self.network(section), pick_device(training.device), resident=True)
+        near = neighbours(tissue.tree, self.config.neighbours, hide_self=True)
         trained = []
-        for member in range(self.config.members):
-            rng = np.random.default_rng((seed, member))
+        for number in range(self.config.members + 1):
+            rng = np.random.default_rng((seed, number))
             with fork_seed(int(rng.integers(2**31))):
-                trained.append(self.train_member(tissue, rng, training))
+                blind = number == self.config.members
+                trained.append(self.train_member(tissue, near[:, :0] if blind else near, rng, training))
         weights, self.history = numbered([(member.net, member.history) for member in trained])
         self.arrays |= weights
-        for name in ("seen", "blind"):
-            hidden = [getattr(member, name) for member in trained]
-            self.arrays[f"dispersion/{name}"] = calibrated(*map(np.concatenate, zip(*hidden, strict=True)))
+        for name, members in (("seeing", trained[:-1]), ("blind", trained[-1:])):
+            counts, expected = (np.concatenate([getattr(m, what) for m in members]) for what in ("counts", "expected"))
+            self.arrays[f"dispersion/{name}"] = calibrated(counts, expected)
         return self
 
-    def train_member(self, tissue: Tissue, rng: np.random.Generator, training: Training) -> Member:
-        """Train a network, leave it at its best weights, and try it on the spots that were held out."""
+    def train_member(
+        self, tissue: Tissue, near: NDArray[np.int64], rng: np.random.Generator, training: Training
+    ) -> Member:
+        """Train a network that sees the spots ``near`` (spots, k) around each, and try it on those that were held out."""
         from torch.utils.data import DataLoader
 
         from stsr.methods.tissue import Tiles
@@ -167,10 +168,9 @@ class CrossAttention(Method):
 
         config, section = self.config, tissue.section
         net = self.network(section)
-        near = neighbours(tissue.tree, config.neighbours, hide_self=True)
         side = max(SHORTEST_TILE, round(config.tile * section.pitch / section.grid.bin_size))
         held_out = hold_out(Tiles(tissue, tissue.patches, near, side=side // 2, rng=None), config.held_out, rng)
-        tiles = Tiles(tissue, tissue.patches[~held_out], near, side=side, rng=rng, blind=config.blind)
+        tiles = Tiles(tissue, tissue.patches[~held_out], near, side=side, rng=rng)
         check = Tiles(tissue, tissue.patches[held_out], near, side=side // 2, rng=None)
         n_tiles = len(tiles.groups())
         epochs = max(1, min(config.passes, round(config.steps / n_tiles)))
@@ -190,24 +190,28 @@ class CrossAttention(Method):
             patience=config.patience,
             training=training,
         )
-        blind = Tiles(tissue, check.patches, near[:, :0], side=check.side, rng=None)
-        return Member(net, history, unseen(net, check), unseen(net, blind))
+        return Member(net, history, *unseen(net, check))
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
-        """Let every spot be seen, balance the discs, and predict bands of rows."""
+        """Let every spot be seen, balance the discs, and predict bands of rows.
+
+        Where there are too few spots to learn from, the image alone predicts, and they take part in the balance.
+        """
         from stsr.methods.predictor import BandPredictor
         from stsr.nn.device import pick_device
 
         config, pitch = self.config, float(self.arrays["pitch"][0])
-        nets = load_states(lambda: self.network(section), self.arrays, config.members, device)
+        seeing = len(section.spots) >= FEWEST
+        nets = load_states(lambda: self.network(section), self.arrays, config.members + 1, device)
+        nets = nets[:-1] if seeing else nets[-1:]
         return BandPredictor(
             self.tissue(section, nets[0], pick_device(device)),
             nets,
-            spots=config.neighbours,
+            spots=config.neighbours if seeing else 0,
             diffusion=config.diffusion,
             edge=config.balance_edge * pitch,
             length=config.balance_length * pitch,
-            dispersion=self.arrays["dispersion/seen" if len(section.spots) >= FEWEST else "dispersion/blind"],
+            dispersion=self.arrays["dispersion/seeing" if seeing else "dispersion/blind"],
         )
 
     def network(self, section: Section) -> CrossAttentionNet:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from stsr.methods.base import Method, MethodInfo, Predictor, Training, register
+from stsr.methods.depth import at_depth, kept_depth, times
 from stsr.methods.histex_tiles import Surroundings, TilePredictor
 from stsr.methods.inputs import require_spots, standard
 from stsr.methods.minmax import MinMax
@@ -57,7 +58,7 @@ class Histex(Method):
         title="Bidirectional cross-attention between image tokens and a densified spot lattice",
         paper="HISTEX (https://github.com/wenwenmin/HISTEX)",
         year=2025,
-        needs=frozenset({"features", "image"}),
+        needs=frozenset({"features", "image", "spots"}),
         gives=frozenset({"latent", "history"}),
         faithful=True,
     )
@@ -72,7 +73,8 @@ class Histex(Method):
         require_spots(section, self.info.name)
         config = self.config
         tokens, scale = CellTokens.learn(section), MinMax.learn(section, faithful=config.faithful)
-        self.arrays = {"mean": tokens.mean, "sd": tokens.sd, "low": scale.low, "high": scale.high}
+        self.arrays = {"mean": tokens.mean, "sd": tokens.sd, **scale.arrays}
+        self.arrays["depth"] = kept_depth(section)
         self.arrays |= standard(scale.scaled(section), faithful=config.faithful)
         surroundings = Surroundings(section, self.arrays, faithful=config.faithful)
         disc = torch.as_tensor(surroundings.tile.disc)
@@ -88,10 +90,12 @@ class Histex(Method):
         return self
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
-        """Let the tiles of ``section`` see all of its spots."""
+        """Let the tiles of ``section`` see all of its spots, whose counts are shown at the depth learned from."""
+        section, back = at_depth(section, self.arrays["depth"])
         tokens = CellTokens(section, cell_colours(section), self.arrays["mean"], self.arrays["sd"])
         surroundings = Surroundings(section, self.arrays, faithful=self.config.faithful)
-        return TilePredictor(tokens, surroundings, load_states(self._network, self.arrays, self.config.states, device))
+        nets = load_states(self._network, self.arrays, self.config.states, device)
+        return times(TilePredictor(tokens, surroundings, nets), back)
 
     def _network(self) -> HistexNet:
         """A network for the tokens and genes trained on, untrained; image tokens end in a position."""

@@ -32,15 +32,15 @@ class Surroundings:
     section
         The section.
     scale
-        (genes,) each: ``low`` and ``high``, the counts that are scaled to 0 and 1; ``centre`` and ``spread``, by which
-        scaled counts are standardised before they are shown.
+        The arrays of a :class:`~stsr.methods.minmax.MinMax`; and ``centre`` and ``spread``, (genes,) each, by which scaled
+        counts are standardised before they are shown.
     faithful
         See :class:`~stsr.methods.histex.HistexConfig`.
     """
 
     def __init__(self, section: Section, scale: Arrays, *, faithful: bool) -> None:
         self.section, self.faithful = section, faithful
-        self.tile, self.scale = SpotTile.of(section), MinMax(scale["low"], scale["high"])
+        self.tile, self.scale = SpotTile.of(section), MinMax.of(scale)
         self.lattice = Densified.of(section.spots)
         shown = (self.scale.scaled(section) - scale["centre"]) / scale["spread"]
         self.values = self.lattice.values(shown.astype(np.float32))
@@ -132,7 +132,7 @@ class TilePredictor:
                         latent[place] += share * hidden
                 weight[place] += share
         median = np.median(scaled / weight, axis=0)
-        return Prediction(around.scale.counts(median, around.section), latent=(latent / weight).astype(np.float32))
+        return Prediction(around.scale.counts(median), latent=(latent / weight).astype(np.float32))
 
     def _run(self, wanted: NDArray[np.bool_], *tile: NDArray[Any]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
         """For each network, scaled expression (m, genes) and latent (m, width) of the m ``wanted`` cells of tiles.

@@ -95,7 +95,7 @@ class HistoSge(Method):
         title="Transformer over image vectors with learned places",
         paper="Shi et al., arXiv 2407.20518",
         year=2024,
-        needs=frozenset({"features", "image"}),
+        needs=frozenset({"features", "image", "spots"}),
         gives=frozenset({"history"}),
         faithful=True,
     )

@@ -47,6 +47,7 @@ class Idw(Interpolation):
         title="Inverse-distance weighting of the nearest spots",
         paper="Shepard, Proc. 23rd ACM National Conference",
         year=1968,
+        needs=frozenset({"spots"}),
     )
     Config: ClassVar = IdwConfig
 

@@ -79,7 +79,7 @@ class Istar(Method):
         config = self.config
         tokens = CellTokens.raw(section) if config.faithful else CellTokens.learn(section)
         scale = MinMax.learn(section, faithful=config.faithful)
-        self.arrays = {"mean": tokens.mean, "sd": tokens.sd, "low": scale.low, "high": scale.high}
+        self.arrays = {"mean": tokens.mean, "sd": tokens.sd, **scale.arrays}
         spots, cells, weights = discs(section, faithful=config.faithful)
         trained, self.history = train_states(
             lambda: IstarDiscs(self._network(), learning_rate=config.learning_rate),
@@ -99,7 +99,7 @@ class Istar(Method):
         else:
             tokens = CellTokens(section, cell_colours(section), self.arrays["mean"], self.arrays["sd"])
         nets = load_states(self._network, self.arrays, self.config.states, device)
-        scale = MinMax(self.arrays["low"], self.arrays["high"])
+        scale = MinMax.of(self.arrays)
 
         def predict(rows: slice) -> Prediction:
             table = tokens(rows)
@@ -108,7 +108,7 @@ class Istar(Method):
             for first in range(0, len(table), BATCH):
                 part = slice(first, first + BATCH)
                 scaled, latent[part] = run(nets, table[part])
-                mean[part] = scale.counts(scaled, section)
+                mean[part] = scale.counts(scaled)
             return Prediction(mean, latent=latent)
 
         return predict

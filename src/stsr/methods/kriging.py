@@ -79,6 +79,7 @@ class Kriging(Method):
         title="Ordinary kriging of library size and of shares (Gaussian process)",
         paper="Matheron, Economic Geology 58",
         year=1963,
+        needs=frozenset({"spots"}),
     )
     Config: ClassVar = KrigingConfig
 

@@ -26,7 +26,11 @@ class Linear(Interpolation):
     """
 
     info: ClassVar = MethodInfo(
-        name="linear", title="Linear interpolation on Delaunay triangles", paper="Lawson, Math. Software III", year=1977
+        name="linear",
+        title="Linear interpolation on Delaunay triangles",
+        paper="Lawson, Math. Software III",
+        year=1977,
+        needs=frozenset({"spots"}),
     )
     Config: ClassVar = LinearConfig
 

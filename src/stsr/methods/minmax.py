@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from stsr.methods.base import Arrays
 from stsr.section import Section
 
 
@@ -19,10 +20,13 @@ class MinMax:
     ----------
     low, high
         (genes,) the counts of a spot that become 0 and 1.
+    spot_cells
+        Cells in such a spot.
     """
 
     low: NDArray[np.float32]
     high: NDArray[np.float32]
+    spot_cells: float
 
     @classmethod
     def learn(cls, section: Section, *, faithful: bool) -> Self:
@@ -33,13 +37,23 @@ class MinMax:
         """
         counts = section.counts.toarray()
         low = counts.min(axis=0) if faithful else np.zeros_like(counts[0])
-        return cls(low, np.maximum(counts.max(axis=0), low + 1))
+        return cls(low, np.maximum(counts.max(axis=0), low + 1), section.spot_cells)
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> Self:
+        """From the :attr:`arrays` that a method kept."""
+        return cls(arrays["low"], arrays["high"], float(arrays["spot_cells"][0]))
+
+    @property
+    def arrays(self) -> Arrays:
+        """``low``, ``high`` and ``spot_cells``, for a method to keep."""
+        return {"low": self.low, "high": self.high, "spot_cells": np.array([self.spot_cells])}
 
     def scaled(self, section: Section) -> NDArray[np.float32]:
         """(spots, genes) from the counts of ``section``."""
         return ((section.counts.toarray() - self.low) / (self.high - self.low)).astype(np.float32, copy=False)
 
-    def counts(self, scaled: NDArray[Any], section: Section) -> NDArray[np.float32]:
-        """(cells, genes) expected counts per cell of ``section``: those of a spot over its cells."""
+    def counts(self, scaled: NDArray[Any]) -> NDArray[np.float32]:
+        """(cells, genes) expected counts per cell, of whatever section: those of a spot learned from, over its cells."""
         counts = self.low + scaled * (self.high - self.low)
-        return (counts / section.spot_cells).astype(np.float32, copy=False)
+        return (counts / self.spot_cells).astype(np.float32, copy=False)

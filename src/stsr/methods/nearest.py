@@ -22,7 +22,13 @@ class NearestConfig:
 class Nearest(Interpolation):
     """λ(b) = y_s / cells in a disc, with s the spot nearest to the cell's centre (Voronoi cells, order 0)."""
 
-    info: ClassVar = MethodInfo(name="nearest", title="Nearest spot", paper="Thiessen, Mon. Weather Rev. 39", year=1911)
+    info: ClassVar = MethodInfo(
+        name="nearest",
+        title="Nearest spot",
+        paper="Thiessen, Mon. Weather Rev. 39",
+        year=1911,
+        needs=frozenset({"spots"}),
+    )
     Config: ClassVar = NearestConfig
 
     def weights(self, spots: NDArray[np.float64]) -> Weights:

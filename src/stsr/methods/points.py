@@ -126,7 +126,14 @@ def seen_by_points(tree: cKDTree, xy: NDArray[np.float64], count: int) -> NDArra
     """(points, 1 + count) who points (points, 2), numbered after the spots, see: themselves, then the nearest spots.
 
     No point sees another, nor does a spot see one, so that each is predicted as if it were alone.
+
+    Raises
+    ------
+    ValueError
+        For a single spot.
     """
+    if tree.n < 2:
+        raise ValueError(f"spots={tree.n} are too few to be seen by points between them; use method='nearest'.")
     _, near = tree.query(xy, k=range(1, min(count, tree.n - 1) + 1), workers=-1)
     return np.hstack([tree.n + np.arange(len(xy))[:, None], near])
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from stsr.methods.base import Arrays, Method, MethodInfo, Predictor, Training, register
+from stsr.methods.depth import at_depth, kept_depth, times
 from stsr.methods.inputs import require_spots, spots_on_tissue, standard
 from stsr.methods.points import (
     Crops,
@@ -109,7 +110,7 @@ class SpaBit(Method):
         title="Graph attention over spots, and attention between expression and image both ways",
         paper="SpaBiT (https://github.com/wenwenmin/SpaBiT)",
         year=2025,
-        needs=frozenset({"features"}),
+        needs=frozenset({"features", "spots"}),
         gives=frozenset({"history"}),
         faithful=True,
     )
@@ -121,6 +122,7 @@ class SpaBit(Method):
         used = section.subset(spots_on_tissue(section))
         crops, target = Crops.learn(used, used.aperture), expression(used)
         self.arrays = {
+            "depth": kept_depth(section),
             "mean": crops.mean,
             "sd": crops.sd,
             "top": target.max(axis=0),
@@ -202,13 +204,14 @@ class SpaBit(Method):
         return weights, losses | {f"{curve} graph": values for curve, values in graph_losses.items()}
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
-        """Join the cells of ``section`` to its spots."""
+        """Join the cells of ``section`` to its spots, whose counts are shown at the depth learned from."""
         from stsr.nn.spabit import GRAPH_HEADS
 
+        section, back = at_depth(section, self.arrays["depth"])
         crops = Crops(section, section.aperture, self.arrays["mean"], self.arrays["sd"])
         messages = GRAPH_HEADS * self.config.hidden * (self.config.neighbours + 1)
         chunk = self.config.batch if self.config.faithful else 1
-        return PointPredictor(crops, self._counts(crops, device), chunk=chunk, batch=MESSAGES // messages)
+        return times(PointPredictor(crops, self._counts(crops, device), chunk=chunk, batch=MESSAGES // messages), back)
 
     def _counts(self, crops: Crops, device: str) -> PointValues:
         """Counts of a spot at points of a section."""

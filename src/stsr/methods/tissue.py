@@ -136,7 +136,7 @@ class Tiles(IterableDataset):
     """Tiles of the section with the discs of some of its spots, each spot hidden from its own neighbours.
 
     A pass visits every spot once. In training the tiling is shifted, shuffled and shown in one of eight orientations
-    anew at each pass, and some tiles are blind: they see no spot at all.
+    anew at each pass.
 
     Parameters
     ----------
@@ -150,8 +150,6 @@ class Tiles(IterableDataset):
         Side of a tile in cells.
     rng
         Source of the shifts in training; None for one fixed tiling.
-    blind
-        Share of the tiles that see no spot in training.
     """
 
     def __init__(
@@ -162,10 +160,8 @@ class Tiles(IterableDataset):
         *,
         side: int,
         rng: np.random.Generator | None,
-        blind: float = 0.0,
     ) -> None:
         self.tissue, self.patches, self.near, self.side, self.rng = tissue, patches, near, side, rng
-        self.blind = blind
         self.home = tissue.section.grid.rowcol[self.patches.cells[:, 0]]
 
     def groups(self) -> list[NDArray[np.int64]]:
@@ -188,9 +184,8 @@ class Tiles(IterableDataset):
         rowcol = tissue.section.grid.rowcol[patches.cells]
         window = tissue.window_around(rowcol.min(axis=(0, 1)), rowcol.max(axis=(0, 1)) + 1)
         features, pixels = tissue.window(window)
-        turn, near = np.zeros(3, dtype=bool), self.near
-        if self.rng is not None:
-            turn = self.rng.integers(0, 2, 3).astype(bool)
-            near = near[:, :0] if self.rng.random() < self.blind else near
+        turn = self.rng.integers(0, 2, 3).astype(bool) if self.rng is not None else np.zeros(3, dtype=bool)
         index = torch.as_tensor(patches.anchor, device=tissue.device)
-        return Tile(features, pixels, tuple(turn.tolist()), tissue.patch(patches, window, near), tissue.counts[index])
+        return Tile(
+            features, pixels, tuple(turn.tolist()), tissue.patch(patches, window, self.near), tissue.counts[index]
+        )

@@ -35,7 +35,7 @@ class Typical:
     def learn(cls, section: Section) -> Self:
         """Average over the spots of ``section``."""
         log, counts = log_expression(section), counts_and_library(section)
-        depth = np.array([np.median(section.library) / section.spot_cells], dtype=np.float32)
+        depth = np.array([section.depth / section.spot_cells], dtype=np.float32)
         return cls(counts.mean(axis=0) / section.spot_cells, depth, log.mean(axis=0), log.std(axis=0) + 1e-3)
 
     @classmethod
@@ -56,7 +56,7 @@ class Typical:
         """(genes + 1,) counts per cell at the sequencing depth of ``section``; of those trained on where it has no spots."""
         if not len(section.spots):
             return self.density
-        return self.density * np.float32(np.median(section.library) / section.spot_cells / self.depth[0])
+        return self.density * np.float32(section.depth / section.spot_cells / self.depth[0])
 
 
 def counts_and_library(section: Section) -> NDArray[np.float32]:
@@ -66,5 +66,5 @@ def counts_and_library(section: Section) -> NDArray[np.float32]:
 
 def log_expression(section: Section) -> NDArray[np.float32]:
     """(spots, genes) log(1 + counts), of libraries scaled to their median."""
-    depth = np.maximum(section.library, 1) / max(np.median(section.library) if len(section.library) else 1, 1)
+    depth = np.maximum(section.library, 1) / section.depth
     return np.log1p(section.counts.toarray() / depth[:, None]).astype(np.float32)

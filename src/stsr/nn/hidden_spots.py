@@ -96,9 +96,9 @@ class HiddenSpots(lightning.LightningModule):
         return tile
 
     def configure_optimizers(self) -> Any:
-        """AdamW; the rate rises, then falls over the steps there are."""
+        """AdamW, fused where :class:`stsr.nn.regression.Regression` has Adam fused; the rate rises, then falls."""
         optimizer = torch.optim.AdamW(
-            self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
+            self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=self.device.type == "cpu"
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.warm_up_and_cosine)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

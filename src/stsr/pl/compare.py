@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from stsr.pl._cells import colour_bar, colour_limit, colour_scale, draw_cells, draw_outline, draw_spots, see_through
 from stsr.pl._frame import Frame, draw_image, draw_scale_bar, fade, panels, read_image
 from stsr.pl._results import as_list, choose_table
-from stsr.spatial import gene_positions, read_columns, record, spot_aperture, spot_positions
+from stsr.spatial import gene_positions, read_columns, spot_aperture, spot_positions, spots_record
 from stsr.spatial.bins import bin_grid, table_grid
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def compare(
     Parameters
     ----------
     sdata
-        A section with a super-resolved table.
+        A section with spots and a super-resolved table.
     genes
         One gene or several.
     table
@@ -66,8 +66,8 @@ def compare(
     KeyError
         When ``table`` is not there; the message lists what is.
     ValueError
-        For an unknown gene, when ``table`` is left out but there is not exactly one result, or for a truth without
-        regular bins.
+        For a section without spots, an unknown gene, when ``table`` is left out but there is not exactly one result, or
+        for a truth without regular bins.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def compare(
     >>> figure.savefig("compare.png")
     """
     table, genes = choose_table(sdata, table), as_list(genes)
-    facts = record(sdata)
+    facts = spots_record(sdata)
     grid, cells = table_grid(sdata, table)
     frame = Frame.of(grid, crop)
     cell_area = grid.bin_size**2

@@ -5,6 +5,7 @@ from stsr.pp.calibrate_image import calibrate_image
 from stsr.pp.densify_spots import densify_spots
 from stsr.pp.extract_features import extract_features
 from stsr.pp.from_anndata import from_anndata
+from stsr.pp.from_image import from_image
 from stsr.pp.from_transcripts import from_transcripts
 from stsr.pp.make_grid import make_grid
 from stsr.pp.read_st import read_st
@@ -23,6 +24,7 @@ __all__ = [
     "densify_spots",
     "extract_features",
     "from_anndata",
+    "from_image",
     "from_transcripts",
     "make_grid",
     "read_st",

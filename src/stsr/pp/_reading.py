@@ -142,15 +142,16 @@ def write_section(
     dataset_id: str,
     mpp: float,
     mpp_source: str,
-    spot_size: float,
-    spots: str,
-    table: str,
+    spot_size: float | None = None,
+    spots: str | None = None,
+    table: str | None = None,
     store: str | os.PathLike[str],
     overwrite: bool,
 ) -> SpatialData:
     """Add the H&E and the record to what a reader found, write it all to a store and open it from there.
 
-    The elements of ``sdata`` are registered in the coordinate system ``dataset_id``, pixels of ``image``.
+    The elements of ``sdata`` are registered in the coordinate system ``dataset_id``, pixels of ``image``. A section of
+    which only the image is known has no spots.
     """
     facts = Record(
         technology=technology,
@@ -164,7 +165,7 @@ def write_section(
         table=table,
     )
     complete(sdata, image.pixels, facts)
-    n_spots, n_genes = sdata[table].shape
+    n_spots, n_genes = (0, 0) if table is None else sdata[table].shape
     logger.info(
         "Read %s: %d spots x %d genes, %.4g µm per pixel (from the %s).", dataset_id, n_spots, n_genes, mpp, mpp_source
     )

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from stsr.constants import densified_key
 from stsr.geometry import cell_lookup, nearest_pitch
 from stsr.pp.make_grid import default_grid
-from stsr.spatial import labels_to_grid, put, record, spot_positions
+from stsr.spatial import labels_to_grid, put, spot_positions, spots_record
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -58,7 +58,8 @@ def densify_spots(
     Raises
     ------
     ValueError
-        For a factor that does not halve the pitch, spots on one line, or a section of bins, which have no gaps.
+        For a factor that does not halve the pitch, spots on one line, a section of bins, which have no gaps, or one
+        without spots.
     KeyError
         When ``grid`` is not there; the message lists what is.
 
@@ -81,7 +82,7 @@ def densify_spots(
 
     from stsr.methods.densified import Densified
 
-    facts = record(sdata)
+    facts = spots_record(sdata)
     if factor not in FACTORS:
         raise ValueError(f"factor={factor!r} must be one of {', '.join(map(str, FACTORS))}: the pitch is halved.")
     if facts.spots not in sdata.shapes:

@@ -17,7 +17,7 @@ from stsr.pp._alignment import read_alignment, scale_of
 from stsr.pp._reading import find_fullres, name_section
 from stsr.pp.bin_transcripts import bin_transcripts
 from stsr.pp.make_grid import check_bin_size
-from stsr.spatial import Record, create_store, grid_to_labels, put
+from stsr.spatial import SpotsRecord, create_store, grid_to_labels, put
 from stsr.spatial.assemble import complete
 from stsr.spatial.fullres import FullRes
 from stsr.spatial.points import Piece, choose_genes, find_transcripts
@@ -133,7 +133,7 @@ def from_transcripts(
     image = find_fullres(None, fullres_image)
     to_section = read_alignment(alignment)
     mpp = _resolution(to_section, pixel_size, image)
-    facts = Record(
+    facts = SpotsRecord(
         technology=sdata.attrs.get("spatialdata_io_reader", "transcripts"),
         dataset_id=dataset_id,
         coordinate_system=dataset_id,

@@ -12,7 +12,7 @@ from stsr.geometry import Aperture, Square, cell_lookup, nearest_pitch
 from stsr.imaging.registration import FEWEST, STEP, block_maps
 from stsr.imaging.similarity import fit_similarity
 from stsr.pp.registration import Registration, registration_of
-from stsr.spatial import raw_counts, read_raster, record, spot_aperture, spot_positions
+from stsr.spatial import raw_counts, read_raster, record, spot_aperture, spot_positions, spots_record
 from stsr.spatial.bins import table_grid
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ def register_check(
     KeyError
         When ``table`` is not in ``sdata``; the message lists what is.
     ValueError
-        When ``table`` annotates no grid or does not hold raw counts, ``window`` or ``reach`` is out of range, or no
-        block has 20 spots.
+        When ``table`` annotates no grid or does not hold raw counts, the section has neither spots nor ``table``,
+        ``window`` or ``reach`` is out of range, or no block has 20 spots.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def register_check(
     True
     """
     facts = record(sdata)
-    table = table or facts.table
+    table = table or spots_record(sdata).table
     if not 2 * STEP <= reach <= 1000:
         raise ValueError(f"reach={reach} µm is outside {2 * STEP:g} to 1000 µm; 120 is usual.")
     if table not in sdata.tables:
@@ -114,7 +114,8 @@ def _measured(
     """(points, 2) centres in µm of spots, or of squares of small bins; (points,) total counts; and what one covers."""
     totals = raw_counts(sdata.tables[table], name=table).sum(axis=1, dtype=np.float64)
     if table == facts.table and facts.spots in sdata.shapes:
-        return spot_positions(sdata, sdata.tables[table], facts), totals, spot_aperture(sdata, facts)
+        known = spots_record(sdata)
+        return spot_positions(sdata, sdata.tables[table], known), totals, spot_aperture(sdata, known)
     grid, cells = table_grid(sdata, table)
     coarse = grid.pooled(max(1, round(FINEST / grid.bin_size)))
     there, within = np.unique(cell_lookup(coarse, grid.xy[cells]), return_inverse=True)

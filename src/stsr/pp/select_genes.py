@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from stsr.geometry import nearest_pitch
-from stsr.spatial import gene_positions, raw_counts, record, spot_positions
+from stsr.spatial import gene_positions, raw_counts, spot_positions, spots_record
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -55,7 +55,8 @@ def select_genes(
     ------
     ValueError
         For an unknown flavor or gene (close matches are suggested), a gene named twice or carried by several columns
-        of the table, a number below 1, values that are no raw counts, or when no gene can be ranked.
+        of the table, a number below 1, values that are no raw counts, a section without spots, or when no gene can be
+        ranked.
     KeyError
         When the table of the spots is not in ``sdata``.
 
@@ -74,15 +75,10 @@ def select_genes(
     >>> stsr.pp.select_genes(sdata, ["PODO1", "ENDO1"])
     ['PODO1', 'ENDO1']
     """
-    rankings = {"hvg": _pearson_variance, "svg": _moran}
-    if flavor not in rankings:
-        raise ValueError(f"flavor={flavor!r} is not known; choose one of {', '.join(rankings)}.")
-    facts = record(sdata)
-    if facts.table not in sdata.tables:
-        raise KeyError(f"table={facts.table!r} not found; sdata holds the tables {', '.join(sdata.tables) or 'none'}.")
-    table = sdata.tables[facts.table]
-    where = f"sdata[{facts.table!r}]"
-
+    if flavor not in RANKINGS:
+        raise ValueError(f"flavor={flavor!r} is not known; choose one of {', '.join(RANKINGS)}.")
+    table = spots_table(sdata)
+    where = f"sdata[{spots_record(sdata).table!r}]"
     if not isinstance(genes, (int, np.integer, str)):
         names = [str(gene) for gene in genes]
         gene_positions(table.var_names, names, where=where)
@@ -92,9 +88,39 @@ def select_genes(
         raise ValueError(f"gene {twice!r} names several columns of {where}; call var_names_make_unique() on it.")
     if genes == "all":
         return list(table.var_names)
+    number = check_number(genes)
+    ranked = rank_genes(sdata, flavor)[:number]
+    if len(ranked) < number:
+        logger.info("%d genes asked for, %d are found in enough spots.", number, len(ranked))
+    return ranked
+
+
+def spots_table(sdata: SpatialData) -> AnnData:
+    """The table of a section's spots.
+
+    Raises
+    ------
+    ValueError
+        When the section has no spots.
+    KeyError
+        When the table is not in ``sdata``.
+    """
+    name = spots_record(sdata).table
+    if name not in sdata.tables:
+        raise KeyError(f"table={name!r} not found; sdata holds the tables {', '.join(sdata.tables) or 'none'}.")
+    return sdata.tables[name]
+
+
+def check_number(genes: int | str) -> int:
+    """Refuse what is no number of genes."""
     if isinstance(genes, str) or genes < 1:
         raise ValueError(f"genes={genes!r} is no choice of genes; pass how many (1 or more), 'all' or a list of names.")
+    return int(genes)
 
+
+def rank_genes(sdata: SpatialData, flavor: str = "hvg") -> list[str]:
+    """All genes that can be ranked, the best first; see :func:`select_genes`."""
+    facts, table = spots_record(sdata), spots_table(sdata)
     counts = raw_counts(table, name=facts.table)
     found = np.bincount(counts.indices[counts.data > 0], minlength=counts.shape[1])
     kept = np.flatnonzero(found >= max(SPOTS, DETECTED * len(table)))
@@ -104,11 +130,8 @@ def select_genes(
         )
     counts = counts[:, kept]
     alive = counts.sum(axis=1) > 0  # an empty spot has no residuals
-    score = rankings[flavor](counts[alive], spot_positions(sdata, table, facts)[alive])
-    best = kept[np.argsort(-score, kind="stable")[: int(genes)]]
-    if best.size < genes:
-        logger.info("%d genes asked for, %d are found in enough spots.", genes, best.size)
-    return list(table.var_names[best])
+    score = RANKINGS[flavor](counts[alive], spot_positions(sdata, table, facts)[alive])
+    return list(table.var_names[kept[np.argsort(-score, kind="stable")]])
 
 
 def _pearson_variance(counts: sp.csr_array, xy: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -136,6 +159,9 @@ def _moran(counts: sp.csr_array, xy: NDArray[np.float64]) -> NDArray[np.float64]
     spots.obsp["neighbours"] = graph + graph.T
     moran = sq.gr.spatial_autocorr(spots, connectivity_key="neighbours", mode="moran", n_perms=None, copy=True)
     return np.nan_to_num(moran["I"].reindex(spots.var_names).to_numpy(dtype=np.float64))
+
+
+RANKINGS = {"hvg": _pearson_variance, "svg": _moran}
 
 
 def _anndata(counts: sp.csr_array) -> AnnData:

@@ -14,7 +14,7 @@ from stsr.constants import microns
 from stsr.geometry import Grid
 from stsr.pp._reading import check_dataset_id
 from stsr.pp.slide import Slide
-from stsr.spatial import grid_to_labels, note, raw_counts, read_raster, record
+from stsr.spatial import grid_to_labels, note, raw_counts, read_raster, record, spots_record
 from stsr.spatial.assemble import annotate, complete, disc_spots
 from stsr.spatial.bins import table_grid
 from stsr.spatial.store import check_vacant, create_store
@@ -117,7 +117,7 @@ def simulate_spots(
     slide = Slide(diameter, pitch, layout, angle, jitter, efficiency, diffusion, min_coverage, seed)
     check_vacant(store, overwrite)
     facts = record(sdata)
-    table = facts.table if table is None else table
+    table = spots_record(sdata).table if table is None else table
     name = check_dataset_id(dataset_id or f"{facts.dataset_id}_spots")
     grid, cells = _bins(sdata, table)
     bins = sdata.tables[table]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stsr.geometry import Disc, Grid, footprint
 from stsr.geometry.polygons import polygon_footprint
 from stsr.spatial.frames import um_affine
-from stsr.spatial.record import Record, record
+from stsr.spatial.record import record, spots_record
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -68,7 +68,9 @@ def read_regions(sdata: SpatialData, by: str, grid: Grid) -> Regions:
     if by in sdata.shapes:
         shapes = sdata.shapes[by]
         to_um = um_affine(shapes, facts, name=by)
-        return _spots(shapes, to_um, grid, facts) if by == facts.spots else _polygons(shapes, to_um, grid, by)
+        if by == facts.spots:
+            return _spots(shapes, to_um, grid, Disc(spots_record(sdata).spot_size))
+        return _polygons(shapes, to_um, grid, by)
     if by in sdata.labels:
         labels = _finest(sdata.labels[by])
         return _labels(labels.data, um_affine(labels, facts, name=by), grid, by)
@@ -76,8 +78,7 @@ def read_regions(sdata: SpatialData, by: str, grid: Grid) -> Regions:
     raise KeyError(f"by={by!r} is no shapes or labels element; sdata holds {known}.")
 
 
-def _spots(shapes: Any, to_um: NDArray[np.float64], grid: Grid, facts: Record) -> Regions:
-    disc = Disc(facts.spot_size)
+def _spots(shapes: Any, to_um: NDArray[np.float64], grid: Grid, disc: Disc) -> Regions:
     xy = np.column_stack([shapes.geometry.x, shapes.geometry.y]) @ to_um[:2, :2].T + to_um[:2, 2]
     return Regions(shapes.index.to_numpy(), xy, np.full(len(xy), disc.area), footprint(grid, xy, disc))
 

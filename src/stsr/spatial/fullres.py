@@ -55,6 +55,22 @@ def open_fullres(path: Path) -> FullRes:
     return FullRes(path, _as_rgb(_lazy(series), series.axes, path), _stated_mpp(tiff))
 
 
+def fullres_of(array: Any) -> FullRes:
+    """An image in memory, (y, x, 3 or 4) numpy or dask array.
+
+    Raises
+    ------
+    ValueError
+        When it is not 8-bit RGB.
+    """
+    import dask.array as da
+
+    pixels = da.asarray(array)
+    if pixels.ndim != 3:
+        raise ValueError(f"fullres_image has shape {pixels.shape}; pass an RGB image as (rows, columns, 3).")
+    return FullRes(Path("array"), _as_rgb(pixels, "YXS", Path("array")), None)
+
+
 def _decode(path: Path) -> tuple[Any, str]:
     """A whole image, and its axes."""
     import dask.array as da

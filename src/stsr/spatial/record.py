@@ -27,11 +27,13 @@ class Record:
         µm per pixel of the full-resolution image.
     mpp_source
         Where ``mpp`` comes from: ``"pitch"``, ``"user"``, ...
+    image
+        Name of the full-resolution image.
     spot_size
         Diameter of a printed spot, or side of a bin, in µm.
-    image, spots, table
-        Names of the full-resolution image, of the spots (shapes when they are discs, the labels of a grid when they
-        are bins) and of the table with their counts.
+    spots, table
+        Names of the spots (shapes when they are discs, the labels of a grid when they are bins) and of the table with
+        their counts. These two and ``spot_size`` are None in a section of which only the image is known.
     """
 
     technology: str
@@ -39,8 +41,17 @@ class Record:
     coordinate_system: str
     mpp: float
     mpp_source: str
-    spot_size: float
     image: str
+    spot_size: float | None = None
+    spots: str | None = None
+    table: str | None = None
+
+
+@dataclass(frozen=True)
+class SpotsRecord(Record):
+    """The record of a section that has spots."""
+
+    spot_size: float
     spots: str
     table: str
 
@@ -53,13 +64,35 @@ def record(sdata: SpatialData) -> Record:
     ValueError
         When ``sdata`` was not made by one of stsr's readers.
     """
+    return Record(**_kept(sdata))
+
+
+def spots_record(sdata: SpatialData) -> SpotsRecord:
+    """The record of a section that must have spots.
+
+    Raises
+    ------
+    ValueError
+        When it has none, or ``sdata`` was not made by one of stsr's readers.
+    """
+    kept = _kept(sdata)
+    if kept["table"] is None:
+        raise ValueError(
+            f"section {kept['dataset_id']!r} has no spots, only an image; pass a section with counts, such as from "
+            "stsr.pp.read_visium."
+        )
+    return SpotsRecord(**kept)
+
+
+def _kept(sdata: SpatialData) -> dict[str, Any]:
+    """What ``sdata.attrs`` holds of a record."""
     kept = sdata.attrs.get(ATTRS, {})
     names = [field.name for field in fields(Record)]
     if missing := [name for name in names if name not in kept]:
         raise ValueError(
             f"sdata.attrs[{ATTRS!r}] does not hold {', '.join(missing)}; read the section with stsr.pp.read_visium first."
         )
-    return Record(**{name: kept[name] for name in names})
+    return {name: kept[name] for name in names}
 
 
 def set_record(sdata: SpatialData, record: Record) -> None:

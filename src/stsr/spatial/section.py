@@ -16,7 +16,7 @@ from stsr.spatial.bins import table_grid
 from stsr.spatial.frames import um_affine
 from stsr.spatial.grid import labels_to_grid
 from stsr.spatial.raster import read_raster
-from stsr.spatial.record import Record, record
+from stsr.spatial.record import SpotsRecord, record, spots_record
 from stsr.spatial.tables import gene_positions
 
 if TYPE_CHECKING:
@@ -24,8 +24,18 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 
+NOTHING = Disc(55.0)
+"""Stands for what a spot covers in a section without any."""
+
+
 def read_section(
-    sdata: SpatialData, *, genes: Sequence[str], grid: str, features: str | None = None, need_image: bool = False
+    sdata: SpatialData,
+    *,
+    genes: Sequence[str],
+    grid: str,
+    features: str | None = None,
+    need_image: bool = False,
+    with_spots: bool = True,
 ) -> Section:
     """What a method gets to see of a section.
 
@@ -41,6 +51,8 @@ def read_section(
         Image element with the features of the cells, when the method needs them.
     need_image
         Add the calibrated H&E.
+    with_spots
+        Read the spots and their counts. A section without them has 0 spots, and ``genes`` may be any.
 
     Raises
     ------
@@ -49,7 +61,12 @@ def read_section(
     ValueError
         For an unknown gene or one listed twice, or when the table does not hold raw counts.
     """
-    facts = record(sdata)
+    raster = read_raster(sdata, IMAGE) if need_image else None
+    cells, values = labels_to_grid(sdata, grid), None if features is None else _features(sdata, features)
+    if not with_spots or record(sdata).table is None:
+        counts = sp.csr_array((0, len(genes)), dtype=np.float32)
+        return Section(tuple(genes), np.empty((0, 2)), NOTHING, counts, np.empty(0), cells, values, raster)
+    facts = spots_record(sdata)
     if facts.table not in sdata.tables:
         raise KeyError(f"table={facts.table!r} not found; sdata holds the tables {', '.join(sdata.tables) or 'none'}.")
     table = sdata.tables[facts.table]
@@ -61,9 +78,9 @@ def read_section(
         aperture=spot_aperture(sdata, facts),
         counts=sp.csr_array(counts[:, columns]),
         library=np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel(),
-        grid=labels_to_grid(sdata, grid),
-        features=None if features is None else _features(sdata, features),
-        image=read_raster(sdata, IMAGE) if need_image else None,
+        grid=cells,
+        features=values,
+        image=raster,
     )
 
 
@@ -84,7 +101,7 @@ def raw_counts(table: AnnData, *, name: str) -> sp.csr_array:
     return counts
 
 
-def spot_positions(sdata: SpatialData, table: AnnData, record: Record) -> NDArray[np.float64]:
+def spot_positions(sdata: SpatialData, table: AnnData, record: SpotsRecord) -> NDArray[np.float64]:
     """(spots, 2) centres in µm of the spots in a table's rows."""
     from spatialdata.models import get_table_keys
 
@@ -103,7 +120,7 @@ def spot_positions(sdata: SpatialData, table: AnnData, record: Record) -> NDArra
     return np.column_stack([centres.x, centres.y]) @ to_um[:2, :2].T + to_um[:2, 2]
 
 
-def spot_aperture(sdata: SpatialData, record: Record) -> Aperture:
+def spot_aperture(sdata: SpatialData, record: SpotsRecord) -> Aperture:
     """What a spot of the section measures: a disc, or a bin where the spots are a grid's."""
     if record.spots in sdata.labels:
         return Square.of(labels_to_grid(sdata, record.spots))

@@ -15,7 +15,7 @@ from stsr.constants import ARRAY_COL, ARRAY_ROW
 from stsr.geometry import Aperture, Grid
 from stsr.geometry.resample import resample
 from stsr.metrics import block_operator, noise_ceiling, thin
-from stsr.spatial import gene_positions, raw_counts, read_columns, record, spot_aperture, spot_positions
+from stsr.spatial import gene_positions, raw_counts, read_columns, record, spot_aperture, spot_positions, spots_record
 from stsr.spatial.bins import bin_grid, table_grid
 from stsr.tl._columns import STANDARD, check_metrics, score_columns
 
@@ -75,7 +75,8 @@ def evaluate(
         The gene, and the side of the blocks in µm.
     ``where``
         ``"all"`` blocks; those ``"under"`` a spot, whose centre the spot covers, and those ``"between"``.
-        Blocks wider than its radius (27.5 µm for Visium) are as a rule neither, so they only have ``"all"``.
+        Blocks wider than its radius (27.5 µm for Visium) are as a rule neither, so they only have ``"all"``, as have
+        all blocks of a section without spots.
     ``pearson``, ...
         A column for each of ``metrics``, of the counts as they are; ``rmse`` and ``ssim`` after scaling both to 0 to 1.
         ``ssim`` compares pictures, so it is NaN but for ``"all"``.
@@ -120,7 +121,7 @@ def evaluate(
     counts = sp.csc_array(raw_counts(truth[:, columns], name="truth")[covered])
     halves = thin(counts, seed=seed) if ceiling else None
 
-    spots = spot_positions(sdata, sdata.tables[facts.table], facts), spot_aperture(sdata, facts)
+    spots = None if facts.table is None else _spots(sdata)
     rowcol = truth.obs[[ARRAY_ROW, ARRAY_COL]].to_numpy()[covered]
     xy = bins.xy[position[covered]]
     places = [_place(rowcol, xy, scale, factor, spots) for scale, factor in factors.items()]
@@ -158,7 +159,7 @@ def _place(
     xy: NDArray[np.float64],
     scale: float,
     factor: int,
-    spots: tuple[NDArray[np.float64], Aperture],
+    spots: tuple[NDArray[np.float64], Aperture] | None,
 ) -> _Place:
     from scipy.spatial import cKDTree
 
@@ -166,12 +167,18 @@ def _place(
     if len(blocks) < 3:
         raise ValueError(f"scales={scale:g} leaves {len(blocks)} whole blocks of the truth; leave that scale out.")
     parts: dict[str, Any] = {"all": slice(None)}
-    centres, aperture = spots
-    if scale <= aperture.reach:
+    if spots is not None and scale <= spots[1].reach:
+        centres, aperture = spots
         middle = operator @ xy / operator.sum(axis=1)[:, None]
         under = aperture.covers(middle - centres[cKDTree(centres).query(middle)[1]])
         parts |= {name: part for name, part in (("under", under), ("between", ~under)) if part.any()}
     return _Place(float(scale), operator, blocks, parts)
+
+
+def _spots(sdata: SpatialData) -> tuple[NDArray[np.float64], Aperture]:
+    """Centres in µm, and what a spot covers."""
+    facts = spots_record(sdata)
+    return spot_positions(sdata, sdata.tables[facts.table], facts), spot_aperture(sdata, facts)
 
 
 def _factors(scales: Sequence[float], bin_size: float) -> dict[float, int]:

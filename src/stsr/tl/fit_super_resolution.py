@@ -1,4 +1,4 @@
-"""The main verb: learn from a section's spots and image, and write the high-resolution table."""
+"""The main verb: learn from the spots and images of sections, and write the high-resolution tables."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from stsr.constants import table_key
 from stsr.methods import Training, create
 from stsr.methods.model import Model
-from stsr.spatial import read_section
 from stsr.spatial.store import check_name
+from stsr.tl._fit import fit, ready
 from stsr.tl.predict import predict
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def fit_super_resolution(
-    sdata: SpatialData,
+    sdata: SpatialData | Sequence[SpatialData],
     *,
     method: str = "cross_attention",
     genes: int | str | Sequence[str] = 1000,
@@ -37,14 +37,20 @@ def fit_super_resolution(
     Steps that have not been run yet (image calibration, grid, features) are run with their defaults, and the log says
     so. Everything is learned from the spots of ``sdata`` alone.
 
+    Several sections of one platform teach one model together, and each gets a table of its own. The images are brought
+    to one stain by :func:`stsr.pp.calibrate_image`, and the counts of each section to one median library while the model
+    learns, so that a section sequenced deeper does not look richer. Methods that look at no spots where they predict
+    give their counts on that common scale, the geometric mean of the median libraries; the others on each section's own.
+
     Parameters
     ----------
     sdata
-        A section read by stsr.
+        A section read by stsr, or a list of them.
     method
         ``"cross_attention"`` or another of :data:`stsr.methods.METHODS`.
     genes
-        How many highly variable genes, a list of names, or ``"all"``; see :func:`stsr.pp.select_genes`.
+        How many highly variable genes, a list of names, or ``"all"``; see :func:`stsr.pp.select_genes`. Of several
+        sections, genes that all have: those that vary most on average over the sections.
     bin_size
         Side of a grid cell in µm; not used when ``grid`` is given.
     grid
@@ -75,7 +81,8 @@ def fit_super_resolution(
     Raises
     ------
     ValueError
-        For an unknown method, option, gene or encoder, a table that exists, or too few spots.
+        For an unknown method, option, gene or encoder, a table that exists, or too few spots; for several sections also
+        when they share no gene, or differ in what spots cover, in the size of cells or in their encoder.
     KeyError
         For an element that is not there; the message lists those that are.
 
@@ -86,39 +93,48 @@ def fit_super_resolution(
     >>> model = stsr.tl.fit_super_resolution(sdata, method="idw", genes=20)
     >>> sdata["sr_008um"].n_vars
     20
+
+    Two sections, one model:
+
+    >>> sections = [stsr.datasets.synthetic_section(size=(700, 700), seed=seed) for seed in (1, 2)]
+    >>> model = stsr.tl.fit_super_resolution(sections, method="ridge", genes=20, progress=False)
+    >>> [section["sr_008um"].n_vars for section in sections]
+    [20, 20]
     """
-    from stsr.pp.extract_features import encoder_of, extract_features
-    from stsr.pp.make_grid import default_grid
-    from stsr.pp.select_genes import select_genes
+    from stsr.pp.shared_genes import shared_genes
 
     fitted = create(method, options)
+    sections = list(sdata) if isinstance(sdata, Sequence) else [sdata]
+    if len({id(section) for section in sections}) < max(1, len(sections)):
+        raise ValueError(f"sdata lists {len(sections)} sections, some more than once; pass one or several, each once.")
     # Before minutes of training, not after.
     if grid is None or key_added is not None:
-        check_name(sdata, "tables", key_added or table_key(bin_size), overwrite)
-    genes = select_genes(sdata, genes)
-    grid = default_grid(sdata, grid, bin_size)
-    needs = fitted.info.needs
-    if "features" not in needs:
-        features = None
-    elif features is None:
-        features = extract_features(sdata, encoder=encoder, grid=grid, device=device, progress=progress)
-    section = read_section(sdata, genes=genes, grid=grid, features=features, need_image="image" in needs)
-    fitted.fit(section, seed=seed, training=Training(device=device, progress=progress))
-    model = Model(
-        method=fitted,
-        genes=tuple(genes),
-        bin_size=round(section.grid.bin_size, 3),
-        encoder=None if features is None else encoder_of(sdata, features),
-        seed=seed,
-    )
-    predict(
-        sdata,
-        model,
-        grid=grid,
-        features=features,
-        key_added=key_added,
-        device=device,
-        progress=progress,
-        overwrite=overwrite,
-    )
+        for section in sections:
+            check_name(section, "tables", key_added or table_key(bin_size), overwrite)
+    genes = shared_genes(sections, genes)
+    inputs = [
+        ready(
+            section,
+            fitted,
+            bin_size=bin_size,
+            grid=grid,
+            encoder=encoder,
+            features=features,
+            device=device,
+            progress=progress,
+        )
+        for section in sections
+    ]
+    model = fit(inputs, fitted, genes, seed=seed, training=Training(device=device, progress=progress))
+    for each in inputs:
+        predict(
+            each.sdata,
+            model,
+            grid=each.grid,
+            features=each.features,
+            key_added=key_added,
+            device=device,
+            progress=progress,
+            overwrite=overwrite,
+        )
     return model

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stsr.constants import ATTRS, LATENT, SD, features_key, table_key
-from stsr.methods.base import Prediction, Predictor
+from stsr.methods import METHODS, Prediction, Predictor
 from stsr.methods.model import Model
 from stsr.spatial import put, read_section, record
 from stsr.spatial.grid_table import grid_table
@@ -45,10 +45,14 @@ def predict(
     The spots of ``sdata`` are the measured neighbours, whatever section the model was fitted on. Bands of the grid are
     predicted and written one after another, so memory does not grow with the section.
 
+    Methods that need no spots where they predict (see ``stsr methods``) also take a section of which there is only the
+    image, such as from :func:`stsr.pp.from_image`; and one whose table lacks genes of the model, such as those outside a
+    panel. Its spots, which say nothing of these, are then not looked at for any gene, and the log says so.
+
     Parameters
     ----------
     sdata
-        A section read by stsr.
+        A section read by stsr, of the tissue that the model was fitted on.
     model
         From :func:`stsr.tl.fit_super_resolution` or :meth:`stsr.tl.Model.load`.
     grid
@@ -67,13 +71,15 @@ def predict(
     Returns
     -------
     The table's name. Its ``X`` holds expected UMI counts per cell, on the scale of the spots' counts: the cells under a
-    spot add up to what the spot measured. ``obsm["X_stsr"]`` is the method's latent and ``layers["sd"]`` its
+    spot add up to what the spot measured. Where no spots are looked at, the scale is that of the spots the model was
+    fitted on. ``obsm["X_stsr"]`` is the method's latent and ``layers["sd"]`` its
     standard deviation, where it has them; ``uns["stsr"]`` says how the table was made.
 
     Raises
     ------
     ValueError
-        When the model's genes are not in the section, or its bin size or encoder differ from the grid's and features'.
+        When the model's method needs spots and the section has none, or lacks some of the genes; or when its bin size or
+        encoder differ from the grid's and features'.
     KeyError
         For an element that is not there; the message lists those that are.
 
@@ -87,9 +93,15 @@ def predict(
     """
     key = key_added or table_key(model.bin_size)
     check_name(sdata, "tables", key, overwrite)
+    with_spots = _asks_spots(sdata, model)
     grid, features = _ready(sdata, model, grid, features, device, progress)
     section = read_section(
-        sdata, genes=model.genes, grid=grid, features=features, need_image="image" in model.method.info.needs
+        sdata,
+        genes=model.genes,
+        grid=grid,
+        features=features,
+        need_image="image" in model.method.info.needs,
+        with_spots=with_spots,
     )
     if abs(section.grid.bin_size / model.bin_size - 1) > 0.01:
         raise ValueError(
@@ -107,6 +119,32 @@ def predict(
     )
     logger.info("%s: %d cells x %d genes from %s.", key, *table.shape, model.name)
     return key
+
+
+def _asks_spots(sdata: SpatialData, model: Model) -> bool:
+    """Whether the spots of a section serve a model; refused when they do not and its method needs them."""
+    from stsr.pp.select_genes import spots_table
+
+    facts = record(sdata)
+    lack = "has no spots"
+    if facts.table is not None:
+        measured = set(spots_table(sdata).var_names)
+        missing = [gene for gene in model.genes if gene not in measured]
+        if not missing:
+            return True
+        more = f" and {len(missing) - 1} other genes" if len(missing) > 1 else ""
+        lack = f"lacks {missing[0]}{more} of the model"
+    if "spots" in model.method.info.needs:
+        others = ", ".join(sorted(name for name, kind in METHODS.items() if "spots" not in kind.info.needs))
+        raise ValueError(
+            f"section {facts.dataset_id!r} {lack}, which method={model.name!r} needs; fit one that predicts from the image "
+            f"alone: {others}."
+        )
+    if facts.table is not None:
+        logger.info(
+            "Section %r %s: all is predicted from the image, its spots are not looked at.", facts.dataset_id, lack
+        )
+    return False
 
 
 def _ready(
