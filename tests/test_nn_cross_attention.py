@@ -140,3 +140,9 @@ def test_orientation_moves_nothing(flip):
     torch.testing.assert_close(
         net.tokens(features, pixels, tuple(map(bool, flip))), net.tokens(features, pixels), rtol=1e-4, atol=1e-4
     )
+
+
+def test_a_blind_patch_has_no_spots():
+    net, mean = CrossAttentionNet(5, 7, 3, 2, **SIZES), torch.rand(8)
+    tokens, patch = net.tokens(torch.randn(20, 20, 5), torch.randn(3, 80, 80)), make_patch(3, 4, 6, 5, 7, 20)
+    torch.testing.assert_close(net(tokens, patch.blind, mean)[0], mean.expand(3, 4, -1))

@@ -74,7 +74,8 @@ class Balance:
         The two add up to one among spots; without any, both are empty.
         """
         if not self.spots.n:
-            return sp.csr_array((len(xy), 0)), sp.csr_array((len(xy), 0))
+            nobody = sp.csr_array((len(xy), 0), dtype=np.float32)
+            return nobody, nobody
         distance, near = self.spots.query(xy, k=min(NEIGHBOURS, self.spots.n), workers=-1)
         distance, near = distance.reshape(len(xy), -1), near.reshape(len(xy), -1)
         beyond = np.maximum(self.aperture.beyond(xy[:, None] - self.spots.data[near]), TOUCHING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -61,9 +62,11 @@ class CrossAttentionConfig:
         Share of the spots kept from training for early stopping.
     tile
         Side of the squares of tissue a step is made of, in pitches of the spots.
-    members
-        Networks trained one after another, each with spots of its own held out; their predictions are averaged. One more
-        never sees a spot: it predicts tissue that has none.
+    members, blind_members
+        Networks trained one after another, each with spots of its own held out. The latter never see a spot: they judge
+        by the image alone, and predict tissue that has no spots.
+    blind_share
+        Weight of the blind where there are spots.
     diffusion
         Standard deviation in µm of the lateral spread of transcripts before they are captured: predictions are blurred
         by it, as measurements are.
@@ -90,7 +93,9 @@ class CrossAttentionConfig:
     library_weight: float = 0.03
     held_out: float = 0.1
     tile: float = 4.0
-    members: int = 4
+    members: int = 3
+    blind_members: int = 2
+    blind_share: float = 0.3
     diffusion: float = 8.0
     balance_edge: float = 0.12
     balance_length: float = 0.7
@@ -144,16 +149,15 @@ class CrossAttention(Method):
             tissue = self.tissue(section, self.network(section), pick_device(training.device), resident=True)
         near = neighbours(tissue.tree, self.config.neighbours, hide_self=True)
         trained = []
-        for number in range(self.config.members + 1):
+        for number in range(self.config.members + self.config.blind_members):
             rng = np.random.default_rng((seed, number))
             with fork_seed(int(rng.integers(2**31))):
-                blind = number == self.config.members
-                trained.append(self.train_member(tissue, near[:, :0] if blind else near, rng, training))
+                seen = near if number < self.config.members else near[:, :0]
+                trained.append(self.train_member(tissue, seen, rng, training))
         weights, self.history = numbered([(member.net, member.history) for member in trained])
         self.arrays |= weights
-        for name, members in (("seeing", trained[:-1]), ("blind", trained[-1:])):
-            counts, expected = (np.concatenate([getattr(m, what) for m in members]) for what in ("counts", "expected"))
-            self.arrays[f"dispersion/{name}"] = calibrated(counts, expected)
+        seeing, blind = trained[: self.config.members], trained[self.config.members :]
+        self.arrays |= {"dispersion/seeing": dispersion(seeing), "dispersion/blind": dispersion(blind)}
         return self
 
     def train_member(
@@ -201,17 +205,20 @@ class CrossAttention(Method):
         from stsr.nn.device import pick_device
 
         config, pitch = self.config, float(self.arrays["pitch"][0])
-        seeing = len(section.spots) >= FEWEST
-        nets = load_states(lambda: self.network(section), self.arrays, config.members + 1, device)
-        nets = nets[:-1] if seeing else nets[-1:]
+        many = len(section.spots) >= FEWEST
+        nets = load_states(lambda: self.network(section), self.arrays, config.members + config.blind_members, device)
+        seeing, blind = nets[: config.members if many else 0], nets[config.members :]
         return BandPredictor(
-            self.tissue(section, nets[0], pick_device(device)),
-            nets,
-            spots=config.neighbours if seeing else 0,
+            self.tissue(section, blind[0], pick_device(device)),
+            seeing,
+            blind,
+            share=config.blind_share,
+            pitch=pitch,
+            spots=config.neighbours,
             diffusion=config.diffusion,
             edge=config.balance_edge * pitch,
             length=config.balance_length * pitch,
-            dispersion=self.arrays["dispersion/seeing" if seeing else "dispersion/blind"],
+            dispersion=self.arrays["dispersion/seeing" if many else "dispersion/blind"],
         )
 
     def network(self, section: Section) -> CrossAttentionNet:
@@ -278,11 +285,13 @@ def unseen(net: CrossAttentionNet, check: Tiles) -> tuple[NDArray[np.float32], N
     return counts, expected
 
 
-def calibrated(counts: NDArray[np.float32], expected: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(genes,) variance of the rates over their squares, from (spots, genes) counts and expectations of held-out spots.
+def dispersion(members: Sequence[Member]) -> NDArray[np.float32]:
+    """(genes,) variance of the rates over their squares, from what members expect of the spots held out of them.
 
     The moment estimate of a gene is drawn towards that of all genes, the more the fewer its counts tell.
     """
+    counts = np.concatenate([member.counts for member in members])
+    expected = np.concatenate([member.expected for member in members])
     excess, square = (counts - expected) ** 2 - expected, expected**2
     common = max(excess.sum() / square.sum(), 1e-3)
     # What one gene tells is worth its Poisson information, as against that of STRENGTH counts.

@@ -8,13 +8,14 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from stsr.methods.balance import Balance
 from stsr.methods.base import Prediction
 from stsr.methods.diffusion import Diffusion
 from stsr.methods.patches import around_spots, neighbours, under_spots
 from stsr.methods.tissue import Tiles, Tissue
-from stsr.nn.cross_attention import CrossAttentionNet
+from stsr.nn.cross_attention import CrossAttentionNet, Patch
 
 PATCH = 64
 """Cells of a patch."""
@@ -25,6 +26,9 @@ BATCH_VALUES = 2**21
 SIDE = 128
 """Side in cells of the tiles in which discs are summed."""
 
+NEAR, FAR = 1.0, 3.0
+"""Pitches from the nearest spot: within the first, spots tell what they told in training; beyond the second, nothing."""
+
 
 class BandPredictor:
     """Networks of one architecture, and the spots that correct them.
@@ -33,8 +37,14 @@ class BandPredictor:
     ----------
     tissue
         The section.
-    nets
-        Trained networks, whose rates are averaged.
+    seeing, blind
+        Networks trained with spots in sight, and without: the rates of each kind are averaged. With none that see, the
+        image alone predicts.
+    share
+        Weight of the blind between the spots of a section. Those that see learned from spots a pitch away: further off
+        it rises, to 1 at three pitches.
+    pitch
+        That of the spots learned from, in µm.
     spots
         Spots that a cell can look at.
     diffusion
@@ -48,15 +58,18 @@ class BandPredictor:
     def __init__(
         self,
         tissue: Tissue,
-        nets: Sequence[CrossAttentionNet],
+        seeing: Sequence[CrossAttentionNet],
+        blind: Sequence[CrossAttentionNet],
         *,
+        share: float,
+        pitch: float,
         spots: int,
         diffusion: float,
         edge: float,
         length: float,
         dispersion: NDArray[np.float32],
     ) -> None:
-        self.tissue, self.nets = tissue, nets
+        self.tissue, self.seeing, self.blind, self.share, self.pitch = tissue, seeing, blind, share, pitch
         self.near = neighbours(tissue.tree, spots, hide_self=False)
         section = tissue.section
         self.n_genes = len(section.genes)
@@ -84,11 +97,26 @@ class BandPredictor:
         with torch.inference_mode():
             for group in everywhere.groups():
                 tile = everywhere.tile(group)
-                for net in self.nets:
-                    rates, _ = net(net.tokens(tile.features, tile.pixels), tile.patch, tissue.mean)
-                    discs = torch.einsum("np,npg->ng", tile.patch.weight, rates[..., :-1]) / len(self.nets)
-                    sums[everywhere.patches.anchor[group]] += discs.cpu().numpy()
+                rates, _ = self.expect(self.tokens(tile.features, tile.pixels), tile.patch)
+                discs = torch.einsum("np,npg->ng", tile.patch.weight, rates)
+                sums[everywhere.patches.anchor[group]] = discs.cpu().numpy()
         return sums
+
+    def tokens(self, features: Tensor, pixels: Tensor) -> list[Tensor]:
+        """A map of tokens from every network, those that see first."""
+        return [net.tokens(features, pixels) for net in (*self.seeing, *self.blind)]
+
+    def expect(self, maps: Sequence[Tensor], patch: Patch) -> tuple[Tensor, Tensor]:
+        """(n, p, genes) rates that the networks expect together, and (n, p, dimensions) their latents side by side."""
+        views = [patch] * len(self.seeing) + [patch.blind] * len(self.blind)
+        nets = zip((*self.seeing, *self.blind), maps, views, strict=True)
+        rates, latents = zip(*(net(tokens, view, self.tissue.mean) for net, tokens, view in nets), strict=True)
+        seen, blind = rates[: len(self.seeing)], rates[len(self.seeing) :]
+        mean = sum(blind) / len(blind)
+        if seen:
+            away = (patch.distance.amin(dim=-1, keepdim=True) / self.pitch - NEAR) / (FAR - NEAR)
+            mean = torch.lerp(sum(seen) / len(seen), mean, self.share + (1 - self.share) * away.clamp(0, 1))
+        return mean[..., :-1], torch.cat(latents, dim=-1)
 
     def __call__(self, rows: slice) -> Prediction:
         """Predict a band of rows."""
@@ -119,23 +147,21 @@ class BandPredictor:
         """(cells, genes) rates averaged over the networks, and (cells, dimensions) latents side by side."""
         tissue, grid = self.tissue, self.tissue.section.grid
         cells = grid.cells(rows)
-        rank = self.nets[0].correct.in_features
+        rank = self.blind[0].correct.in_features
         mean = np.zeros((cells.stop - cells.start, self.n_genes), dtype=np.float32)
-        latent = np.zeros((len(mean), rank * len(self.nets)), dtype=np.float32)
+        latent = np.zeros((len(mean), rank * (len(self.seeing) + len(self.blind))), dtype=np.float32)
         if not len(mean):
             return mean, latent
         window = tissue.window_around((rows.start, 0), (rows.stop, grid.shape[1]))
         patches = around_spots(grid, cells, tissue.tree, size=PATCH)
-        batch = max(1, BATCH_VALUES // (PATCH * mean.shape[1]))
+        batch = max(1, BATCH_VALUES // (PATCH * self.n_genes))
         with torch.inference_mode():
-            features, pixels = tissue.window(window)
-            maps = [net.tokens(features, pixels) for net in self.nets]
+            maps = self.tokens(*tissue.window(window))
             for first in range(0, len(patches), batch):
                 part = patches[first : first + batch]
-                patch, real = tissue.patch(part, window, self.near), part.weight > 0
+                rates, hidden = self.expect(maps, tissue.patch(part, window, self.near))
+                real = part.weight > 0
                 place = part.cells[real] - cells.start
-                for member, (net, tokens) in enumerate(zip(self.nets, maps, strict=True)):
-                    rates, hidden = net(tokens, patch, tissue.mean)
-                    mean[place] += rates.cpu().numpy()[real, :-1] / len(self.nets)
-                    latent[place, member * rank : (member + 1) * rank] = hidden.cpu().numpy()[real]
+                mean[place] = rates.cpu().numpy()[real]
+                latent[place] = hidden.cpu().numpy()[real]
         return mean, latent

@@ -56,6 +56,12 @@ class Patch:
     near: Neighbours
     weight: Tensor
 
+    @property
+    def blind(self) -> Patch:
+        """The same cells with no spot to be seen."""
+        near = Neighbours(self.near.features[:, :0], self.near.density[:, :0], self.near.profile[:, :0])
+        return Patch(self.rowcol, self.distance[..., :0], near, self.weight)
+
 
 class ImageAsksExpression(nn.Module):
     """Each cell looks for spots whose tissue looks like its own: interpolation by image similarity and distance.
