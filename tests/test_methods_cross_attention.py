@@ -120,7 +120,7 @@ def test_a_spots_own_counts_never_reach_its_own_training_prediction(toy):
     def discs():
         tile = next(iter(tiles))
         with torch.no_grad():
-            rates, _ = net(net.tokens(tile.features, tile.pixels), tile.patch, tissue.mean)
+            rates, _, _ = net(net.tokens(tile.features, tile.pixels), tile.patch, tissue.mean)
         return (rates * tile.patch.weight[..., None]).sum(dim=1)
 
     before = discs()

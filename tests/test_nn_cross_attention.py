@@ -83,25 +83,27 @@ def test_untrained_it_interpolates():
     net = CrossAttentionNet(5, 7, 3, 2, **SIZES)
     patch = make_patch(3, 4, 6, 5, 7, 20)
     tokens = net.tokens(torch.randn(20, 20, 5), torch.randn(3, 80, 80))
-    rates, latent = net(tokens, patch, torch.zeros(8))
+    rates, library, latent = net(tokens, patch, torch.zeros(8))
     own = tokens[patch.rowcol[..., 0], patch.rowcol[..., 1]]
     attention = net.ask_spots.attention(own, patch.near.features, patch.distance)
-    torch.testing.assert_close(rates, net.ask_spots.interpolate(attention, patch.near.density, torch.zeros(8)))
+    base = net.ask_spots.interpolate(attention, patch.near.density, torch.zeros(8))
+    torch.testing.assert_close(torch.cat([rates, library], dim=-1), base)
     assert latent.shape == (3, 4, 6)
 
 
 def test_without_spots_it_starts_from_the_mean():
     net, mean = CrossAttentionNet(5, 7, 3, 2, **SIZES), torch.rand(8)
-    rates, _ = net(net.tokens(torch.randn(20, 20, 5), torch.randn(3, 80, 80)), make_patch(3, 4, 0, 5, 7, 20), mean)
-    torch.testing.assert_close(rates, mean.expand(3, 4, -1))
+    tokens = net.tokens(torch.randn(20, 20, 5), torch.randn(3, 80, 80))
+    rates, library, _ = net(tokens, make_patch(3, 4, 0, 5, 7, 20), mean)
+    torch.testing.assert_close(torch.cat([rates, library], dim=-1), mean.expand(3, 4, -1))
 
 
 def test_the_image_says_how_much_there_is_of_all_genes_together():
     net, mean = CrossAttentionNet(5, 7, 3, 2, **SIZES), torch.rand(8)
     tokens, patch = net.tokens(torch.randn(20, 20, 5), torch.randn(3, 80, 80)), make_patch(3, 4, 6, 5, 7, 20)
-    before, _ = net(tokens, patch, mean)
+    before = torch.cat(net(tokens, patch, mean)[:2], dim=-1)
     torch.nn.init.normal_(net.total.weight)
-    factor = net(tokens, patch, mean)[0] / before
+    factor = torch.cat(net(tokens, patch, mean)[:2], dim=-1) / before
     torch.testing.assert_close(factor, factor[..., :1].expand_as(factor))
     assert factor.std() > 0
 
@@ -123,8 +125,8 @@ def test_every_parameter_learns():
     for last in (net.correct, net.total):
         torch.nn.init.normal_(last.weight, std=0.1)
     tokens = net.tokens(torch.randn(20, 20, 5), torch.randn(3, 80, 80))
-    rates, _ = net(tokens, make_patch(3, 4, 6, 5, 7, 20), torch.ones(8))
-    rates.sum().backward()
+    rates, library, _ = net(tokens, make_patch(3, 4, 6, 5, 7, 20), torch.ones(8))
+    (rates.sum() + library.sum()).backward()
     still = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum()]
     assert still == ["log_theta"]  # belongs to the loss
 
@@ -145,4 +147,4 @@ def test_orientation_moves_nothing(flip):
 def test_a_blind_patch_has_no_spots():
     net, mean = CrossAttentionNet(5, 7, 3, 2, **SIZES), torch.rand(8)
     tokens, patch = net.tokens(torch.randn(20, 20, 5), torch.randn(3, 80, 80)), make_patch(3, 4, 6, 5, 7, 20)
-    torch.testing.assert_close(net(tokens, patch.blind, mean)[0], mean.expand(3, 4, -1))
+    torch.testing.assert_close(net(tokens, patch.blind, mean)[0], mean[:-1].expand(3, 4, -1))

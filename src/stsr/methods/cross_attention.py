@@ -279,8 +279,8 @@ def unseen(net: CrossAttentionNet, check: Tiles) -> tuple[NDArray[np.float32], N
     with torch.inference_mode():
         net = net.to(check.tissue.device).eval()
         for tile in check:
-            rates, _ = net(net.tokens(tile.features, tile.pixels), tile.patch, check.tissue.mean)
-            pairs.append((tile.counts[:, :-1], torch.einsum("np,npg->ng", tile.patch.weight, rates[..., :-1])))
+            rates, _, _ = net(net.tokens(tile.features, tile.pixels), tile.patch, check.tissue.mean)
+            pairs.append((tile.counts[:, :-1], torch.einsum("np,npg->ng", tile.patch.weight, rates)))
     counts, expected = (torch.cat(parts).cpu().numpy() for parts in zip(*pairs, strict=True))
     return counts, expected
 

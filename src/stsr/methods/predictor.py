@@ -23,7 +23,7 @@ PATCH = 64
 BATCH_VALUES = 2**21
 """Rates (cells x genes) computed at a time: they stay in cache, and memory stays flat."""
 
-SIDE = 128
+SIDE = 64
 """Side in cells of the tiles in which discs are summed."""
 
 NEAR, FAR = 1.0, 3.0
@@ -110,13 +110,13 @@ class BandPredictor:
         """(n, p, genes) rates that the networks expect together, and (n, p, dimensions) their latents side by side."""
         views = [patch] * len(self.seeing) + [patch.blind] * len(self.blind)
         nets = zip((*self.seeing, *self.blind), maps, views, strict=True)
-        rates, latents = zip(*(net(tokens, view, self.tissue.mean) for net, tokens, view in nets), strict=True)
+        rates, _, latents = zip(*(net(tokens, view, self.tissue.mean) for net, tokens, view in nets), strict=True)
         seen, blind = rates[: len(self.seeing)], rates[len(self.seeing) :]
         mean = sum(blind) / len(blind)
         if seen:
             away = (patch.distance.amin(dim=-1, keepdim=True) / self.pitch - NEAR) / (FAR - NEAR)
             mean = torch.lerp(sum(seen) / len(seen), mean, self.share + (1 - self.share) * away.clamp(0, 1))
-        return mean[..., :-1], torch.cat(latents, dim=-1)
+        return mean, torch.cat(latents, dim=-1)
 
     def __call__(self, rows: slice) -> Prediction:
         """Predict a band of rows."""
@@ -147,7 +147,7 @@ class BandPredictor:
         """(cells, genes) rates averaged over the networks, and (cells, dimensions) latents side by side."""
         tissue, grid = self.tissue, self.tissue.section.grid
         cells = grid.cells(rows)
-        rank = self.blind[0].correct.in_features
+        rank = self.blind[0].rank
         mean = np.zeros((cells.stop - cells.start, self.n_genes), dtype=np.float32)
         latent = np.zeros((len(mean), rank * (len(self.seeing) + len(self.blind))), dtype=np.float32)
         if not len(mean):

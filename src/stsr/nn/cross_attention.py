@@ -197,15 +197,15 @@ class CrossAttentionNet(nn.Module):
         self.latent = nn.Sequential(
             nn.LayerNorm(3 * dim), nn.Linear(3 * dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, rank)
         )
-        self.correct = nn.Linear(rank, genes)
-        self.direct = nn.Linear(dim, genes)
+        self.rank = rank
+        self.correct = nn.Linear(dim + rank, genes)
         self.total = nn.Linear(dim, 1)
         self.depth = nn.Sequential(nn.LayerNorm(3 * dim), nn.Linear(3 * dim, dim), nn.GELU(), self.total)
         self.log_theta = nn.Parameter(torch.full((genes + 1,), 2.0))
         # A token between two blocks' centres sees the fields of both.
         sight = (self.pixels.field + (block > 1)) * block + reach
         self.view = View(2**halvings // block, block, -(-sight // block) * block)
-        for last in (self.correct, self.direct, self.total):
+        for last in (self.correct, self.total):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
@@ -222,8 +222,8 @@ class CrossAttentionNet(nn.Module):
         learned = F.interpolate(learned, scale_factor=self.view.block, mode="bilinear")
         return self.norm(self.project(features) + learned[0].permute(1, 2, 0))
 
-    def forward(self, tokens: Tensor, patch: Patch, mean: Tensor) -> tuple[Tensor, Tensor]:
-        """Rates (n, p, g + 1) and latents (n, p, rank) of patches of cells.
+    def forward(self, tokens: Tensor, patch: Patch, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rates (n, p, g), library sizes (n, p, 1) and latents (n, p, rank) of patches of cells.
 
         Parameters
         ----------
@@ -241,5 +241,10 @@ class CrossAttentionNet(nn.Module):
         context = self.ask_image(expected, tokens, patch.rowcol)
         seen = torch.cat([own, expected, context], dim=-1)
         latent = self.latent(seen)
-        correction = self.depth(seen) + F.pad(self.direct(own) + self.correct(F.gelu(latent)), (0, 1))
-        return base * correction.clamp(-self.clamp, self.clamp).exp(), latent
+        depth = self.depth(seen)
+        correction = depth + self.correct(torch.cat([own, F.gelu(latent)], dim=-1))
+        rates, library = (
+            part * log.clamp(-self.clamp, self.clamp).exp()
+            for part, log in ((base[..., :-1], correction), (base[..., -1:], depth))
+        )
+        return rates, library, latent

@@ -74,10 +74,10 @@ class HiddenSpots(lightning.LightningModule):
     def losses(self, tile: Tile) -> tuple[Tensor, Tensor]:
         """Mean over the spots of a tile and over genes, and mean over spots for the library size."""
         tokens = self.net.tokens(tile.features, tile.pixels, tile.flip)
-        rates, _ = self.net(tokens, tile.patch, self.mean)
+        rates, library, _ = self.net(tokens, tile.patch, self.mean)
         # Counts are summed and compared in full precision, whatever the network was run in.
         with torch.autocast(self.device.type, enabled=False):
-            discs = torch.einsum("np,npg->ng", tile.patch.weight, rates.float())
+            discs = torch.einsum("np,npg->ng", tile.patch.weight, torch.cat([rates, library], dim=-1).float())
             columns = negative_binomial(tile.counts, discs, self.net.log_theta).mean(dim=0)
         return columns[:-1].mean(), columns[-1]
 
