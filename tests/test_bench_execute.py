@@ -160,7 +160,8 @@ def test_a_child_tells_why_it_failed(tmp_path):
 def test_an_interruption_ends_the_child(tmp_path):
     (tmp_path / "sleeper.py").write_text("import pathlib, time\npathlib.Path('began').touch()\ntime.sleep(60)\n")
     code = (
-        "from pathlib import Path\nfrom stsr.bench.execute import spawn\n"
+        "import signal\nfrom pathlib import Path\nfrom stsr.bench.execute import spawn\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
         "try:\n    spawn('sleeper', {}, Path('log.txt'))\nexcept KeyboardInterrupt:\n    print('stopped')\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
