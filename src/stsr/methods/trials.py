@@ -73,9 +73,8 @@ def mean_distance(section: Section) -> float:
 def thinned(section: Section, rng: np.random.Generator) -> tuple[Section, sp.csr_array]:
     """The section without a random part of its UMIs, and that part, (spots, genes)."""
     counts = section.counts.copy()
-    counts.data = np.floor(counts.data + rng.random(len(counts.data))).astype(
-        np.int64
-    )  # sections joined have fractions
+    # Counts of joined sections have fractions, which are rounded at random.
+    counts.data = np.floor(counts.data + rng.random(len(counts.data))).astype(np.int64)
     kept_back = counts.copy()
     kept_back.data = rng.binomial(counts.data, KEPT_BACK)
     others = np.maximum(np.rint(section.library) - counts.sum(axis=1), 0).astype(np.int64)

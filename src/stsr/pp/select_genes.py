@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from stsr.geometry import nearest_pitch
-from stsr.spatial import gene_positions, raw_counts, spot_positions, spots_record
+from stsr.spatial import gene_positions, raw_counts, spot_positions, spots_record, spots_table
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -93,22 +93,6 @@ def select_genes(
     if len(ranked) < number:
         logger.info("%d genes asked for, %d are found in enough spots.", number, len(ranked))
     return ranked
-
-
-def spots_table(sdata: SpatialData) -> AnnData:
-    """The table of a section's spots.
-
-    Raises
-    ------
-    ValueError
-        When the section has no spots.
-    KeyError
-        When the table is not in ``sdata``.
-    """
-    name = spots_record(sdata).table
-    if name not in sdata.tables:
-        raise KeyError(f"table={name!r} not found; sdata holds the tables {', '.join(sdata.tables) or 'none'}.")
-    return sdata.tables[name]
 
 
 def check_number(genes: int | str) -> int:

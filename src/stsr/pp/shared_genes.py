@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stsr.pp.select_genes import check_number, rank_genes, select_genes, spots_table
-from stsr.spatial import record
+from stsr.pp.select_genes import check_number, rank_genes, select_genes
+from stsr.spatial import record, spots_table
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData

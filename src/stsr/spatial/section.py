@@ -66,10 +66,7 @@ def read_section(
     if not with_spots or record(sdata).table is None:
         counts = sp.csr_array((0, len(genes)), dtype=np.float32)
         return Section(tuple(genes), np.empty((0, 2)), NOTHING, counts, np.empty(0), cells, values, raster)
-    facts = spots_record(sdata)
-    if facts.table not in sdata.tables:
-        raise KeyError(f"table={facts.table!r} not found; sdata holds the tables {', '.join(sdata.tables) or 'none'}.")
-    table = sdata.tables[facts.table]
+    facts, table = spots_record(sdata), spots_table(sdata)
     columns = gene_positions(table.var_names, genes, where=f"sdata[{facts.table!r}]")
     counts = raw_counts(table, name=facts.table)
     return Section(
@@ -82,6 +79,22 @@ def read_section(
         features=values,
         image=raster,
     )
+
+
+def spots_table(sdata: SpatialData) -> AnnData:
+    """The table of a section's spots.
+
+    Raises
+    ------
+    ValueError
+        When the section has no spots.
+    KeyError
+        When the table is not in ``sdata``.
+    """
+    name = spots_record(sdata).table
+    if name not in sdata.tables:
+        raise KeyError(f"table={name!r} not found; sdata holds the tables {', '.join(sdata.tables) or 'none'}.")
+    return sdata.tables[name]
 
 
 def raw_counts(table: AnnData, *, name: str) -> sp.csr_array:

@@ -123,7 +123,7 @@ def predict(
 
 def _asks_spots(sdata: SpatialData, model: Model) -> bool:
     """Whether the spots of a section serve a model; refused when they do not and its method needs them."""
-    from stsr.pp.select_genes import spots_table
+    from stsr.spatial import spots_table
 
     facts = record(sdata)
     lack = "has no spots"
