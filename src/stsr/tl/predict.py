@@ -12,7 +12,7 @@ import numpy as np
 from stsr.constants import ATTRS, LATENT, SD, features_key, table_key
 from stsr.methods import METHODS, Prediction, Predictor
 from stsr.methods.model import Model
-from stsr.spatial import put, read_section, record
+from stsr.spatial import put, read_section, record, spots_table
 from stsr.spatial.grid_table import grid_table
 from stsr.spatial.store import check_name
 from stsr.spatial.tables import CHUNKS
@@ -123,8 +123,6 @@ def predict(
 
 def _asks_spots(sdata: SpatialData, model: Model) -> bool:
     """Whether the spots of a section serve a model; refused when they do not and its method needs them."""
-    from stsr.spatial import spots_table
-
     facts = record(sdata)
     lack = "has no spots"
     if facts.table is not None:
