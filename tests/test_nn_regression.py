@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from stsr.nn.regression import Regression
-from stsr.nn.trainer import fork_seed, train
+from stsr.nn.trainer import Task, fork_seed, train
 from stsr.nn.training import Training
 
 
@@ -25,7 +25,7 @@ def test_it_is_trained_by_adam_and_tells_both_losses():
         x, slope = torch.randn(64, 3), torch.tensor([[1.0], [-2.0], [0.5]])
         data = DataLoader(TensorDataset(x, x @ slope), batch_size=16)
         module = Linear(nn.Linear(3, 1), learning_rate=0.05)
-        history = train(module, data, data, epochs=60, patience=60, training=Training("cpu", progress=False))
+        (history,) = train([Task(module, data, data, 60)], patience=60, training=Training("cpu", progress=False))
     assert isinstance(module.configure_optimizers(), torch.optim.Adam)
     assert module.configure_optimizers().param_groups[0]["lr"] == 0.05
     assert set(history) == {"train", "held_out"}

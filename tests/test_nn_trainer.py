@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 
 import lightning
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from stsr.nn.trainer import fork_seed, train
+from stsr.nn.trainer import Task, fork_seed, train
 from stsr.nn.training import Training
 
 
@@ -36,8 +38,13 @@ class Scripted(lightning.LightningModule):
 
 
 def run(module, *, epochs=10, patience=3, batches=1):
+    return run_all([module], epochs=epochs, patience=patience, batches=batches)[0]
+
+
+def run_all(modules, *, epochs=10, patience=3, batches=1, progress=False):
     one, more = DataLoader([torch.zeros(1)]), DataLoader([torch.zeros(1)] * batches)
-    return train(module, more, one, epochs=epochs, patience=patience, training=Training("cpu", progress=False))
+    tasks = [Task(module, more, one, epochs) for module in modules]
+    return train(tasks, patience=patience, training=Training("cpu", progress=progress))
 
 
 def test_it_stops_after_patience_and_keeps_the_best_weights():
@@ -113,3 +120,53 @@ def test_log_levels_are_put_back():
     level = greeter.level
     run(Scripted([1, 2]), epochs=2)
     assert greeter.level == level
+
+
+def test_networks_learn_side_by_side_and_answer_in_order():
+    first, second = Scripted([5, 3, 4, 6, 7, 8]), Scripted([1, 2, 3, 4, 5, 6])
+    histories = run_all([first, second])
+    assert [history["held_out"] for history in histories] == [[5, 3, 4, 6, 7], [1, 2, 3, 4]]
+    assert [module.weight.item() for module in (first, second)] == pytest.approx([2, 1])
+
+
+def test_side_by_side_each_has_its_share_of_the_cores_and_the_caller_gets_all_back():
+    class Counting(Scripted):
+        def on_train_start(self):
+            self.cores = torch.get_num_threads()
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(4)
+        modules = [Counting([1]), Counting([1])]
+        run_all(modules, epochs=1)
+        assert [module.cores for module in modules] == [2, 2]
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)
+
+
+def fail():
+    raise ValueError("enough")
+
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize(("happens", "error"), [(fail, ValueError), (interrupt, KeyboardInterrupt)])
+def test_a_failure_or_an_interruption_stops_all_after_their_step(monkeypatch, happens, error):
+    class Troubled(Scripted):
+        def on_train_batch_start(self, batch, index):
+            if self.global_step == 2:
+                happens()
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    modules = [Troubled([1] * 5_000), Scripted([1] * 5_000)]
+    with pytest.raises(error):
+        run_all(modules, epochs=5_000, patience=5_000)
+    assert max(module.weight.item() for module in modules) < 2_500
+
+
+def test_one_bar_counts_the_epochs_of_all_and_is_full_at_the_end(capsys):
+    run_all([Scripted([1, 2, 3, 4, 5, 6]), Scripted([1, 2, 3, 4, 5, 6])], epochs=6, progress=True)
+    assert "12/12" in capsys.readouterr().err

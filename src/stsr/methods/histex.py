@@ -94,7 +94,7 @@ class Histex(Method):
         section, back = at_depth(section, self.arrays["depth"])
         tokens = CellTokens(section, cell_colours(section), self.arrays["mean"], self.arrays["sd"])
         surroundings = Surroundings(section, self.arrays, faithful=self.config.faithful)
-        nets = load_states(self._network, self.arrays, self.config.states, device)
+        nets = load_states((self._network() for _ in range(self.config.states)), self.arrays, device)
         return times(TilePredictor(tokens, surroundings, nets), back)
 
     def _network(self) -> HistexNet:

@@ -184,7 +184,7 @@ class HistoSge(Method):
         import torch
 
         config, spots = self.config, crops.section.spots
-        nets = load_states(self._network, self.arrays, config.states, device)
+        nets = load_states((self._network() for _ in range(config.states)), self.arrays, device)
         chosen = nets[0].places.x.weight.device
         known, places, tree = crops.spots, self._places(spots), cKDTree(spots)
 

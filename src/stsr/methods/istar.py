@@ -98,7 +98,7 @@ class Istar(Method):
             tokens = CellTokens.raw(section)
         else:
             tokens = CellTokens(section, cell_colours(section), self.arrays["mean"], self.arrays["sd"])
-        nets = load_states(self._network, self.arrays, self.config.states, device)
+        nets = load_states((self._network() for _ in range(self.config.states)), self.arrays, device)
         scale = MinMax.of(self.arrays)
 
         def predict(rows: slice) -> Prediction:

@@ -189,7 +189,7 @@ class SpaBit(Method):
             replace(config, epochs=config.graph_epochs, states=1, batch=number),
             shuffle=False,
         )
-        (trained,) = load_states(lambda: self._network().graph, graph, 1, "cpu")
+        (trained,) = load_states([self._network().graph], graph, "cpu")
         with torch.inference_mode():
             said = trained(seen, near).numpy()
         rest, losses = learn(
@@ -218,7 +218,7 @@ class SpaBit(Method):
         import torch
 
         config, tree = self.config, cKDTree(crops.section.spots)
-        nets = load_states(self._network, self.arrays, config.states, device)
+        nets = load_states((self._network() for _ in range(config.states)), self.arrays, device)
         chosen = nets[0].fusion.fuse.weight.device
         known, shown = crops.spots, torch.as_tensor(self._shown(expression(crops.section)), device=chosen)
         top, factor, spread = self.arrays["top"], self.arrays["factor"], self.arrays["spread"]

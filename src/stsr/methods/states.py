@@ -1,8 +1,8 @@
-"""Networks of one kind trained one after another on the spots of a section, and how they are kept."""
+"""Networks of one kind trained on the spots of a section, and how they are kept."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -73,27 +73,28 @@ def train_states(
     import torch
     from torch.utils.data import DataLoader, Subset, TensorDataset
 
-    from stsr.nn.trainer import fork_seed, train
+    from stsr.nn.trainer import Task, fork_seed, train
 
     data = TensorDataset(*map(torch.as_tensor, spots))
-    trained = []
+    tasks = []
     for state in range(config.states):
         rng = np.random.default_rng((seed, state))
         order = rng.permutation(len(data)).tolist()
         cut = max(1, round(config.held_out * len(data)))
         held_out, learned = (range(len(data)),) * 2 if config.faithful else (order[:cut], order[cut:])
-        with fork_seed(int(rng.integers(2**31))):
+        own = int(rng.integers(2**31))
+        with fork_seed(own):
             learner = module()
-            losses = train(
-                learner,
-                DataLoader(Subset(data, learned), batch_size=config.batch, shuffle=shuffle),
-                DataLoader(Subset(data, held_out), batch_size=config.batch),
-                epochs=config.epochs,
-                patience=config.epochs if config.faithful else config.patience,
-                training=training,
-            )
-        trained.append((learner.net, losses))
-    return numbered(trained)
+        batches = DataLoader(
+            Subset(data, learned),
+            batch_size=config.batch,
+            shuffle=shuffle,
+            generator=torch.Generator().manual_seed(own),
+        )
+        tasks.append(Task(learner, batches, DataLoader(Subset(data, held_out), batch_size=config.batch), config.epochs))
+    with fork_seed(seed):
+        losses = train(tasks, patience=config.epochs if config.faithful else config.patience, training=training)
+    return numbered([(task.module.net, history) for task, history in zip(tasks, losses, strict=True)])
 
 
 def numbered(trained: Sequence[tuple[nn.Module, dict[str, list[float]]]]) -> tuple[Arrays, dict[str, list[float]]]:
@@ -106,17 +107,16 @@ def numbered(trained: Sequence[tuple[nn.Module, dict[str, list[float]]]]) -> tup
     return arrays, history
 
 
-def load_states(network: Callable[[], Net], arrays: Arrays, states: int, device: str) -> list[Net]:
-    """Trained networks, on a device, from the weights that :func:`numbered` returned."""
+def load_states(untrained: Iterable[Net], arrays: Arrays, device: str) -> list[Net]:
+    """Give untrained networks the weights that :func:`numbered` returned, one after another, and put them on a device."""
     import torch
 
     from stsr.nn.device import pick_device
 
     nets = []
-    for state in range(states):
+    for state, net in enumerate(untrained):
         prefix = f"net{state}/"
         weights = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
-        nets.append(network())
-        nets[-1].load_state_dict({name: torch.as_tensor(a) for name, a in weights.items()})
-        nets[-1].eval().to(pick_device(device))
+        net.load_state_dict({name: torch.as_tensor(a) for name, a in weights.items()})
+        nets.append(net.eval().to(pick_device(device)))
     return nets

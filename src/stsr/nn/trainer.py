@@ -1,12 +1,14 @@
-"""One way to train: Lightning's Trainer with early stopping, the best weights kept in memory."""
+"""One way to train: Lightning's Trainer with early stopping, the best weights kept in memory, networks side by side."""
 
 from __future__ import annotations
 
 import logging
 import math
+import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import lightning
@@ -14,12 +16,33 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from tqdm.auto import tqdm
 
+from stsr.nn.cores import side_by_side
 from stsr.nn.device import pick_device
 from stsr.nn.training import Training
 
 logger = logging.getLogger(__name__)
 
 History = dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A network to train.
+
+    Parameters
+    ----------
+    module
+        A LightningModule. Logs ``"train"`` and ``"held_out"`` losses once an epoch.
+    batches, held_out
+        Loaders of training and of held-out batches; whatever is random about them is seeded by themselves.
+    epochs
+        At most this many.
+    """
+
+    module: Any
+    batches: Iterable[Any]
+    held_out: Iterable[Any]
+    epochs: int
 
 
 class BestWeights(lightning.Callback):
@@ -47,20 +70,26 @@ class BestWeights(lightning.Callback):
 
 
 class EpochBar(lightning.Callback):
-    """One line for the whole training: epochs done and the losses of the last."""
+    """Moves the one bar of the whole training: epochs of all networks, and the losses of the last."""
 
-    def __init__(self, epochs: int, *, shown: bool) -> None:
+    def __init__(self, bar: tqdm, epochs: int) -> None:
         super().__init__()
-        self.bar = tqdm(total=epochs, desc="train", unit="epoch", disable=not shown)
+        self.bar, self.left = bar, epochs
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         """Move on by one."""
         self.bar.set_postfix({name: f"{float(value):.4f}" for name, value in trainer.callback_metrics.items()})
-        self.bar.update()
+        self.move(1)
 
-    def teardown(self, trainer: lightning.Trainer, module: lightning.LightningModule, stage: str) -> None:
-        """Leave the finished bar on the screen, also when training broke off."""
-        self.bar.close()
+    def on_fit_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """Pass over the epochs that early stopping has saved."""
+        self.move(self.left)
+
+    def move(self, epochs: int) -> None:
+        """Move on, one network at a time."""
+        self.left -= epochs
+        with self.bar.get_lock():
+            self.bar.update(epochs)
 
 
 class StopOnDivergence(lightning.Callback):
@@ -93,59 +122,63 @@ class StopOnDivergence(lightning.Callback):
         trainer.should_stop = True
 
 
-def train(
-    module: lightning.LightningModule,
-    batches: Iterable[Any],
-    held_out: Iterable[Any],
-    *,
-    epochs: int,
-    patience: int,
-    training: Training,
-) -> History:
-    """Train ``module`` until the held-out loss has not fallen for ``patience`` epochs; leave it at its best weights.
+class StopWhenTold(lightning.Callback):
+    """End training after the step at which the caller was interrupted, or another network failed."""
 
-    Parameters
-    ----------
-    module
-        Logs ``"train"`` and ``"held_out"`` losses once an epoch.
-    batches, held_out
-        Loaders of training and of held-out batches.
-    epochs, patience
-        At most this many epochs; stop after this many without improvement.
-    training
-        Device and progress bar.
+    def __init__(self, told: threading.Event) -> None:
+        super().__init__()
+        self.told = told
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Look whether it is time."""
+        trainer.should_stop |= self.told.is_set()
+
+
+def train(tasks: Sequence[Task], *, patience: int, training: Training) -> list[History]:
+    """Train networks until their held-out loss has not fallen for ``patience`` epochs; leave them at their best weights.
+
+    On a processor they are trained side by side. What is learned does not depend on that: no network draws random numbers
+    as it learns.
 
     Returns
     -------
-    ``{"train": [...], "held_out": [...]}``, a loss an epoch.
+    ``{"train": [...], "held_out": [...]}`` of each network, a loss an epoch.
     """
-    best, device = BestWeights(), pick_device(training.device)
-    with quiet():
-        trainer = lightning.Trainer(
-            max_epochs=epochs,
-            accelerator=device.type,
-            devices=[device.index or 0] if device.type == "cuda" else 1,
-            precision="bf16-mixed" if device.type == "cuda" else "32-true",
-            gradient_clip_val=1.0,
-            callbacks=[
-                best,
-                StopOnDivergence(),
-                EarlyStopping("held_out", patience=patience),
-                EpochBar(epochs, shown=training.progress),
-            ],
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            enable_checkpointing=False,
-            logger=False,
-            num_sanity_val_steps=0,
-        )
-        trainer.fit(module, batches, held_out)
+    device, told = pick_device(training.device), threading.Event()
+    total = sum(task.epochs for task in tasks)
+    with quiet(), tqdm(total=total, desc="train", unit="epoch", disable=not training.progress) as bar:
+
+        def learn(task: Task) -> History:
+            return train_one(task, [EpochBar(bar, task.epochs), StopWhenTold(told)], device, patience)
+
+        return side_by_side(learn, tasks, device=device, at_end=told.set)
+
+
+def train_one(task: Task, callbacks: list[lightning.Callback], device: torch.device, patience: int) -> History:
+    """Train a network; ``callbacks`` come besides those that keep its best weights and stop it."""
+    best = BestWeights()
+    trainer = lightning.Trainer(
+        max_epochs=task.epochs,
+        accelerator=device.type,
+        devices=[device.index or 0] if device.type == "cuda" else 1,
+        precision="bf16-mixed" if device.type == "cuda" else "32-true",
+        gradient_clip_val=1.0,
+        callbacks=[best, StopOnDivergence(), EarlyStopping("held_out", patience=patience), *callbacks],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        logger=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(task.module, task.batches, task.held_out)
     if not best.weights:
         raise RuntimeError(
             "Training diverged in its first epoch: lower the method's learning rate or check the features and counts."
         )
-    module.load_state_dict(best.weights)
-    module.eval()
+    task.module.load_state_dict(best.weights)
+    task.module.eval()
     return best.history
 
 
