@@ -23,9 +23,14 @@ SMALL = {
     "tile": 1.6,
     "patience": 100,
     "learning_rate": 1e-2,
+    "blind_learning_rate": 1e-2,
+    "blind_batch": 8,
     "diffusion": 4.0,
     "members": 2,
     "blind_members": 1,
+    "read": (64,),
+    "blind_read": (64,),
+    "blind_rank": 16,
 }
 
 
@@ -67,7 +72,7 @@ def test_values_are_counts_per_cell(toy, fitted):
     np.testing.assert_allclose(discs.sum(axis=0), measured.sum(axis=0), rtol=0.02)
     many = measured > 20
     np.testing.assert_allclose(discs[many] / measured[many], 1, atol=0.01)
-    assert prediction.latent.shape == (toy.section.grid.n_cells, (2 + 1) * 32)
+    assert prediction.latent.shape == (toy.section.grid.n_cells, 2 * 32)
 
 
 def test_cuts_leave_no_trace(toy, fitted):
@@ -112,8 +117,8 @@ def test_a_spots_own_counts_never_reach_its_own_training_prediction(toy):
     scaling = Scaling.learn(toy.section, width=64)
     method.arrays = {"scaling/mean": scaling.mean, "scaling/matrix": scaling.matrix, "pitch": np.array([100.0])}
     method.arrays |= Typical.learn(toy.section).arrays
-    net = method.network(toy.section).eval()
-    tissue = method.tissue(toy.section, net, torch.device("cpu"))
+    net = method.seeing(toy.section).eval()
+    tissue = method.tissue(toy.section, torch.device("cpu"))
     near = neighbours(tissue.tree, 5, hide_self=True)
     tiles = Tiles(tissue, tissue.patches, near, side=1000, rng=None)
 

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from stsr.nn.cross_attention import CrossAttentionNet, ImageAsksExpression, Neighbours, Patch
+from stsr.nn.cross_attention import CrossAttentionNet, ImageAsksExpression
 from stsr.nn.image_tokens import ImageTokens
+from stsr.nn.patch import Neighbours, Patch
 
 SIZES = {
     "dim": 16,
     "heads": 4,
     "width": 8,
     "rank": 6,
+    "read": (12,),
     "stem": 8,
     "dilations": (1, 2),
     "lengths": (50.0, 300.0),
@@ -84,8 +86,7 @@ def test_untrained_it_interpolates():
     patch = make_patch(3, 4, 6, 5, 7, 20)
     tokens = net.tokens(torch.randn(20, 20, 5), torch.randn(3, 80, 80))
     rates, library, latent = net(tokens, patch, torch.zeros(8))
-    own = tokens[patch.rowcol[..., 0], patch.rowcol[..., 1]]
-    attention = net.ask_spots.attention(own, patch.near.features, patch.distance)
+    attention = net.ask_spots.attention(net.own(tokens, patch.rowcol), patch.near.features, patch.distance)
     base = net.ask_spots.interpolate(attention, patch.near.density, torch.zeros(8))
     torch.testing.assert_close(torch.cat([rates, library], dim=-1), base)
     assert latent.shape == (3, 4, 6)
@@ -142,9 +143,3 @@ def test_orientation_moves_nothing(flip):
     torch.testing.assert_close(
         net.tokens(features, pixels, tuple(map(bool, flip))), net.tokens(features, pixels), rtol=1e-4, atol=1e-4
     )
-
-
-def test_a_blind_patch_has_no_spots():
-    net, mean = CrossAttentionNet(5, 7, 3, 2, **SIZES), torch.rand(8)
-    tokens, patch = net.tokens(torch.randn(20, 20, 5), torch.randn(3, 80, 80)), make_patch(3, 4, 6, 5, 7, 20)
-    torch.testing.assert_close(net(tokens, patch.blind, mean)[0], mean[:-1].expand(3, 4, -1))

@@ -14,9 +14,13 @@ from stsr.geometry import Aperture
 CERTAIN = 20.0
 """UMI counts of a gene in a spot from which on the spot is met exactly."""
 
-PSEUDO_COUNT, PSEUDO_COUNT_BETWEEN = 1.5, 5.0
+PSEUDO_COUNT, PSEUDO_COUNT_BETWEEN = 1.5, 20.0
 """UMI counts added to both sides of a ratio under a spot, where measured noise is to be met, and between spots, where it
 is not."""
+
+SHARED = 0.5
+"""Share of the log ratio of all genes together that is expected of each: part of it is the spot's own efficiency, or
+of a few genes."""
 
 TOUCHING = 1e-3
 """µm: a cell this near to a spot is under it."""
@@ -64,8 +68,10 @@ class Balance:
         length: float,
     ) -> Balance:
         """Compare (spots, genes) counts as measured and as predicted."""
-        under = log_ratio(measured, predicted, PSEUDO_COUNT * np.maximum(1 - measured / CERTAIN, 0))
-        between = log_ratio(measured, predicted, PSEUDO_COUNT_BETWEEN)
+        totals = measured.sum(axis=1, keepdims=True), predicted.sum(axis=1, keepdims=True)
+        expected = np.exp(SHARED * log_ratio(totals[0], totals[1], 1.0, PSEUDO_COUNT_BETWEEN))
+        under = log_ratio(measured, predicted, expected, PSEUDO_COUNT * np.maximum(1 - measured / CERTAIN, 0))
+        between = log_ratio(measured, predicted, expected, PSEUDO_COUNT_BETWEEN)
         return cls(spots, aperture, under, between, edge, length)
 
     def weights(self, xy: NDArray[np.float64]) -> tuple[sp.csr_array, sp.csr_array]:
@@ -87,16 +93,18 @@ class Balance:
         around *= 1 - held.sum(axis=1, keepdims=True)
         return self._mix(held, near), self._mix(around, near)
 
-    def factor(self, held: sp.csr_array, around: sp.csr_array) -> NDArray[np.float32]:
-        """(cells, genes) what predictions are multiplied by."""
-        return np.exp(held @ self.under + around @ self.between)
+    def factor(self, held: sp.csr_array, around: sp.csr_array, genes: slice = slice(None)) -> NDArray[np.float32]:
+        """(cells, genes) what predictions are multiplied by, for some genes."""
+        return np.exp(held @ self.under[:, genes] + around @ self.between[:, genes])
 
     def _mix(self, weights: NDArray[np.float64], near: NDArray[np.int64]) -> sp.csr_array:
         starts = np.arange(len(near) + 1) * near.shape[1]
         return sp.csr_array((weights.astype(np.float32).ravel(), near.ravel(), starts), shape=(len(near), self.spots.n))
 
 
-def log_ratio(measured: NDArray, predicted: NDArray, pseudo_count: NDArray | float) -> NDArray[np.float32]:
-    """Logarithm of (measured + pseudo-count) / (predicted + pseudo-count)."""
+def log_ratio(
+    measured: NDArray, predicted: NDArray, expected: NDArray | float, pseudo_count: NDArray | float
+) -> NDArray[np.float32]:
+    """Logarithm of measured over predicted counts, drawn towards that of the ratio ``expected`` by a pseudo-count."""
     tiny = 1e-4  # a spot without any tissue is predicted to hold nothing
-    return np.log((measured + pseudo_count + tiny) / (predicted + pseudo_count + tiny)).astype(np.float32)
+    return np.log((measured + pseudo_count * expected + tiny) / (predicted + pseudo_count + tiny)).astype(np.float32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from stsr.methods.base import Method, MethodInfo, Predictor, Training, register
 from stsr.methods.features import Scaling
+from stsr.methods.held_out import dispersion, hold_out
 from stsr.methods.inputs import FEWEST, require_spots
 from stsr.methods.patches import neighbours
 from stsr.methods.states import load_states, numbered
@@ -20,14 +20,13 @@ from stsr.section import Section
 if TYPE_CHECKING:
     import torch
 
-    from stsr.methods.tissue import Tiles, Tissue
+    from stsr.methods.tissue import Tissue
     from stsr.nn.cross_attention import CrossAttentionNet
+    from stsr.nn.histology import HistologyNet
+    from stsr.nn.trainer import Task
 
 PIXEL, BLOCK = 2.0, 16.0
 """µm, about: a pixel of the H&E that the convolutions see, and the side of the blocks of cells that they describe."""
-
-STRENGTH = 50.0
-"""UMI counts that the mean over genes is worth when a gene's own dispersion is estimated."""
 
 SHORTEST_TILE = 12
 """Cells to a side; smaller tiles would be all border."""
@@ -43,6 +42,8 @@ class CrossAttentionConfig:
         Spots that a cell can look at.
     dim, heads, width, rank
         Token width; attention heads and their width; rank of the image's correction.
+    read
+        Widths of the layers that read the features of a cell.
     stem, dilations
         Width of the first convolution; dilations of those on blocks of cells.
     lengths
@@ -63,8 +64,12 @@ class CrossAttentionConfig:
     tile
         Side of the squares of tissue a step is made of, in pitches of the spots.
     members, blind_members
-        Networks trained one after another, each with spots of its own held out. The latter never see a spot: they judge
-        by the image alone, and predict tissue that has no spots.
+        Networks, each with spots of its own held out. The latter know the features of cells alone and never see a spot:
+        they also predict tissue that has none.
+    blind_read, blind_rank
+        Widths of their hidden layers and of their latent.
+    blind_batch, blind_passes, blind_learning_rate
+        Spots a step, passes over the spots at most, and learning rate.
     blind_share
         Weight of the blind where there are spots.
     diffusion
@@ -80,6 +85,7 @@ class CrossAttentionConfig:
     heads: int = 8
     width: int = 16
     rank: int = 32
+    read: tuple[int, ...] = (256, 256)
     stem: int = 16
     dilations: tuple[int, ...] = (1, 2)
     lengths: tuple[float, float] = (0.5, 3.2)
@@ -93,30 +99,24 @@ class CrossAttentionConfig:
     library_weight: float = 0.03
     held_out: float = 0.1
     tile: float = 4.0
-    members: int = 3
-    blind_members: int = 2
-    blind_share: float = 0.3
+    members: int = 2
+    blind_members: int = 4
+    blind_read: tuple[int, ...] = (256, 256, 256)
+    blind_rank: int = 128
+    blind_batch: int = 32
+    blind_passes: int = 40
+    blind_learning_rate: float = 2e-3
+    blind_share: float = 0.5
     diffusion: float = 8.0
     balance_edge: float = 0.12
     balance_length: float = 0.7
 
-
-@dataclass(frozen=True, eq=False)
-class Member:
-    """A trained network.
-
-    Parameters
-    ----------
-    net, history
-        The network at its best weights, and its losses by epoch.
-    counts, expected
-        (spots, genes) counts of the spots held out, and what it expects of them.
-    """
-
-    net: CrossAttentionNet
-    history: dict[str, list[float]]
-    counts: NDArray[np.float32]
-    expected: NDArray[np.float32]
+    def __post_init__(self) -> None:
+        for name in ("members", "blind_members", "steps", "passes", "patience", "blind_batch", "blind_passes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
+        if not 0 < self.held_out < 0.5:
+            raise ValueError(f"held_out={self.held_out} must lie between 0 and 0.5; 0.1 is usual.")
 
 
 @register
@@ -139,41 +139,53 @@ class CrossAttention(Method):
     def fit(self, section: Section, *, seed: int, training: Training) -> Self:
         """Train on the spots of ``section``, each hidden from its own neighbours."""
         from stsr.nn.device import pick_device
-        from stsr.nn.trainer import fork_seed
+        from stsr.nn.trainer import fork_seed, train
 
         require_spots(section, self.info.name)
         scaling = Scaling.learn(section, width=self.config.components)
         self.arrays = {"scaling/mean": scaling.mean, "scaling/matrix": scaling.matrix} | Typical.learn(section).arrays
         self.arrays["pitch"] = np.array([section.pitch])
         with fork_seed(seed):
-            tissue = self.tissue(section, self.network(section), pick_device(training.device), resident=True)
-        near = neighbours(tissue.tree, self.config.neighbours, hide_self=True)
-        trained = []
-        for number in range(self.config.members + self.config.blind_members):
-            rng = np.random.default_rng((seed, number))
-            with fork_seed(int(rng.integers(2**31))):
-                seen = near if number < self.config.members else near[:, :0]
-                trained.append(self.train_member(tissue, seen, rng, training))
-        weights, self.history = numbered([(member.net, member.history) for member in trained])
-        self.arrays |= weights
-        seeing, blind = trained[: self.config.members], trained[self.config.members :]
-        self.arrays |= {"dispersion/seeing": dispersion(seeing), "dispersion/blind": dispersion(blind)}
+            tissue = self.tissue(section, pick_device(training.device), resident=True)
+            tasks = [
+                self.task(number, tissue, seed) for number in range(self.config.members + self.config.blind_members)
+            ]
+            histories = train(tasks, patience=self.config.patience, training=training)
+        nets = [task.module.net for task in tasks]
+        weights, self.history = numbered(list(zip(nets, histories, strict=True)))
+        seeing, blind = tasks[: self.config.members], tasks[self.config.members :]
+        self.arrays |= weights | {"dispersion/seeing": dispersion(seeing), "dispersion/blind": dispersion(blind)}
         return self
 
-    def train_member(
-        self, tissue: Tissue, near: NDArray[np.int64], rng: np.random.Generator, training: Training
-    ) -> Member:
-        """Train a network that sees the spots ``near`` (spots, k) around each, and try it on those that were held out."""
+    def task(self, number: int, tissue: Tissue, seed: int) -> Task:
+        """A network and how it is trained, with its own choice of spots to hold out."""
+        from stsr.nn.trainer import fork_seed
+
+        config, grid = self.config, tissue.section.grid
+        rng = np.random.default_rng((seed, number))
+        side = max(SHORTEST_TILE, round(config.tile * tissue.section.pitch / grid.bin_size))
+        held_out = hold_out(grid.rowcol[tissue.patches.cells[:, 0]], side // 2, config.held_out, rng)
+        with fork_seed(int(rng.integers(2**31))):
+            if number < config.members:
+                return self.with_spots_in_sight(self.seeing(tissue.section), tissue, held_out, side, rng)
+            return self.from_features_alone(self.blind(tissue.section), tissue, held_out, rng)
+
+    def with_spots_in_sight(
+        self,
+        net: CrossAttentionNet,
+        tissue: Tissue,
+        held_out: NDArray[np.bool_],
+        side: int,
+        rng: np.random.Generator,
+    ) -> Task:
+        """Learn from tiles of tissue, each spot hidden from itself."""
         from torch.utils.data import DataLoader
 
         from stsr.methods.tissue import Tiles
         from stsr.nn.hidden_spots import HiddenSpots
-        from stsr.nn.trainer import train
+        from stsr.nn.trainer import Task
 
-        config, section = self.config, tissue.section
-        net = self.network(section)
-        side = max(SHORTEST_TILE, round(config.tile * section.pitch / section.grid.bin_size))
-        held_out = hold_out(Tiles(tissue, tissue.patches, near, side=side // 2, rng=None), config.held_out, rng)
+        config, near = self.config, neighbours(tissue.tree, self.config.neighbours, hide_self=True)
         tiles = Tiles(tissue, tissue.patches[~held_out], near, side=side, rng=rng)
         check = Tiles(tissue, tissue.patches[held_out], near, side=side // 2, rng=None)
         n_tiles = len(tiles.groups())
@@ -186,15 +198,36 @@ class CrossAttention(Method):
             weight_decay=config.weight_decay,
             total_steps=epochs * n_tiles,
         )
-        history = train(
-            module,
-            DataLoader(tiles, batch_size=None),
-            DataLoader(check, batch_size=None),
-            epochs=epochs,
-            patience=config.patience,
-            training=training,
+        return Task(module, DataLoader(tiles, batch_size=None), DataLoader(check, batch_size=None), epochs)
+
+    def from_features_alone(
+        self, net: HistologyNet, tissue: Tissue, held_out: NDArray[np.bool_], rng: np.random.Generator
+    ) -> Task:
+        """Learn from the cells of spots in any order."""
+        import torch
+        from torch.utils.data import DataLoader, TensorDataset
+
+        from stsr.nn.histology import HistologyDiscs
+        from stsr.nn.trainer import Task
+
+        config, order = self.config, torch.Generator().manual_seed(int(rng.integers(2**31)))
+
+        def discs(which: NDArray[np.bool_]) -> TensorDataset:
+            patches = tissue.patches[which]
+            features = tissue.features_of(patches.cells)
+            return TensorDataset(*map(torch.as_tensor, (features, patches.weight)), tissue.counts[patches.anchor].cpu())
+
+        learned = discs(~held_out)
+        batches = DataLoader(learned, batch_size=config.blind_batch, shuffle=True, generator=order)
+        module = HistologyDiscs(
+            net,
+            tissue.mean,
+            library_weight=config.library_weight,
+            learning_rate=config.blind_learning_rate,
+            weight_decay=config.weight_decay,
+            total_steps=config.blind_passes * len(batches),
         )
-        return Member(net, history, *unseen(net, check))
+        return Task(module, batches, DataLoader(discs(held_out), batch_size=config.blind_batch), config.blind_passes)
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
         """Let every spot be seen, balance the discs, and predict bands of rows.
@@ -206,11 +239,12 @@ class CrossAttention(Method):
 
         config, pitch = self.config, float(self.arrays["pitch"][0])
         many = len(section.spots) >= FEWEST
-        nets = load_states(lambda: self.network(section), self.arrays, config.members + config.blind_members, device)
-        seeing, blind = nets[: config.members if many else 0], nets[config.members :]
+        seeing = [self.seeing(section) for _ in range(config.members)]
+        blind = [self.blind(section) for _ in range(config.blind_members)]
+        load_states([*seeing, *blind], self.arrays, device)
         return BandPredictor(
-            self.tissue(section, blind[0], pick_device(device)),
-            seeing,
+            self.tissue(section, pick_device(device)),
+            seeing if many else [],
             blind,
             share=config.blind_share,
             pitch=pitch,
@@ -221,80 +255,40 @@ class CrossAttention(Method):
             dispersion=self.arrays["dispersion/seeing" if many else "dispersion/blind"],
         )
 
-    def network(self, section: Section) -> CrossAttentionNet:
-        """The network for a section's genes, features and bin size, untrained."""
+    def blind(self, section: Section) -> HistologyNet:
+        """A network for a section's genes and features, untrained, that does not look at the spots."""
+        from stsr.nn.histology import HistologyNet
+
+        features = self.arrays["scaling/matrix"].shape[1]
+        return HistologyNet(features, len(section.genes), read=self.config.blind_read, rank=self.config.blind_rank)
+
+    def seeing(self, section: Section) -> CrossAttentionNet:
+        """A network for a section's genes, features and bin size, untrained, that looks at the spots around."""
         from stsr.nn.cross_attention import CrossAttentionNet
 
         c, bin_size, pitch = self.config, section.grid.bin_size, float(self.arrays["pitch"][0])
         doublings = max(0, round(np.log2(BLOCK / bin_size)))
         return CrossAttentionNet(
-            features=self.arrays["scaling/matrix"].shape[1],
-            genes=len(section.genes),
+            self.arrays["scaling/matrix"].shape[1],
+            len(section.genes),
             halvings=max(doublings, round(np.log2(bin_size * 2**doublings / PIXEL))),
             block=2**doublings,
             dim=c.dim,
             heads=c.heads,
             width=c.width,
             rank=c.rank,
+            read=c.read,
             stem=c.stem,
             dilations=c.dilations,
             lengths=(c.lengths[0] * pitch, c.lengths[1] * pitch),
             reach=c.reach,
         )
 
-    def tissue(
-        self, section: Section, net: CrossAttentionNet, device: torch.device, *, resident: bool = False
-    ) -> Tissue:
-        """The section as tensors, as this method scales it."""
+    def tissue(self, section: Section, device: torch.device, *, resident: bool = False) -> Tissue:
+        """The section as tensors, as this method scales it and its networks look at it."""
         from stsr.methods.tissue import Tissue
 
         scaling = Scaling(self.arrays["scaling/mean"], self.arrays["scaling/matrix"])
         typical = Typical.load(self.arrays)
-        return Tissue(section, scaling, typical, view=net.view, device=device, resident=resident)
-
-
-def hold_out(tiles: Tiles, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """(patches,) mask of about a ``share`` of the spots, in whole tiles: few windows are then needed to check on them.
-
-    A section that is little more than one tile gives up single spots.
-    """
-    held_out = np.zeros(len(tiles.patches), dtype=bool)
-    groups = tiles.groups()
-    rng.shuffle(groups)
-    for group in groups:
-        if held_out.sum() >= share * len(held_out):
-            break
-        if held_out.sum() + len(group) <= len(held_out) / 2:
-            held_out[group] = True
-    if not held_out.any():
-        held_out[rng.permutation(len(held_out))[: max(1, round(share * len(held_out)))]] = True
-    return held_out
-
-
-def unseen(net: CrossAttentionNet, check: Tiles) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(spots, genes) counts of spots that were held out, and what a network expects of them."""
-    import torch
-
-    pairs = []
-    with torch.inference_mode():
-        net = net.to(check.tissue.device).eval()
-        for tile in check:
-            rates, _, _ = net(net.tokens(tile.features, tile.pixels), tile.patch, check.tissue.mean)
-            pairs.append((tile.counts[:, :-1], torch.einsum("np,npg->ng", tile.patch.weight, rates)))
-    counts, expected = (torch.cat(parts).cpu().numpy() for parts in zip(*pairs, strict=True))
-    return counts, expected
-
-
-def dispersion(members: Sequence[Member]) -> NDArray[np.float32]:
-    """(genes,) variance of the rates over their squares, from what members expect of the spots held out of them.
-
-    The moment estimate of a gene is drawn towards that of all genes, the more the fewer its counts tell.
-    """
-    counts = np.concatenate([member.counts for member in members])
-    expected = np.concatenate([member.expected for member in members])
-    excess, square = (counts - expected) ** 2 - expected, expected**2
-    common = max(excess.sum() / square.sum(), 1e-3)
-    # What one gene tells is worth its Poisson information, as against that of STRENGTH counts.
-    told = square.sum(axis=0) / np.maximum(expected.mean(axis=0), 1e-6)
-    own = excess.sum(axis=0) / np.maximum(square.sum(axis=0), 1e-6)
-    return np.maximum((told * own + STRENGTH * common) / (told + STRENGTH), 0.1 * common).astype(np.float32)
+        view = self.seeing(section).view
+        return Tissue(section, scaling, typical, view=view, device=device, resident=resident)

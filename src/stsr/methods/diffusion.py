@@ -11,9 +11,6 @@ from scipy import ndimage
 
 from stsr.geometry import Grid
 
-GENES = 64
-"""Genes blurred at a time."""
-
 WINDOW_VALUES = 2**22
 """Cells of the windows around spots that are blurred at a time."""
 
@@ -39,14 +36,9 @@ class Diffusion:
         """Blur (cells, genes) inside a (rows, cols) mask."""
         if not self.reach:
             return values
-        weight = self._blur(mask.astype(np.float32))[mask][:, None]
-        result = np.empty_like(values)
-        for first in range(0, values.shape[1], GENES):
-            part = slice(first, first + GENES)
-            raster = np.zeros((*mask.shape, values[:, part].shape[1]), dtype=np.float32)
-            raster[mask] = values[:, part]
-            result[:, part] = self._blur(raster)[mask] / weight
-        return result
+        raster = np.zeros((*mask.shape, values.shape[1]), dtype=np.float32)
+        raster[mask] = values
+        return self._blur(raster)[mask] / self._blur(mask.astype(np.float32))[mask][:, None]
 
     def footprint(self, sharp: sp.csr_array, grid: Grid) -> sp.csr_array:
         """(spots, cells) what each cell gives to each spot once spread: ``footprint(F) @ v == F @ self(v)``."""

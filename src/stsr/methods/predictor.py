@@ -15,13 +15,21 @@ from stsr.methods.base import Prediction
 from stsr.methods.diffusion import Diffusion
 from stsr.methods.patches import around_spots, neighbours, under_spots
 from stsr.methods.tissue import Tiles, Tissue
-from stsr.nn.cross_attention import CrossAttentionNet, Patch
+from stsr.nn.cores import side_by_side
+from stsr.nn.cross_attention import CrossAttentionNet
+from stsr.nn.histology import HistologyNet
+from stsr.nn.patch import Patch
 
 PATCH = 64
 """Cells of a patch."""
 
 BATCH_VALUES = 2**21
 """Rates (cells x genes) computed at a time: they stay in cache, and memory stays flat."""
+
+GENES = 64
+"""Genes spread and balanced at a time."""
+
+CPU = torch.device("cpu")
 
 SIDE = 64
 """Side in cells of the tiles in which discs are summed."""
@@ -31,15 +39,15 @@ NEAR, FAR = 1.0, 3.0
 
 
 class BandPredictor:
-    """Networks of one architecture, and the spots that correct them.
+    """Trained networks, and the spots that correct them.
 
     Parameters
     ----------
     tissue
         The section.
     seeing, blind
-        Networks trained with spots in sight, and without: the rates of each kind are averaged. With none that see, the
-        image alone predicts.
+        Networks that look at the spots around, and that do not: the rates of each kind are averaged. With none that see,
+        the image alone predicts.
     share
         Weight of the blind between the spots of a section. Those that see learned from spots a pitch away: further off
         it rises, to 1 at three pitches.
@@ -59,7 +67,7 @@ class BandPredictor:
         self,
         tissue: Tissue,
         seeing: Sequence[CrossAttentionNet],
-        blind: Sequence[CrossAttentionNet],
+        blind: Sequence[HistologyNet],
         *,
         share: float,
         pitch: float,
@@ -94,29 +102,36 @@ class BandPredictor:
             return sums
         patches = under_spots(self.diffusion.footprint(section.footprint, section.grid))
         everywhere = Tiles(tissue, patches, self.near, side=SIDE, rng=None)
-        with torch.inference_mode():
-            for group in everywhere.groups():
-                tile = everywhere.tile(group)
-                rates, _ = self.expect(self.tokens(tile.features, tile.pixels), tile.patch)
-                discs = torch.einsum("np,npg->ng", tile.patch.weight, rates)
-                sums[everywhere.patches.anchor[group]] = discs.cpu().numpy()
+
+        @torch.inference_mode()
+        def add(group: NDArray[np.int64]) -> None:
+            tile = everywhere.tile(group)
+            rates, _ = self.expect(tile.features, self.tokens(tile.features, tile.pixels), tile.patch)
+            discs = torch.einsum("np,npg->ng", tile.patch.weight, rates)
+            sums[everywhere.patches.anchor[group]] = discs.cpu().numpy()
+
+        side_by_side(add, everywhere.groups(), device=tissue.device)
         return sums
 
     def tokens(self, features: Tensor, pixels: Tensor) -> list[Tensor]:
-        """A map of tokens from every network, those that see first."""
-        return [net.tokens(features, pixels) for net in (*self.seeing, *self.blind)]
+        """A map of tokens of a window from every network that sees."""
+        return [net.tokens(features, pixels) for net in self.seeing]
 
-    def expect(self, maps: Sequence[Tensor], patch: Patch) -> tuple[Tensor, Tensor]:
-        """(n, p, genes) rates that the networks expect together, and (n, p, dimensions) their latents side by side."""
-        views = [patch] * len(self.seeing) + [patch.blind] * len(self.blind)
-        nets = zip((*self.seeing, *self.blind), maps, views, strict=True)
-        rates, _, latents = zip(*(net(tokens, view, self.tissue.mean) for net, tokens, view in nets), strict=True)
-        seen, blind = rates[: len(self.seeing)], rates[len(self.seeing) :]
-        mean = sum(blind) / len(blind)
-        if seen:
-            away = (patch.distance.amin(dim=-1, keepdim=True) / self.pitch - NEAR) / (FAR - NEAR)
-            mean = torch.lerp(sum(seen) / len(seen), mean, self.share + (1 - self.share) * away.clamp(0, 1))
-        return mean, torch.cat(latents, dim=-1)
+    def expect(self, features: Tensor, maps: Sequence[Tensor], patch: Patch) -> tuple[Tensor, Tensor]:
+        """(n, p, genes) rates that the networks expect together, and (n, p, dimensions) latents.
+
+        The latents are those of the networks that see, side by side; with none, that of the first of the blind.
+        """
+        mean, own = self.tissue.mean, features[patch.rowcol[..., 0], patch.rowcol[..., 1]]
+        told = [net(own, mean) for net in self.blind]
+        blind = sum(rates for rates, _ in told)[..., :-1] / len(told)
+        if not self.seeing:
+            return blind, told[0][1]
+        seen = [net(tokens, patch, mean) for net, tokens in zip(self.seeing, maps, strict=True)]
+        away = (patch.distance.amin(dim=-1, keepdim=True) / self.pitch - NEAR) / (FAR - NEAR)
+        share = self.share + (1 - self.share) * away.clamp(0, 1)
+        rates = torch.lerp(sum(rates for rates, _, _ in seen) / len(seen), blind, share)
+        return rates, torch.cat([latent for _, _, latent in seen], dim=-1)
 
     def __call__(self, rows: slice) -> Prediction:
         """Predict a band of rows."""
@@ -129,39 +144,53 @@ class BandPredictor:
         if inner.start == inner.stop:
             return Prediction(rates[:0], sd=rates[:0], latent=latent[:0])
         kept = slice(inner.start - outer.start, inner.stop - outer.start)
-        mean = self.diffusion(rates, grid.mask[wide])[kept]
         held, around = self.balance.weights(grid.xy[inner])
-        mean *= self.balance.factor(held, around)
-        return Prediction(mean, sd=self.deviation(mean, held), latent=latent[kept])
+        mean = np.empty((inner.stop - inner.start, self.n_genes), dtype=np.float32)
+        sd = np.empty_like(mean)
 
-    def deviation(self, mean: NDArray[np.float32], held: sp.csr_array) -> NDArray[np.float32]:
+        def finish(first: int) -> None:
+            genes = slice(first, first + GENES)
+            spread = self.diffusion(rates[:, genes], grid.mask[wide])[kept]
+            mean[:, genes] = spread * self.balance.factor(held, around, genes)
+            sd[:, genes] = self.deviation(mean[:, genes], held, genes)
+
+        side_by_side(finish, range(0, self.n_genes, GENES), device=CPU)
+        return Prediction(mean, sd=sd, latent=latent[kept])
+
+    def deviation(self, mean: NDArray[np.float32], held: sp.csr_array, genes: slice) -> NDArray[np.float32]:
         """(cells, genes) standard deviation of counts: Poisson noise around a rate that is not known exactly.
 
         The rate of a gene is taken to be gamma distributed around its prediction. Where a spot is near, the spot's
         counts have sharpened it.
         """
         free = 1 - held.sum(axis=1, dtype=np.float32)[:, None]
-        return np.sqrt(mean * (1 + mean * (free * self.dispersion + held @ self.dispersion_under)))
+        unknown = free * self.dispersion[genes] + held @ self.dispersion_under[:, genes]
+        return np.sqrt(mean * (1 + mean * unknown))
 
     def rates(self, rows: slice) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(cells, genes) rates averaged over the networks, and (cells, dimensions) latents side by side."""
+        """(cells, genes) rates and (cells, dimensions) latents, as :meth:`expect` gives them."""
         tissue, grid = self.tissue, self.tissue.section.grid
         cells = grid.cells(rows)
-        rank = self.blind[0].rank
         mean = np.zeros((cells.stop - cells.start, self.n_genes), dtype=np.float32)
-        latent = np.zeros((len(mean), rank * (len(self.seeing) + len(self.blind))), dtype=np.float32)
+        dimensions = sum(net.rank for net in self.seeing) or self.blind[0].rank
+        latent = np.zeros((len(mean), dimensions), dtype=np.float32)
         if not len(mean):
             return mean, latent
         window = tissue.window_around((rows.start, 0), (rows.stop, grid.shape[1]))
         patches = around_spots(grid, cells, tissue.tree, size=PATCH)
         batch = max(1, BATCH_VALUES // (PATCH * self.n_genes))
         with torch.inference_mode():
-            maps = self.tokens(*tissue.window(window))
-            for first in range(0, len(patches), batch):
-                part = patches[first : first + batch]
-                rates, hidden = self.expect(maps, tissue.patch(part, window, self.near))
-                real = part.weight > 0
-                place = part.cells[real] - cells.start
-                mean[place] = rates.cpu().numpy()[real]
-                latent[place] = hidden.cpu().numpy()[real]
+            features, pixels = tissue.window(window)
+            maps = self.tokens(features, pixels)
+
+        @torch.inference_mode()
+        def fill(first: int) -> None:
+            part = patches[first : first + batch]
+            rates, hidden = self.expect(features, maps, tissue.patch(part, window, self.near))
+            real = part.weight > 0
+            place = part.cells[real] - cells.start
+            mean[place] = rates.cpu().numpy()[real]
+            latent[place] = hidden.cpu().numpy()[real]
+
+        side_by_side(fill, range(0, len(patches), batch), device=tissue.device)
         return mean, latent

@@ -14,8 +14,9 @@ from torch.utils.data import IterableDataset
 from stsr.methods.features import Scaling, disc_means
 from stsr.methods.patches import Patches, under_spots
 from stsr.methods.typical import Typical, counts_and_library
-from stsr.nn.cross_attention import Neighbours, Patch, View
+from stsr.nn.cross_attention import View
 from stsr.nn.hidden_spots import Tile
+from stsr.nn.patch import Neighbours, Patch
 from stsr.section import Section
 
 WHITE, CONTRAST = 0.8, 0.2
@@ -117,6 +118,13 @@ class Tissue:
         shown = (pixels.astype(np.float32) / 255 - WHITE) / CONTRAST
         return self._tensor(features), self._tensor(np.moveaxis(shown, -1, 0))
 
+    def features_of(self, cells: NDArray[np.int64]) -> NDArray[np.float16]:
+        """(..., width) standardised features of cells of a resident section."""
+        if self.whole is None:
+            raise ValueError("features of single cells are read from a section that is resident only.")
+        row, col = np.moveaxis(self.section.grid.rowcol[cells], -1, 0) + self.view.halo
+        return self.whole[0][row, col]
+
     def patch(self, patches: Patches, window: Window, near: NDArray[np.int64]) -> Patch:
         """Place patches in a window; ``near`` (spots, k) says who each spot's neighbours are."""
         grid = self.section.grid
@@ -130,6 +138,13 @@ class Tissue:
             near=Neighbours(self.disc_features[index], self.density[index], self.profile[index]),
             weight=self._tensor(patches.weight),
         )
+
+
+def by_tile(rowcol: NDArray[np.int64], side: int) -> list[NDArray[np.int64]]:
+    """Positions of what lies at ``rowcol`` (n, 2), grouped by squares of ``side`` cells."""
+    _, tile = np.unique(rowcol // side, axis=0, return_inverse=True)
+    order = np.argsort(tile, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(tile[order])) + 1)
 
 
 class Tiles(IterableDataset):
@@ -166,10 +181,8 @@ class Tiles(IterableDataset):
 
     def groups(self) -> list[NDArray[np.int64]]:
         """Positions of the patches in each tile of one pass."""
-        shift = self.rng.integers(0, self.side, 2) if self.rng is not None else np.zeros(2, dtype=np.int64)
-        _, tile = np.unique((self.home + shift) // self.side, axis=0, return_inverse=True)
-        order = np.argsort(tile, kind="stable")
-        groups = np.split(order, np.flatnonzero(np.diff(tile[order])) + 1)
+        shift = self.rng.integers(0, self.side, 2) if self.rng is not None else 0
+        groups = by_tile(self.home + shift, self.side)
         if self.rng is not None:
             self.rng.shuffle(groups)
         return groups

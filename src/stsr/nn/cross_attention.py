@@ -14,53 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stsr.nn.image_tokens import ImageTokens
-
-
-@dataclass(frozen=True)
-class Neighbours:
-    """The measured spots around each patch.
-
-    Parameters
-    ----------
-    features
-        (n, k, features) image features averaged over each spot's disc.
-    density
-        (n, k, g + 1) measured counts per cell area.
-    profile
-        (n, k, g) standardised log expression.
-    """
-
-    features: Tensor
-    density: Tensor
-    profile: Tensor
-
-
-@dataclass(frozen=True)
-class Patch:
-    """What the network needs to predict some patches of cells in a window; ``k`` is 0 where no spot is to be seen.
-
-    Parameters
-    ----------
-    rowcol
-        (n, p, 2) place of the cells in the window.
-    distance
-        (n, p, k) from cells to neighbouring spots, µm.
-    near
-        The neighbouring spots.
-    weight
-        (n, p) share of each cell, 0 for padding.
-    """
-
-    rowcol: Tensor
-    distance: Tensor
-    near: Neighbours
-    weight: Tensor
-
-    @property
-    def blind(self) -> Patch:
-        """The same cells with no spot to be seen."""
-        near = Neighbours(self.near.features[:, :0], self.near.density[:, :0], self.near.profile[:, :0])
-        return Patch(self.rowcol, self.distance[..., :0], near, self.weight)
+from stsr.nn.patch import Patch
+from stsr.nn.perceptron import perceptron
 
 
 class ImageAsksExpression(nn.Module):
@@ -74,7 +29,7 @@ class ImageAsksExpression(nn.Module):
         super().__init__()
         self.heads, self.width = heads, width
         self.query = nn.Linear(dim, heads * width)
-        self.key = nn.Sequential(nn.Linear(features, dim), nn.GELU(), nn.Linear(dim, heads * width))
+        self.key = perceptron(features, dim, heads * width)
         self.log_length = nn.Parameter(torch.linspace(math.log(lengths[0]), math.log(lengths[1]), heads))
         self.away = nn.Parameter(torch.full((heads,), -4.0))
         self.choice = nn.Parameter(torch.zeros(heads, genes + 1))
@@ -153,7 +108,8 @@ class CrossAttentionNet(nn.Module):
     predicted as one more gene, with no correction of its own.
 
     A cell's token is the sum of its features and of what convolutions make of the pixels around, at the scale of blocks
-    of cells, interpolated linearly between their centres.
+    of cells, interpolated linearly between their centres. The cells that are predicted have their features read by a
+    perceptron as well.
 
     Parameters
     ----------
@@ -163,6 +119,8 @@ class CrossAttentionNet(nn.Module):
         See :class:`~stsr.nn.image_tokens.ImageTokens` and :class:`View`.
     dim, heads, width, rank
         Token width, attention heads and their width, rank of the correction.
+    read
+        Widths of the perceptron's hidden layers.
     lengths
         Shortest and longest initial attention length in µm.
     reach
@@ -182,22 +140,23 @@ class CrossAttentionNet(nn.Module):
         heads: int,
         width: int,
         rank: int,
+        read: tuple[int, ...],
         stem: int,
         dilations: tuple[int, ...],
         lengths: tuple[float, float],
         reach: int,
     ) -> None:
         super().__init__()
+        self.dim, self.rank = dim, rank
         self.pixels = ImageTokens(dim, halvings, stem=stem, dilations=dilations)
         self.project = nn.Linear(features, dim)
         self.norm = nn.LayerNorm(dim)
+        self.read = perceptron(features, *read, dim)
+        self.own_norm = nn.LayerNorm(dim)
         self.ask_spots = ImageAsksExpression(dim, features, genes, heads=heads, width=width, lengths=lengths)
-        self.embed = nn.Sequential(nn.Linear(genes, dim), nn.GELU(), nn.Linear(dim, dim))
+        self.embed = perceptron(genes, dim, dim)
         self.ask_image = ExpressionAsksImage(dim, heads=4, reach=reach)
-        self.latent = nn.Sequential(
-            nn.LayerNorm(3 * dim), nn.Linear(3 * dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, rank)
-        )
-        self.rank = rank
+        self.latent = nn.Sequential(nn.LayerNorm(3 * dim), *perceptron(3 * dim, 2 * dim, rank))
         self.correct = nn.Linear(dim + rank, genes)
         self.total = nn.Linear(dim, 1)
         self.depth = nn.Sequential(nn.LayerNorm(3 * dim), nn.Linear(3 * dim, dim), nn.GELU(), self.total)
@@ -210,7 +169,7 @@ class CrossAttentionNet(nn.Module):
             nn.init.zeros_(last.bias)
 
     def tokens(self, features: Tensor, pixels: Tensor, flip: tuple[bool, bool, bool] = (False, False, False)) -> Tensor:
-        """(h, w, d) tokens of a window from (h, w, features) and (3, h k, w k) normalised pixels.
+        """(h, w, d + features) tokens and features of a window, from (h, w, features) and (3, h k, w k) normalised pixels.
 
         ``flip`` (transpose, rows, columns) shows the pixels to the convolutions in one of the eight orientations and
         turns their answer back: augmentation without moving anything else.
@@ -220,7 +179,12 @@ class CrossAttentionNet(nn.Module):
         learned = self.pixels(turned.transpose(2, 3) if transpose else turned)
         learned = (learned.transpose(2, 3) if transpose else learned).flip(dims)
         learned = F.interpolate(learned, scale_factor=self.view.block, mode="bilinear")
-        return self.norm(self.project(features) + learned[0].permute(1, 2, 0))
+        return torch.cat([self.norm(self.project(features) + learned[0].permute(1, 2, 0)), features], dim=-1)
+
+    def own(self, tokens: Tensor, rowcol: Tensor) -> Tensor:
+        """(n, p, d) tokens of the cells at (n, p, 2), once their features are read."""
+        token, features = tokens[rowcol[..., 0], rowcol[..., 1]].tensor_split([self.dim], dim=-1)
+        return self.own_norm(token + self.read(features))
 
     def forward(self, tokens: Tensor, patch: Patch, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Rates (n, p, g), library sizes (n, p, 1) and latents (n, p, rank) of patches of cells.
@@ -228,17 +192,17 @@ class CrossAttentionNet(nn.Module):
         Parameters
         ----------
         tokens
-            (h, w, d) map from :meth:`tokens`; the cells lie at least ``reach`` from its border.
+            (h, w, d + features) map from :meth:`tokens`; the cells lie at least ``reach`` from its border.
         patch
             The cells and the spots around them.
         mean
             (g + 1,) mean density of the tissue.
         """
-        own = tokens[patch.rowcol[..., 0], patch.rowcol[..., 1]]
+        own = self.own(tokens, patch.rowcol)
         attention = self.ask_spots.attention(own, patch.near.features, patch.distance)
         base = self.ask_spots.interpolate(attention, patch.near.density, mean)
         expected = attention[..., :-1].mean(dim=2) @ self.embed(patch.near.profile)
-        context = self.ask_image(expected, tokens, patch.rowcol)
+        context = self.ask_image(expected, tokens[..., : self.dim], patch.rowcol)
         seen = torch.cat([own, expected, context], dim=-1)
         latent = self.latent(seen)
         depth = self.depth(seen)

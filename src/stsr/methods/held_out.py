@@ -1,0 +1,61 @@
+"""Spots held out of training: which ones, and what they tell of the error of a prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from stsr.nn.trainer import Task
+
+STRENGTH = 50.0
+"""UMI counts that the mean over genes is worth when a gene's own dispersion is estimated."""
+
+
+def hold_out(rowcol: NDArray[np.int64], side: int, share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """(spots,) mask of about a ``share`` of the spots at ``rowcol`` (spots, 2), in whole squares of ``side`` cells.
+
+    Few windows are then needed to check on them. A section that is little more than one square gives up single spots.
+    """
+    from stsr.methods.tissue import by_tile
+
+    held_out = np.zeros(len(rowcol), dtype=bool)
+    groups = by_tile(rowcol, side)
+    rng.shuffle(groups)
+    for group in groups:
+        if held_out.sum() >= share * len(held_out):
+            break
+        if held_out.sum() + len(group) <= len(held_out) / 2:
+            held_out[group] = True
+    if not held_out.any():
+        held_out[rng.permutation(len(held_out))[: max(1, round(share * len(held_out)))]] = True
+    return held_out
+
+
+def unseen(task: Task) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(spots, genes) counts of the spots that were held out, and what the network expects of them."""
+    import torch
+
+    module = task.module
+    with torch.inference_mode():
+        batches = [module.transfer_batch_to_device(batch, module.device, 0) for batch in task.held_out]
+        pairs = [module.spots(batch) for batch in batches]
+    counts, expected = (torch.cat(parts)[:, :-1].cpu().numpy() for parts in zip(*pairs, strict=True))
+    return counts, expected
+
+
+def dispersion(tasks: Sequence[Task]) -> NDArray[np.float32]:
+    """(genes,) variance of the rates over their squares, from what networks expect of the spots held out of them.
+
+    The moment estimate of a gene is drawn towards that of all genes, the more the fewer its counts tell.
+    """
+    counts, expected = (np.concatenate(parts) for parts in zip(*map(unseen, tasks), strict=True))
+    excess, square = (counts - expected) ** 2 - expected, expected**2
+    common = max(excess.sum() / square.sum(), 1e-3)
+    # What one gene tells is worth its Poisson information, as against that of STRENGTH counts.
+    told = square.sum(axis=0) / np.maximum(expected.mean(axis=0), 1e-6)
+    own = excess.sum(axis=0) / np.maximum(square.sum(axis=0), 1e-6)
+    return np.maximum((told * own + STRENGTH * common) / (told + STRENGTH), 0.1 * common).astype(np.float32)

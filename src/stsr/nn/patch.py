@@ -1,0 +1,52 @@
+"""What networks are told of patches of cells: where these lie, and what was measured around them.
+
+Shapes: ``n`` patches (a spot and some cells), ``p`` cells a patch, ``k`` neighbouring spots, ``g`` genes. Where ``g + 1``
+is written, the last column is the library size: all genes together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The measured spots around each patch.
+
+    Parameters
+    ----------
+    features
+        (n, k, features) image features averaged over each spot's disc.
+    density
+        (n, k, g + 1) measured counts per cell area.
+    profile
+        (n, k, g) standardised log expression.
+    """
+
+    features: Tensor
+    density: Tensor
+    profile: Tensor
+
+
+@dataclass(frozen=True)
+class Patch:
+    """What a network needs to predict some patches of cells in a window; ``k`` is 0 where no spot is to be seen.
+
+    Parameters
+    ----------
+    rowcol
+        (n, p, 2) place of the cells in the window.
+    distance
+        (n, p, k) from cells to neighbouring spots, µm.
+    near
+        The neighbouring spots.
+    weight
+        (n, p) share of each cell, 0 for padding.
+    """
+
+    rowcol: Tensor
+    distance: Tensor
+    near: Neighbours
+    weight: Tensor

@@ -1,0 +1,38 @@
+"""The network that knows a cell's features alone: where it starts, and what it may look at."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from stsr.nn.histology import HistologyDiscs, HistologyNet
+
+
+@pytest.fixture
+def net():
+    torch.manual_seed(0)
+    return HistologyNet(5, 7, read=(16, 12), rank=6)
+
+
+def test_it_starts_from_the_mean(net):
+    mean = torch.rand(8)
+    rates, latent = net(torch.randn(3, 4, 5), mean)
+    torch.testing.assert_close(rates, mean.expand(3, 4, -1))
+    assert latent.shape == (3, 4, net.rank)
+
+
+def test_every_parameter_learns(net):
+    torch.nn.init.normal_(net.head.weight, std=0.1)
+    net(torch.randn(3, 4, 5), torch.ones(8))[0].sum().backward()
+    still = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum()]
+    assert still == ["log_theta"]  # belongs to the loss
+
+
+def test_a_disc_is_the_weighted_sum_of_its_cells(net):
+    torch.nn.init.normal_(net.head.weight)
+    module = HistologyDiscs(net, torch.rand(8), library_weight=0.1, learning_rate=1e-3, weight_decay=0.0, total_steps=2)
+    features, weight, counts = torch.randn(2, 4, 5), torch.rand(2, 4), torch.rand(2, 8)
+    told, expected = module.spots([features.half(), weight, counts])
+    cells = torch.stack([net(cell.half().float(), module.mean)[0] for cell in features.flatten(0, 1)]).view(2, 4, 8)
+    torch.testing.assert_close(told, counts)
+    torch.testing.assert_close(expected, (weight[..., None] * cells).sum(dim=1))
