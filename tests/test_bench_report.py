@@ -10,7 +10,7 @@ import pytest
 
 from stsr.bench.figures import against_ceiling, cost_bars
 from stsr.bench.report import render
-from stsr.bench.tables import Tables, by_gene, summarise, write_tables
+from stsr.bench.tables import KNOWN, Tables, by_gene, summarise, write_tables
 
 ROOT = Path(__file__).parents[1]
 
@@ -66,13 +66,13 @@ def tables():
     )
     costs = pd.DataFrame(
         [
-            ("liver", "truth", "idw", 0, 5.0, 1.0, None, None, None),
-            ("liver", "truth", "idw", 1, 7.0, 2.0, None, None, None),
-            ("liver", "truth", "ridge", 0, 900.0, 1.0, None, None, None),
-            ("liver", "truth", "ridge", 1, None, None, None, None, "ValueError: no luck."),
-            ("liver", "blocked", "idw", 0, 5.0, 1.0, 1200, 600, None),
+            ("liver", "truth", "idw", 0, 5.0, None, 1.0, None, None, None),
+            ("liver", "truth", "idw", 1, 7.0, None, 2.0, None, None, None),
+            ("liver", "truth", "ridge", 0, 900.0, 36_000.0, 1.0, None, None, None),
+            ("liver", "truth", "ridge", 1, None, None, None, None, None, "ValueError: no luck."),
+            ("liver", "blocked", "idw", 0, 5.0, None, 1.0, 1200, 600, None),
         ],
-        columns=["section", "setting", "method", "seed", "seconds", "peak_gb", "given", "hidden", "error"],
+        columns=["section", "setting", "method", "seed", *KNOWN, "error"],
     )
     return Tables(scores, costs, FACTS)
 
@@ -117,12 +117,12 @@ def test_the_report_tells_scores_shares_costs_and_what_is_missing(tables, tmp_pa
         "| ridge | 0.167 (33%) | 0.167 (33%) |",
         "| mean deviance | 8 µm | 16 µm |",
         "| ridge | 0.2500 | 0.2500 |",
-        "| ridge | 0.100 | 0.167 | – | – | 0.250 | 0.250 | 15 min | 1.0 GB |",
+        "| ridge | 0.100 | 0.167 | – | – | 0.250 | 0.250 | 15 min | ≈ 10.0 h | 1.0 GB |",
         "- ridge predicts 1 of 3 genes at 8 µm, 1 of 3 genes at 16 µm constant: they count as a correlation of 0.",
         "- 1 of 3 genes are constant in the truth at 55 µm: they have no correlation and are in no mean.",
         "- ridge (seed 1): ValueError: no luck.",
         "1,200 spots given, 600 hidden; noise ceiling 0.500.",
-        "| idw | 0.200 (40%) | 0.200 | 0.250 | 0.250 | 0.250 | 0.250 | 0.600 | 5.0 s | 1.0 GB |",
+        "| idw | 0.200 (40%) | 0.200 | 0.250 | 0.250 | 0.250 | 0.250 | 0.600 | 5.0 s | – | 1.0 GB |",
         "![maps](maps.png)",
     ):
         assert line in text.splitlines() or line in text, line

@@ -7,6 +7,8 @@ import platform
 import resource
 import sys
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 GIGABYTE = 2**30
 
@@ -22,6 +24,25 @@ class Clock:
         unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / GIGABYTE
         return {"seconds": round(time.perf_counter() - self.start, 2), "peak_gb": round(peak, 3)}
+
+
+def as_published(seconds: float, history: Mapping[str, Sequence[float]], config: Any) -> float | None:
+    """Seconds that training for the published number of epochs and networks would take, an epoch as long as here.
+
+    None for a method that has no published ones or was not trained.
+
+    Parameters
+    ----------
+    seconds, history
+        What a run took, and its losses by epoch.
+    config
+        Its settings.
+    """
+    published = getattr(config, "published", None)
+    epochs = sum(len(losses) for name, losses in history.items() if name.startswith("train"))
+    if published is None or not epochs:
+        return None
+    return round(seconds * published["epochs"] * published["states"] / epochs)
 
 
 def machine() -> dict[str, str | int | float]:

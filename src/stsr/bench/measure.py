@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stsr.bench.cost import Clock
+from stsr.bench.cost import Clock, as_published
 from stsr.bench.files import GENES, GRID, MAPS, RESULT, RUN, SCORES, STORE, TRUTH, read_json, write_json
 from stsr.bench.settings import SETTINGS, Setting
 from stsr.bench.sources import Genes
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
     from spatialdata import SpatialData
+
+    from stsr.methods.model import Model
 
 METRICS = ("pearson", "spearman", "deviance", "mse", "mae", "nrmse", "jensen_shannon")
 """Scores of spots: those of the bins, without the two that take a gene as a picture, and with the squared error."""
@@ -86,8 +88,12 @@ def measure(job: MeasureJob) -> None:
         genes = (prepared / GENES).read_text(encoding="utf-8").splitlines()
 
     clock = Clock()
-    run_method(job, training or [sdata], sdata, genes)
-    cost = clock.read()
+    model = run_method(job, training or [sdata], sdata, genes)
+    took = clock.read()
+    cost: dict[str, float | None] = {
+        **took,
+        "published_seconds": as_published(took["seconds"], model.history, model.method.config),
+    }
     set_record(sdata, facts)
 
     if parts is None:
@@ -115,7 +121,7 @@ def transferred_genes(genes: Genes, training: Sequence[SpatialData], measured: A
     return chosen
 
 
-def run_method(job: MeasureJob, training: Sequence[SpatialData], sdata: SpatialData, genes: list[str]) -> None:
+def run_method(job: MeasureJob, training: Sequence[SpatialData], sdata: SpatialData, genes: list[str]) -> Model:
     """Fit the method to the sections ``training``, of which nothing is changed, and predict ``sdata``."""
     from stsr.methods import Training, create
     from stsr.tl._fit import fit, ready
@@ -128,6 +134,7 @@ def run_method(job: MeasureJob, training: Sequence[SpatialData], sdata: SpatialD
     ]
     model = fit(settled, method, genes, seed=job.seed, training=Training(device=job.device, progress=False))
     predict(sdata, model, grid=GRID, key_added=RESULT, device=job.device, progress=False)
+    return model
 
 
 def arrange(sdata: SpatialData, setting: Setting, has_truth: bool, seed: int) -> tuple[AnnData, Parts | None]:

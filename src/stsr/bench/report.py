@@ -16,7 +16,8 @@ All methods see the same spots, genes, image features and seed. What is scored i
 counts; figures are means over genes, and over seeds with their standard deviation where there are several. The **noise
 ceiling** is the correlation that a perfect prediction would have with counts this noisy; percentages are shares of it.
 RMSE and SSIM are those of values scaled to 0 to 1; MSE, MAE and the Poisson deviance are those of counts. Time and peak
-memory are those of a process that fits and predicts with one method; preparing the section is the same for all.
+memory are those of a process that fits and predicts with one method; preparing the section is the same for all. *As
+published* is that time extrapolated to the epochs and networks of the publication, an epoch taking as long as here.
 """
 
 
@@ -140,10 +141,11 @@ def _wide(
     rows = []
     for method, group in scores.groupby("method", sort=False):
         at = group.set_index("where")
-        took = costs[costs["method"] == method][["seconds", "peak_gb"]].mean()
+        took = costs[costs["method"] == method][["seconds", "published_seconds", "peak_gb"]].astype(float).mean()
         told = [column(at) for column in columns.values()]
-        rows.append([str(method), *told, _duration(took["seconds"]), f"{took['peak_gb']:.1f} GB"])
-    return markdown([head, *columns, "fit + predict", "peak memory"], rows)
+        published = "–" if pd.isna(took["published_seconds"]) else f"≈ {_duration(took['published_seconds'])}"
+        rows.append([str(method), *told, _duration(took["seconds"]), published, f"{took['peak_gb']:.1f} GB"])
+    return markdown([head, *columns, "fit + predict", "as published", "peak memory"], rows)
 
 
 def _notes(summary: pd.DataFrame, costs: pd.DataFrame, where: str) -> list[str]:
@@ -184,7 +186,9 @@ def _spread(sd: float, digits: int) -> str:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
+    if seconds < 600:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -27,6 +27,9 @@ PLACE = ["scale_um", "where"]
 MAIN = {True: "all", False: "hidden"}
 """Where the scores are that count, by whether true bins or spots were scored."""
 
+KNOWN = ("seconds", "published_seconds", "peak_gb", "given", "hidden")
+"""What a run tells of itself; see :class:`Tables`."""
+
 SUMMARY, COSTS, GENES, FACTS = "summary.csv", "costs.csv", "genes.csv", "bench.json"
 """All that a report is written from, and every gene's correlation by method."""
 
@@ -40,7 +43,8 @@ class Tables:
     scores
         A row for each run, gene, scale and place.
     costs
-        A row for each run: ``seconds``, ``peak_gb``, numbers of spots ``given`` and ``hidden``, and the ``error``.
+        A row for each run: ``seconds``; ``published_seconds``, extrapolated to the published number of epochs and networks;
+        ``peak_gb``; numbers of spots ``given`` and ``hidden``; and the ``error``.
     facts
         Command, machine, versions, and what the sections are.
     """
@@ -61,7 +65,7 @@ def collect(plan: Plan, out: Path, command: str) -> Tables:
             "seed": run.seed,
         }
         result = outcome(plan, out, run)
-        known = {name: result.facts.get(name) for name in ("seconds", "peak_gb", "given", "hidden")}
+        known = {name: result.facts.get(name) for name in KNOWN}
         costs.append({**named, **known, "error": result.error})
         if result.error is None:
             scores.append(pd.read_parquet(run_folder(out, run.key) / SCORES).assign(**named))

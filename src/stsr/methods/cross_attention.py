@@ -68,8 +68,8 @@ class CrossAttentionConfig:
         they also predict tissue that has none.
     blind_read, blind_rank
         Widths of their hidden layers and of their latent.
-    blind_batch, blind_passes, blind_learning_rate
-        Spots a step, passes over the spots at most, and learning rate.
+    blind_batch, blind_steps, blind_passes, blind_learning_rate
+        Spots a step, training steps and passes over the spots at most, and learning rate, which falls to half.
     blind_share
         Weight of the blind where there are spots.
     diffusion
@@ -101,9 +101,10 @@ class CrossAttentionConfig:
     tile: float = 4.0
     members: int = 2
     blind_members: int = 4
-    blind_read: tuple[int, ...] = (256, 256, 256)
-    blind_rank: int = 128
+    blind_read: tuple[int, ...] = (256, 256)
+    blind_rank: int = 64
     blind_batch: int = 32
+    blind_steps: int = 1800
     blind_passes: int = 40
     blind_learning_rate: float = 2e-3
     blind_share: float = 0.5
@@ -112,7 +113,16 @@ class CrossAttentionConfig:
     balance_length: float = 0.7
 
     def __post_init__(self) -> None:
-        for name in ("members", "blind_members", "steps", "passes", "patience", "blind_batch", "blind_passes"):
+        for name in (
+            "members",
+            "blind_members",
+            "steps",
+            "passes",
+            "patience",
+            "blind_batch",
+            "blind_steps",
+            "blind_passes",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
         if not 0 < self.held_out < 0.5:
@@ -217,17 +227,17 @@ class CrossAttention(Method):
             features = tissue.features_of(patches.cells)
             return TensorDataset(*map(torch.as_tensor, (features, patches.weight)), tissue.counts[patches.anchor].cpu())
 
-        learned = discs(~held_out)
-        batches = DataLoader(learned, batch_size=config.blind_batch, shuffle=True, generator=order)
+        batches = DataLoader(discs(~held_out), batch_size=config.blind_batch, shuffle=True, generator=order)
+        epochs = max(1, min(config.blind_passes, round(config.blind_steps / len(batches))))
         module = HistologyDiscs(
             net,
             tissue.mean,
             library_weight=config.library_weight,
             learning_rate=config.blind_learning_rate,
             weight_decay=config.weight_decay,
-            total_steps=config.blind_passes * len(batches),
+            total_steps=2 * epochs * len(batches),
         )
-        return Task(module, batches, DataLoader(discs(held_out), batch_size=config.blind_batch), config.blind_passes)
+        return Task(module, batches, DataLoader(discs(held_out), batch_size=config.blind_batch), epochs)
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
         """Let every spot be seen, balance the discs, and predict bands of rows.

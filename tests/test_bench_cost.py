@@ -1,0 +1,25 @@
+"""What a run took, and what it would have taken as published."""
+
+from __future__ import annotations
+
+import pytest
+
+from stsr.bench.cost import Clock, as_published
+from stsr.methods import create
+
+
+def test_a_clock_tells_seconds_and_memory():
+    told = Clock().read()
+    assert 0 <= told["seconds"] < 5
+    assert 0.01 < told["peak_gb"] < 1000
+
+
+def test_published_epochs_take_as_long_each_as_those_that_were_trained():
+    history = {"train": [1.0] * 20, "held_out": [1.0] * 20, "train 2": [1.0] * 30, "held_out 2": [1.0] * 30}
+    assert as_published(100.0, history, create("istar").config) == pytest.approx(100 / 50 * 400 * 5)
+
+
+def test_what_was_not_published_or_not_trained_has_no_such_time():
+    assert as_published(100.0, {"train": [1.0]}, create("cross_attention").config) is None
+    assert as_published(100.0, {}, create("idw").config) is None
+    assert as_published(100.0, {}, create("istar").config) is None
