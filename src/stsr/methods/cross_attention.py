@@ -164,7 +164,10 @@ class CrossAttention(Method):
         nets = [task.module.net for task in tasks]
         weights, self.history = numbered(list(zip(nets, histories, strict=True)))
         seeing, blind = tasks[: self.config.members], tasks[self.config.members :]
-        self.arrays |= weights | {"dispersion/seeing": dispersion(seeing), "dispersion/blind": dispersion(blind)}
+        self.arrays |= weights | {
+            "dispersion/seeing": dispersion(seeing, tissue.device),
+            "dispersion/blind": dispersion(blind, tissue.device),
+        }
         return self
 
     def task(self, number: int, tissue: Tissue, seed: int) -> Task:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    import torch
+
     from stsr.nn.trainer import Task
 
 STRENGTH = 50.0
@@ -35,24 +37,23 @@ def hold_out(rowcol: NDArray[np.int64], side: int, share: float, rng: np.random.
     return held_out
 
 
-def unseen(task: Task) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def unseen(task: Task, device: torch.device) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(spots, genes) counts of the spots that were held out, and what the network expects of them."""
     import torch
 
-    module = task.module
+    module = task.module.to(device)
     with torch.inference_mode():
-        batches = [module.transfer_batch_to_device(batch, module.device, 0) for batch in task.held_out]
-        pairs = [module.spots(batch) for batch in batches]
+        pairs = [module.spots(module.transfer_batch_to_device(batch, device, 0)) for batch in task.held_out]
     counts, expected = (torch.cat(parts)[:, :-1].cpu().numpy() for parts in zip(*pairs, strict=True))
     return counts, expected
 
 
-def dispersion(tasks: Sequence[Task]) -> NDArray[np.float32]:
+def dispersion(tasks: Sequence[Task], device: torch.device) -> NDArray[np.float32]:
     """(genes,) variance of the rates over their squares, from what networks expect of the spots held out of them.
 
     The moment estimate of a gene is drawn towards that of all genes, the more the fewer its counts tell.
     """
-    counts, expected = (np.concatenate(parts) for parts in zip(*map(unseen, tasks), strict=True))
+    counts, expected = (np.concatenate(parts) for parts in zip(*(unseen(task, device) for task in tasks), strict=True))
     excess, square = (counts - expected) ** 2 - expected, expected**2
     common = max(excess.sum() / square.sum(), 1e-3)
     # What one gene tells is worth its Poisson information, as against that of STRENGTH counts.

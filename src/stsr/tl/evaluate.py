@@ -15,7 +15,16 @@ from stsr.constants import ARRAY_COL, ARRAY_ROW
 from stsr.geometry import Aperture, Grid
 from stsr.geometry.resample import resample
 from stsr.metrics import block_operator, noise_ceiling, thin
-from stsr.spatial import gene_positions, raw_counts, read_columns, record, spot_aperture, spot_positions, spots_record
+from stsr.spatial import (
+    gene_positions,
+    raw_counts,
+    read_columns,
+    record,
+    spot_aperture,
+    spot_positions,
+    spots_record,
+    spots_table,
+)
 from stsr.spatial.bins import bin_grid, table_grid
 from stsr.tl._columns import STANDARD, check_metrics, score_columns
 
@@ -178,7 +187,7 @@ def _place(
 def _spots(sdata: SpatialData) -> tuple[NDArray[np.float64], Aperture]:
     """Centres in µm, and what a spot covers."""
     facts = spots_record(sdata)
-    return spot_positions(sdata, sdata.tables[facts.table], facts), spot_aperture(sdata, facts)
+    return spot_positions(sdata, spots_table(sdata), facts), spot_aperture(sdata, facts)
 
 
 def _factors(scales: Sequence[float], bin_size: float) -> dict[float, int]:
