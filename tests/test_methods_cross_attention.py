@@ -10,6 +10,7 @@ from helpers import toy_section
 
 from stsr.methods import Training, create
 from stsr.methods.features import Scaling, disc_means
+from stsr.methods.held_out import hold_out
 from stsr.methods.typical import Typical
 from stsr.metrics import coverage, pearson
 
@@ -192,3 +193,29 @@ def test_a_few_spots_are_used_where_they_are(toy, fitted, spots):
     measured = few.counts.toarray()
     many = measured > 20
     np.testing.assert_allclose((few.footprint @ prediction.mean)[many] / measured[many], 1, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("members", 0, "members=0 must be at least 1"),
+        ("blind_members", 0, "blind_members=0 must be at least 1"),
+        ("blind_steps", -3, "blind_steps=-3 must be at least 1"),
+        ("held_out", 0.7, "held_out=0.7 must lie between 0 and 0.5"),
+    ],
+)
+def test_options_that_leave_nothing_to_train_are_refused(option, value, message):
+    with pytest.raises(ValueError, match=message):
+        create("cross_attention", {option: value})
+
+
+def test_held_out_spots_come_in_squares_and_never_all():
+    rng = np.random.default_rng(0)
+    rowcol = rng.integers(0, 200, (500, 2))
+    held_out = hold_out(rowcol, 25, 0.1, rng)
+    assert 50 <= held_out.sum() < 75
+    squares = rowcol // 25
+    inside = {tuple(square) for square in squares[held_out]}
+    assert all(held_out[[tuple(square) in inside for square in squares]])
+    few = hold_out(rowcol[:30] // 10, 25, 0.1, rng)
+    assert few.sum() == 3

@@ -153,6 +153,15 @@ def interrupt():
     os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.fixture
+def _heard_interruptions():
+    """A process started in the background may have been told to ignore them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_heard_interruptions")
 @pytest.mark.parametrize(("happens", "error"), [(fail, ValueError), (interrupt, KeyboardInterrupt)])
 def test_a_failure_or_an_interruption_stops_all_after_their_step(monkeypatch, happens, error):
     class Troubled(Scripted):

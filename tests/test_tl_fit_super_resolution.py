@@ -48,7 +48,7 @@ def test_the_table_keeps_its_contract(sdata):
     assert table.obs["region"].cat.categories.tolist() == ["grid_008um"]
     np.testing.assert_array_equal(table.obs[["array_row", "array_col"]], grid.rowcol)
     np.testing.assert_allclose(table.obsm["spatial"] * facts.mpp, grid.xy)
-    assert table.obsm["X_stsr"].shape == (grid.n_cells, 128)
+    assert table.obsm["X_stsr"].shape == (grid.n_cells, 64)
     facts_of_run = table.uns["stsr"]
     assert (facts_of_run["method"], facts_of_run["seed"], facts_of_run["encoder"]) == ("cross_attention", 4, "texture")
     assert facts_of_run["options"]["steps"] == 6
