@@ -85,6 +85,13 @@ def test_scores_are_means_over_genes_against_the_ceiling():
     assert axes.get_ylim()[0] == 0
 
 
+def test_no_two_of_a_dozen_curves_look_alike():
+    (axes,) = stsr.pl.scores({f"m{number}": table(0.3 + number / 100) for number in range(13)}).axes
+    drawn = [line for name, line in lines(axes).items() if name != "noise ceiling"]
+    looks = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in drawn}
+    assert len(looks) == len(drawn) == 13
+
+
 def test_without_a_ceiling_there_is_none_to_draw():
     (axes,) = stsr.pl.scores(table(0.5).assign(ceiling=np.nan)).axes
     assert set(lines(axes)) == {"prediction"}

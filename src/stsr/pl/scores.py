@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+COLOURS, STYLES = 10, ("o-", "s--", "^:")
+"""Colours of matplotlib's cycle, and how curves are drawn from one round of them to the next."""
+
 LABELS = {
     "pearson": "Pearson correlation",
     "spearman": "Spearman correlation",
@@ -63,8 +66,10 @@ def scores(scores: pd.DataFrame | Mapping[str, pd.DataFrame], *, metric: str = "
         name: table[table["where"] == where].groupby("scale_um").mean(numeric_only=True)
         for name, table in by_name.items()
     }
-    for name, mean in means.items():
-        axes.plot(mean.index, mean[metric], "o-", lw=1.5, ms=4, label=name)
+    for number, (name, mean) in enumerate(means.items()):
+        # Colours repeat after ten, so the eleventh curve is told from the first by its marks and dashes.
+        style = STYLES[number // COLOURS % len(STYLES)]
+        axes.plot(mean.index, mean[metric], style, lw=1.5, ms=4, color=f"C{number % COLOURS}", label=name)
     scales = sorted(set().union(*(mean.index for mean in means.values())))
     ceiling = next(iter(means.values()))["ceiling"].dropna()
     if metric == "pearson" and len(ceiling):
