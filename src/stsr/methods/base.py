@@ -121,3 +121,10 @@ def create(name: str, options: Mapping[str, Any] | None = None) -> Method:
     if unknown := sorted(set(options) - valid):
         raise ValueError(f"method {name!r} has no option {unknown[0]!r}; it has {', '.join(sorted(valid)) or 'none'}.")
     return kind(kind.Config(**options))
+
+
+def at_least_one(config: Any, *names: str) -> None:
+    """Refuse settings below 1."""
+    for name in names:
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name}={getattr(config, name)} must be at least 1.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from stsr.methods.base import Method, MethodInfo, Predictor, Training, register
+from stsr.methods.base import Method, MethodInfo, Predictor, Training, at_least_one, register
 from stsr.methods.features import Scaling
 from stsr.methods.held_out import dispersion, hold_out
 from stsr.methods.inputs import FEWEST, require_spots
@@ -113,7 +113,8 @@ class CrossAttentionConfig:
     balance_length: float = 0.7
 
     def __post_init__(self) -> None:
-        for name in (
+        at_least_one(
+            self,
             "members",
             "blind_members",
             "steps",
@@ -122,9 +123,7 @@ class CrossAttentionConfig:
             "blind_batch",
             "blind_steps",
             "blind_passes",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
+        )
         if not 0 < self.held_out < 0.5:
             raise ValueError(f"held_out={self.held_out} must lie between 0 and 0.5; 0.1 is usual.")
 

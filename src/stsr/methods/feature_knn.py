@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, register
+from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, at_least_one, register
 from stsr.methods.features import bands
 from stsr.methods.inputs import LearnedSpots, mass_factor, require_spots
 from stsr.methods.interpolation import sparse_weights
@@ -35,9 +35,7 @@ class FeatureKnnConfig:
     components: int = 32
 
     def __post_init__(self) -> None:
-        for name in ("neighbours", "components"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
+        at_least_one(self, "neighbours", "components")
 
 
 @register

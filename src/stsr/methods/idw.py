@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from stsr.methods.base import MethodInfo, register
+from stsr.methods.base import MethodInfo, at_least_one, register
 from stsr.methods.interpolation import Interpolation, Weights, sparse_weights
 
 TOUCHING = 1e-3
@@ -32,8 +32,7 @@ class IdwConfig:
     power: float = 2.0
 
     def __post_init__(self) -> None:
-        if self.neighbours < 1:
-            raise ValueError(f"neighbours={self.neighbours} must be at least 1.")
+        at_least_one(self, "neighbours")
         if self.power <= 0:
             raise ValueError(f"power={self.power} must be positive.")
 

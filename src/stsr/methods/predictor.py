@@ -17,6 +17,7 @@ from stsr.methods.patches import around_spots, neighbours, under_spots
 from stsr.methods.tissue import Tiles, Tissue
 from stsr.nn.cores import side_by_side
 from stsr.nn.cross_attention import CrossAttentionNet
+from stsr.nn.discs import summed
 from stsr.nn.histology import HistologyNet
 from stsr.nn.patch import Patch
 
@@ -107,8 +108,7 @@ class BandPredictor:
         def add(group: NDArray[np.int64]) -> None:
             tile = everywhere.tile(group)
             rates, _ = self.expect(tile.features, self.tokens(tile.features, tile.pixels), tile.patch)
-            discs = torch.einsum("np,npg->ng", tile.patch.weight, rates)
-            sums[everywhere.patches.anchor[group]] = discs.cpu().numpy()
+            sums[everywhere.patches.anchor[group]] = summed(tile.patch.weight, rates).cpu().numpy()
 
         side_by_side(add, everywhere.groups(), device=tissue.device)
         return sums

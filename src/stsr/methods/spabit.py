@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from stsr.methods.base import Arrays, Method, MethodInfo, Predictor, Training, register
+from stsr.methods.base import Arrays, Method, MethodInfo, Predictor, Training, at_least_one, register
 from stsr.methods.depth import at_depth, kept_depth, times
 from stsr.methods.inputs import require_spots, spots_on_tissue, standard
 from stsr.methods.points import (
@@ -85,9 +85,7 @@ class SpaBitConfig(StatesConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("graph_epochs", "neighbours", "hidden", "width"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
+        at_least_one(self, "graph_epochs", "neighbours", "hidden", "width")
         if self.width and self.width % 8:
             raise ValueError(f"width={self.width} must be a multiple of 8, the heads that attend both ways.")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stsr.methods.base import Arrays, Training
+from stsr.methods.base import Arrays, Training, at_least_one
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,9 +36,7 @@ class StatesConfig:
         for name, value in (self.published if self.faithful else self.corrected).items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
-        for name in ("epochs", "states", "batch", "patience"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
+        at_least_one(self, "epochs", "states", "batch", "patience")
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out={self.held_out} must lie between 0 and 1; 0.1 is usual.")
 

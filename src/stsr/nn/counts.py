@@ -89,9 +89,3 @@ class SpotCounts(lightning.LightningModule):
             return (step + 1) / (rise + 1)
         done = min((step - rise) / (self.total_steps - rise), 1.0)
         return max(0.5 * (1 + math.cos(math.pi * done)), 1e-3)
-
-
-def summed(weight: Tensor, rates: Tensor) -> Tensor:
-    """(n, g + 1) what discs hold, from the (n, p) weights and (n, p, g + 1) rates of their cells, in full precision."""
-    with torch.autocast(rates.device.type, enabled=False):
-        return torch.einsum("np,npg->ng", weight, rates.float())

@@ -44,6 +44,15 @@ class Head(nn.Module):
         return F.elu(self.out(hidden), FLOOR) + FLOOR
 
 
+def summed(weight: Tensor, rates: Tensor) -> Tensor:
+    """(n, g) what discs hold, from the (n, p) weights and (n, p, g) rates of their cells.
+
+    In full precision, whatever the network was run in.
+    """
+    with torch.autocast(rates.device.type, enabled=False):
+        return torch.einsum("np,npg->ng", weight, rates.float())
+
+
 class DiscLoss(Regression):
     """Squared error between the scaled counts of a spot and the weighted sum over the cells of its disc.
 
@@ -57,7 +66,7 @@ class DiscLoss(Regression):
     def loss(self, batch: list[Tensor]) -> Tensor:
         """Mean over spots and genes; a batch is tokens, the (n, p) weights of the cells and the (n, g) scaled counts."""
         *tokens, weight, target = batch
-        cells = self.cells(*tokens)
-        # Summed and compared in full precision, whatever the network was run in.
+        discs = summed(weight, self.cells(*tokens))
+        # Compared in full precision too.
         with torch.autocast(self.device.type, enabled=False):
-            return F.mse_loss(torch.einsum("np,npg->ng", weight, cells.float()), target)
+            return F.mse_loss(discs, target)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stsr.nn.counts import SpotCounts, summed
+from stsr.nn.counts import SpotCounts
+from stsr.nn.discs import summed
 from stsr.nn.patch import Patch
 
 

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stsr.nn.counts import SpotCounts, summed
+from stsr.nn.counts import SpotCounts
+from stsr.nn.discs import summed
 from stsr.nn.perceptron import perceptron
 
 
