@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from imaging_toys import as_raster, tissue_image
 from scipy import ndimage
+from scipy.special import expit
 from skimage.color import rgb2hed
 
 from stsr.encoders.texture import TextureEncoder
@@ -54,6 +55,29 @@ def test_mean_and_spread_over_a_cell_are_numpys():
     lumen = np.exp(np.log((IMAGE + 1.0) / 256).sum(axis=-1) / 0.6).reshape(40, 4, 40, 4)
     np.testing.assert_allclose(feature(features, "lumen_8um"), lumen.mean(axis=(1, 3)), rtol=1e-3)
     np.testing.assert_allclose(feature(features, "lumen_sd_8um"), lumen.std(axis=(1, 3)), atol=2e-3)
+
+
+def test_histograms_count_pixels_over_a_level():
+    """Soft counts of pixels, from nearly all over the lowest level to nearly none over the highest."""
+    features = texture_features(IMAGE, 2.0, cell=4)
+    density = -np.log((IMAGE[..., 0] + 1.0) / 256).reshape(40, 4, 40, 4)
+    shares = np.stack([feature(features, f"red_over_{step}_8um") for step in range(8)])
+    for step, level in enumerate(np.linspace(0.05, 0.61, 8)):
+        np.testing.assert_allclose(shares[step], expit((density - level) / 0.04).mean(axis=(1, 3)), atol=1e-4)
+    assert (np.diff(shares, axis=0) <= 0).all()
+
+
+def test_top_hats_tell_the_width_of_details():
+    """A dark stripe of 10 µm is a peak of optical density to windows wider than it; a bright one of 10 µm a pit."""
+    for name, values in {"peaks": (220, 90), "pits": (90, 220)}.items():
+        image = np.full((160, 160, 3), values[0], dtype=np.uint8)
+        image[:, 80:85] = values[1]
+        features = texture_features(image, 2.0, cell=1)
+        narrow, wide = (feature(features, f"red_density_{name}_{width}_8um")[80, 82] for width in (6, 14))
+        assert narrow == pytest.approx(0, abs=1e-6)
+        assert wide > 0.3
+        other = {"peaks": "pits", "pits": "peaks"}[name]
+        assert feature(features, f"red_density_{other}_14_8um")[80, 82] == pytest.approx(0, abs=1e-6)
 
 
 def test_nuclei_answer_to_dark_discs_of_their_size():

@@ -126,7 +126,8 @@ def test_a_spots_own_counts_never_reach_its_own_training_prediction(toy):
     def discs():
         tile = next(iter(tiles))
         with torch.no_grad():
-            rates, _, _ = net(net.tokens(tile.features, tile.pixels), tile.patch, tissue.mean)
+            own = tile.patch.of(tile.features)
+            rates, _, _ = net(net.tokens(tile.features, tile.pixels), own, tile.patch, tissue.mean)
         return (rates * tile.patch.weight[..., None]).sum(dim=1)
 
     before = discs()
@@ -169,6 +170,10 @@ def test_scaling_standardises_and_reduces(toy):
     components = Scaling.learn(section, width=2)(cells)
     assert components.shape == (len(cells), 2)
     np.testing.assert_allclose(np.corrcoef(components.T), np.eye(2), atol=0.05)
+    assert components.var(axis=0).mean() == pytest.approx(1, abs=0.05)
+    variance = np.linalg.eigvalsh(np.corrcoef(cells.T))[::-1][:2]
+    ratio = np.sqrt(variance[0] / variance[1])
+    assert components.var(axis=0)[0] / components.var(axis=0)[1] == pytest.approx(ratio, rel=0.05)
 
 
 def test_disc_means_average_by_area(toy):

@@ -84,9 +84,11 @@ def test_untrained_it_interpolates():
     """The correction starts at exactly one, so training starts from an interpolation."""
     net = CrossAttentionNet(5, 7, 3, 2, **SIZES)
     patch = make_patch(3, 4, 6, 5, 7, 20)
-    tokens = net.tokens(torch.randn(20, 20, 5), torch.randn(3, 80, 80))
-    rates, library, latent = net(tokens, patch, torch.zeros(8))
-    attention = net.ask_spots.attention(net.own(tokens, patch.rowcol), patch.near.features, patch.distance)
+    features = torch.randn(20, 20, 5)
+    tokens, own = net.tokens(features, torch.randn(3, 80, 80)), patch.of(features)
+    rates, library, latent = net(tokens, own, patch, torch.zeros(8))
+    read = net.own_norm(patch.of(tokens) + net.read(own))
+    attention = net.ask_spots.attention(read, patch.near.features, patch.distance)
     base = net.ask_spots.interpolate(attention, patch.near.density, torch.zeros(8))
     torch.testing.assert_close(torch.cat([rates, library], dim=-1), base)
     assert latent.shape == (3, 4, 6)
@@ -95,16 +97,17 @@ def test_untrained_it_interpolates():
 def test_without_spots_it_starts_from_the_mean():
     net, mean = CrossAttentionNet(5, 7, 3, 2, **SIZES), torch.rand(8)
     tokens = net.tokens(torch.randn(20, 20, 5), torch.randn(3, 80, 80))
-    rates, library, _ = net(tokens, make_patch(3, 4, 0, 5, 7, 20), mean)
+    rates, library, _ = net(tokens, torch.randn(3, 4, 5), make_patch(3, 4, 0, 5, 7, 20), mean)
     torch.testing.assert_close(torch.cat([rates, library], dim=-1), mean.expand(3, 4, -1))
 
 
 def test_the_image_says_how_much_there_is_of_all_genes_together():
     net, mean = CrossAttentionNet(5, 7, 3, 2, **SIZES), torch.rand(8)
     tokens, patch = net.tokens(torch.randn(20, 20, 5), torch.randn(3, 80, 80)), make_patch(3, 4, 6, 5, 7, 20)
-    before = torch.cat(net(tokens, patch, mean)[:2], dim=-1)
+    own = torch.randn(3, 4, 5)
+    before = torch.cat(net(tokens, own, patch, mean)[:2], dim=-1)
     torch.nn.init.normal_(net.total.weight)
-    factor = torch.cat(net(tokens, patch, mean)[:2], dim=-1) / before
+    factor = torch.cat(net(tokens, own, patch, mean)[:2], dim=-1) / before
     torch.testing.assert_close(factor, factor[..., :1].expand_as(factor))
     assert factor.std() > 0
 
@@ -126,7 +129,7 @@ def test_every_parameter_learns():
     for last in (net.correct, net.total):
         torch.nn.init.normal_(last.weight, std=0.1)
     tokens = net.tokens(torch.randn(20, 20, 5), torch.randn(3, 80, 80))
-    rates, library, _ = net(tokens, make_patch(3, 4, 6, 5, 7, 20), torch.ones(8))
+    rates, library, _ = net(tokens, torch.randn(3, 4, 5), make_patch(3, 4, 6, 5, 7, 20), torch.ones(8))
     (rates.sum() + library.sum()).backward()
     still = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum()]
     assert still == ["log_theta"]  # belongs to the loss

@@ -15,15 +15,14 @@ def net():
 
 
 def test_it_starts_from_the_mean(net):
-    mean = torch.rand(8)
-    rates, latent = net(torch.randn(3, 4, 5), mean)
-    torch.testing.assert_close(rates, mean.expand(3, 4, -1))
+    log_ratio, latent = net(torch.randn(3, 4, 5))
+    torch.testing.assert_close(log_ratio, torch.zeros(3, 4, 8))
     assert latent.shape == (3, 4, net.rank)
 
 
 def test_every_parameter_learns(net):
     torch.nn.init.normal_(net.head.weight, std=0.1)
-    net(torch.randn(3, 4, 5), torch.ones(8))[0].sum().backward()
+    net(torch.randn(3, 4, 5))[0].sum().backward()
     still = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum()]
     assert still == ["log_theta"]  # belongs to the loss
 
@@ -33,6 +32,7 @@ def test_a_disc_is_the_weighted_sum_of_its_cells(net):
     module = HistologyDiscs(net, torch.rand(8), library_weight=0.1, learning_rate=1e-3, weight_decay=0.0, total_steps=2)
     features, weight, counts = torch.randn(2, 4, 5), torch.rand(2, 4), torch.rand(2, 8)
     told, expected = module.spots([features.half(), weight, counts])
-    cells = torch.stack([net(cell.half().float(), module.mean)[0] for cell in features.flatten(0, 1)]).view(2, 4, 8)
+    logs = torch.stack([net(cell.half().float())[0] for cell in features.flatten(0, 1)]).view(2, 4, 8)
+    cells = module.mean * logs.exp()
     torch.testing.assert_close(told, counts)
     torch.testing.assert_close(expected, (weight[..., None] * cells).sum(dim=1))

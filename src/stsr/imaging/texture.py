@@ -1,8 +1,9 @@
 """Texture of stained tissue: what each cell of a grid looks like, at its own size and in ever wider surroundings.
 
 Colour deconvolution gives the stains (Ruifrok & Johnston 2001), Gaussian derivatives give edges and nuclei
-(Lindeberg 1998), the structure tensor tells how strongly tissue is oriented (Bigün & Granlund 1987). Nothing is
-learned and nothing is random; turning or mirroring the tissue changes nothing.
+(Lindeberg 1998), the structure tensor tells how strongly tissue is oriented (Bigün & Granlund 1987). Histograms of
+optical density tell what averages mix, top-hats how wide bright and dark details are (Serra 1982). Nothing is learned
+and nothing is random; mirroring the tissue or turning it by quarters changes nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.special import expit
 from skimage.color import hed_from_rgb
 
 WORKING_MPP = 2.0
@@ -28,12 +30,25 @@ _MEANS = (*_STAINS, "lumen", "nuclei", "clumps", "red_edges", "eosin_edges")
 _LUMINA = {"small_lumina": 3.0, "lumina": 6.0, "large_lumina": 12.0}
 _SPREADS = ("haematoxylin", "eosin", "lumen")
 _COLOURS = ("red", "green", "blue")
+_LEVELS = {"red": np.linspace(0.05, 0.61, 8), "green": np.linspace(0.10, 1.15, 8), "blue": np.linspace(0.05, 0.68, 8)}
+"""Optical densities that pixels are compared with: those of tissue that is stained like the reference."""
+_DETAILED = ("red_density", "green_density", "lumen")
+_WIDTHS = (6, 14, 30)
+"""Widths in µm below which a bright or dark detail is one: of nuclei, of small tubes and of large ones."""
 
 TEXTURE_NAMES: tuple[str, ...] = (
     *(f"{name}_{scale}um" for name in _MEANS for scale in SCALES),
     *(f"{name}_{scale}um" for name in _LUMINA for scale in (16, 80)),
     *(f"{name}_sd_{scale}um" for name in _SPREADS for scale in SCALES),
     *(f"coherence_{scale}um" for scale in (16, 40, 80)),
+    *(f"{name}_over_{step}_{scale}um" for name in _LEVELS for step in range(len(_LEVELS[name])) for scale in SCALES),
+    *(
+        f"{name}_{kind}_{width}_{scale}um"
+        for name in _DETAILED
+        for kind in ("peaks", "pits")
+        for width in _WIDTHS
+        for scale in (8, 40)
+    ),
     *_COLOURS,
 )
 """Names of the features, in the order of :func:`texture_features`."""
@@ -82,7 +97,8 @@ def texture_features(
     Returns
     -------
     (features, rows, cols) in the order of :data:`TEXTURE_NAMES`: averages and standard deviations of optical densities,
-    lumen share (0 to 1), nuclei, edges and colours (0 to 1), and coherence (0 isotropic to 1 one direction).
+    lumen share (0 to 1), nuclei, edges and colours (0 to 1), coherence (0 isotropic to 1 one direction), shares of the
+    pixels over a level of optical density, and how far details stand out from what is around them.
 
     Raises
     ------
@@ -117,8 +133,9 @@ def _cell_maps(window: NDArray[np.uint8], mpp: float, cell: int, pool: ThreadPoo
     optical = density[window]
     total = optical.sum(axis=-1)
     lumen = np.exp(-total / _GLASS)
+    densities = {name: np.ascontiguousarray(optical[..., band]) for band, name in enumerate(_COLOURS)}
     # Haematoxylin takes out red light and eosin hardly does, so red shows nuclei whatever the slide's exact stains.
-    red = np.ascontiguousarray(optical[..., 0])
+    red = densities["red"]
     stains = {
         name: np.ascontiguousarray(optical @ column.astype(np.float32))
         for name, column in zip(_STAINS, hed_from_rgb.T, strict=True)
@@ -130,6 +147,16 @@ def _cell_maps(window: NDArray[np.uint8], mpp: float, cell: int, pool: ThreadPoo
 
     def edges(values: Map) -> Map:
         return np.hypot(*_gradient(values, _EDGE / mpp))
+
+    def over(name: str, step: int) -> Map:
+        levels = _LEVELS[name].astype(np.float32)
+        return expit(2 * (densities[name] - levels[step]) / (levels[1] - levels[0]))
+
+    def detail(values: Map, kind: str, width: float) -> Map:
+        side = 2 * round((width / mpp - 1) / 2) + 1
+        if kind == "peaks":
+            return values - ndimage.grey_opening(values, (side, side), mode="nearest")
+        return ndimage.grey_closing(values, (side, side), mode="nearest") - values
 
     def tensor() -> tuple[Map, Map, Map]:
         x, y = _gradient(total, _EDGE / mpp)
@@ -145,6 +172,13 @@ def _cell_maps(window: NDArray[np.uint8], mpp: float, cell: int, pool: ThreadPoo
         "eosin_edges": lambda: edges(stains["eosin"]),
         **{name: partial(blobs, lumen, sigma) for name, sigma in _LUMINA.items()},
         **{f"{name}_squared": partial(np.square, values) for name, values in squared.items()},
+        **{f"{name}_over_{step}": partial(over, name, step) for name in _LEVELS for step in range(len(_LEVELS[name]))},
+        **{
+            f"{name}_{kind}_{width}": partial(detail, values, kind, width)
+            for name, values in zip(_DETAILED, (red, densities["green"], lumen), strict=True)
+            for kind in ("peaks", "pits")
+            for width in _WIDTHS
+        },
         **{name: partial(np.divide, window[..., band], np.float32(255)) for band, name in enumerate(_COLOURS)},
     }
     oriented = pool.submit(tensor)

@@ -90,7 +90,7 @@ class CrossAttentionConfig:
     dilations: tuple[int, ...] = (1, 2)
     lengths: tuple[float, float] = (0.5, 3.2)
     reach: int = 3
-    components: int = 64
+    components: int = 128
     steps: int = 1400
     passes: int = 60
     patience: int = 6

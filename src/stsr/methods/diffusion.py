@@ -30,7 +30,7 @@ class Diffusion:
     @property
     def reach(self) -> int:
         """How many cells away it is cut off."""
-        return int(np.ceil(2.5 * self.sigma))
+        return int(np.ceil(2 * self.sigma))
 
     def __call__(self, values: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Blur (cells, genes) inside a (rows, cols) mask."""

@@ -34,6 +34,9 @@ def disc_means(section: Section, scaling: Scaling | None = None) -> NDArray[np.f
 class Scaling:
     """An affine map that brings features to mean 0 and unit variance, and wide ones down to their principal components.
 
+    Components keep half of the difference between the logarithms of their variances. Features say the same in many ways:
+    left as they are, the first few components would be all that is heard, and made alike, noise in the last would.
+
     Parameters
     ----------
     mean
@@ -49,7 +52,10 @@ class Scaling:
 
     @classmethod
     def learn(cls, section: Section, *, width: int) -> Scaling:
-        """Estimate from the cells of the section; more than ``width`` features become ``width`` components."""
+        """Estimate from the cells of the section; more than ``width`` features become ``width`` components.
+
+        Components have unit variance on average.
+        """
         features = section.n_features
         number, total, square = 0, np.zeros(features), np.zeros((features, features))
         for rows in bands(section, section.n_features):
@@ -63,7 +69,8 @@ class Scaling:
         if len(mean) > width:
             values, vectors = np.linalg.eigh(covariance * np.outer(scale, scale))
             leading = np.argsort(values)[::-1][:width]
-            matrix = matrix @ vectors[:, leading] / np.sqrt(np.maximum(values[leading], 1e-6))
+            size = np.maximum(values[leading], 1e-6) ** 0.25
+            matrix = matrix @ vectors[:, leading] / size / np.sqrt((size**2).mean())
         return cls(mean.astype(np.float32), matrix.astype(np.float32))
 
     def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -47,8 +47,9 @@ class BandPredictor:
     tissue
         The section.
     seeing, blind
-        Networks that look at the spots around, and that do not: the rates of each kind are averaged. With none that see,
-        the image alone predicts.
+        Networks that look at the spots around, and that do not. The rates of the first are averaged, and the logarithms
+        of the second's, of which one that overshoots far from any spot must not rule the mean. With none that see, the
+        image alone predicts.
     share
         Weight of the blind between the spots of a section. Those that see learned from spots a pitch away: further off
         it rises, to 1 at three pitches.
@@ -122,12 +123,12 @@ class BandPredictor:
 
         The latents are those of the networks that see, side by side; with none, that of the first of the blind.
         """
-        mean, own = self.tissue.mean, features[patch.rowcol[..., 0], patch.rowcol[..., 1]]
-        told = [net(own, mean) for net in self.blind]
-        blind = sum(rates for rates, _ in told)[..., :-1] / len(told)
+        mean, own = self.tissue.mean, patch.of(features)
+        told = [net(own) for net in self.blind]
+        blind = (mean * (sum(log_ratio for log_ratio, _ in told) / len(told)).exp())[..., :-1]
         if not self.seeing:
             return blind, told[0][1]
-        seen = [net(tokens, patch, mean) for net, tokens in zip(self.seeing, maps, strict=True)]
+        seen = [net(tokens, own, patch, mean) for net, tokens in zip(self.seeing, maps, strict=True)]
         away = (patch.distance.amin(dim=-1, keepdim=True) / self.pitch - NEAR) / (FAR - NEAR)
         share = self.share + (1 - self.share) * away.clamp(0, 1)
         rates = torch.lerp(sum(rates for rates, _, _ in seen) / len(seen), blind, share)

@@ -147,7 +147,7 @@ class CrossAttentionNet(nn.Module):
         reach: int,
     ) -> None:
         super().__init__()
-        self.dim, self.rank = dim, rank
+        self.rank = rank
         self.pixels = ImageTokens(dim, halvings, stem=stem, dilations=dilations)
         self.project = nn.Linear(features, dim)
         self.norm = nn.LayerNorm(dim)
@@ -169,7 +169,7 @@ class CrossAttentionNet(nn.Module):
             nn.init.zeros_(last.bias)
 
     def tokens(self, features: Tensor, pixels: Tensor, flip: tuple[bool, bool, bool] = (False, False, False)) -> Tensor:
-        """(h, w, d + features) tokens and features of a window, from (h, w, features) and (3, h k, w k) normalised pixels.
+        """(h, w, d) tokens of a window, from its (h, w, features) and (3, h k, w k) normalised pixels.
 
         ``flip`` (transpose, rows, columns) shows the pixels to the convolutions in one of the eight orientations and
         turns their answer back: augmentation without moving anything else.
@@ -179,30 +179,29 @@ class CrossAttentionNet(nn.Module):
         learned = self.pixels(turned.transpose(2, 3) if transpose else turned)
         learned = (learned.transpose(2, 3) if transpose else learned).flip(dims)
         learned = F.interpolate(learned, scale_factor=self.view.block, mode="bilinear")
-        return torch.cat([self.norm(self.project(features) + learned[0].permute(1, 2, 0)), features], dim=-1)
+        return self.norm(self.project(features) + learned[0].permute(1, 2, 0))
 
-    def own(self, tokens: Tensor, rowcol: Tensor) -> Tensor:
-        """(n, p, d) tokens of the cells at (n, p, 2), once their features are read."""
-        token, features = tokens[rowcol[..., 0], rowcol[..., 1]].tensor_split([self.dim], dim=-1)
-        return self.own_norm(token + self.read(features))
-
-    def forward(self, tokens: Tensor, patch: Patch, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, tokens: Tensor, features: Tensor, patch: Patch, mean: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Rates (n, p, g), library sizes (n, p, 1) and latents (n, p, rank) of patches of cells.
 
         Parameters
         ----------
         tokens
-            (h, w, d + features) map from :meth:`tokens`; the cells lie at least ``reach`` from its border.
+            (h, w, d) map from :meth:`tokens`; the cells lie at least ``reach`` from its border.
+        features
+            (n, p, features) of the cells.
         patch
             The cells and the spots around them.
         mean
             (g + 1,) mean density of the tissue.
         """
-        own = self.own(tokens, patch.rowcol)
+        own = self.own_norm(patch.of(tokens) + self.read(features))
         attention = self.ask_spots.attention(own, patch.near.features, patch.distance)
         base = self.ask_spots.interpolate(attention, patch.near.density, mean)
         expected = attention[..., :-1].mean(dim=2) @ self.embed(patch.near.profile)
-        context = self.ask_image(expected, tokens[..., : self.dim], patch.rowcol)
+        context = self.ask_image(expected, tokens, patch.rowcol)
         seen = torch.cat([own, expected, context], dim=-1)
         latent = self.latent(seen)
         depth = self.depth(seen)

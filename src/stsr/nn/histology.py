@@ -15,7 +15,7 @@ from stsr.nn.perceptron import perceptron
 
 
 class HistologyNet(nn.Module):
-    """Expected counts per cell from the image features of the cell: ``rate = mean * exp(head(latent))``.
+    """Expected counts per cell from the image features of the cell: ``rate = mean * exp(log_ratio)``.
 
     Parameters
     ----------
@@ -38,10 +38,10 @@ class HistologyNet(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, features: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
-        """Rates (..., g + 1) and latents (..., rank) of cells, from their features and the tissue's (g + 1,) mean density."""
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Log ratios (..., g + 1) of rates to the tissue's mean density, and latents (..., rank), from cells' features."""
         latent = self.read(features)
-        return mean * self.head(F.gelu(latent)).clamp(-self.clamp, self.clamp).exp(), latent
+        return self.head(F.gelu(latent)).clamp(-self.clamp, self.clamp), latent
 
 
 class HistologyDiscs(SpotCounts):
@@ -50,4 +50,5 @@ class HistologyDiscs(SpotCounts):
     def spots(self, batch: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Counts, and sums over discs; a batch is (n, p, features) of their cells, (n, p) weights and (n, g + 1) counts."""
         features, weight, counts = batch
-        return counts, summed(weight, self.net(features.float(), self.mean)[0])
+        log_ratio, _ = self.net(features.float())
+        return counts, summed(weight, self.mean * log_ratio.exp())

@@ -50,3 +50,7 @@ class Patch:
     distance: Tensor
     near: Neighbours
     weight: Tensor
+
+    def of(self, window: Tensor) -> Tensor:
+        """(n, p, d) what an (h, w, d) map of the window holds at the cells."""
+        return window[self.rowcol[..., 0], self.rowcol[..., 1]]
