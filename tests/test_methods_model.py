@@ -17,19 +17,14 @@ SMALL = {"steps": 4, "dim": 16, "heads": 4, "stem": 8, "dilations": (1, 2), "mem
 def model():
     section = toy_section().section
     method = create("cross_attention", SMALL).fit(section, seed=3, training=Training("cpu", progress=False))
-    return Model(method, section.genes, 8.0, "texture", seed=3)
+    return Model(method, section.genes, 8.0, "texture", section.n_features, seed=3)
 
 
 def test_a_round_trip_changes_nothing(model, tmp_path):
     back = Model.load(model.save(tmp_path / "model.safetensors"))
     assert back.method.config == model.method.config
-    assert (back.name, back.genes, back.bin_size, back.encoder, back.seed) == (
-        "cross_attention",
-        model.genes,
-        8.0,
-        "texture",
-        3,
-    )
+    assert (back.name, back.genes, back.bin_size, back.encoder) == ("cross_attention", model.genes, 8.0, "texture")
+    assert (back.n_features, back.seed) == (model.n_features, 3)
     assert back.history == model.history
     section = toy_section().section
     ours, theirs = (m.method.on(section, device="cpu")(slice(0, 10)).mean for m in (model, back))
@@ -70,6 +65,11 @@ def test_what_is_no_model_is_refused_in_one_sentence(model, tmp_path):
     save_file({"weight": np.ones(3, dtype=np.float32)}, newer, metadata={"stsr": '{"format": 99}'})
     with pytest.raises(ValueError, match="update stsr"):
         Model.load(newer)
+
+    older = tmp_path / "older.safetensors"
+    save_file({"weight": np.ones(3, dtype=np.float32)}, older, metadata={"stsr": '{"format": 1}'})
+    with pytest.raises(ValueError, match="fit the model again"):
+        Model.load(older)
 
 
 def test_unknown_methods_and_options_name_the_known_ones():

@@ -143,6 +143,17 @@ def test_a_model_is_not_put_on_another_bin_size(sdata):
         stsr.tl.predict(sdata, model, grid=grid, key_added="coarse")
 
 
+def test_a_model_is_not_put_on_features_of_another_width(sdata):
+    """As a store holds them from a version whose encoder of that name measured less."""
+    model = fit(sdata, "ridge")
+    name = next(key for key in sdata.images if key.startswith("features"))
+    sdata.images[name] = sdata.images[name].isel(c=slice(0, 9))
+    with pytest.raises(
+        ValueError, match=f"are 9 a cell, the model was fitted on {model.n_features}; extract them again"
+    ):
+        stsr.tl.predict(sdata, model, key_added="narrow")
+
+
 def test_genes_the_section_lacks_are_named(sdata):
     model = fit(sdata)
     other = stsr.datasets.synthetic_section(size=(600, 600), n_genes=8)

@@ -12,7 +12,7 @@ from stsr.imaging.texture import TEXTURE_NAMES, WORKING_MPP, pixels_per_cell, te
 
 
 class TextureEncoder:
-    """Stains, nuclei, edges and orientation at 8 to 160 µm; see :mod:`stsr.imaging.texture`."""
+    """Stains, nuclei, lumina, edges, orientation and histograms at 8 to 160 µm; see :mod:`stsr.imaging.texture`."""
 
     names = TEXTURE_NAMES
     info = EncoderInfo(

@@ -11,8 +11,8 @@ from typing import Any
 
 from stsr.methods.base import Method, create
 
-FORMAT = 1
-"""Version of the checkpoint's header; raised when an old reader could misread a new file."""
+FORMAT = 2
+"""Version of the checkpoint's header; raised when a reader of another version could misread a file."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Model:
         Side in µm of the cells it was fitted on.
     encoder
         Encoder of the features it was fitted on; None for a method that looks at none.
+    n_features
+        Features of a cell; 0 without an encoder.
     seed
         Seed it was fitted with.
     """
@@ -37,6 +39,7 @@ class Model:
     genes: tuple[str, ...]
     bin_size: float
     encoder: str | None
+    n_features: int
     seed: int
 
     @property
@@ -78,6 +81,7 @@ class Model:
             "genes": list(self.genes),
             "bin_size": self.bin_size,
             "encoder": self.encoder,
+            "n_features": self.n_features,
             "seed": self.seed,
             "history": self.history,
         }
@@ -98,7 +102,7 @@ class Model:
         FileNotFoundError
             When there is no such file.
         ValueError
-            When the file is damaged, is no stsr model, or comes from a newer stsr.
+            When the file is damaged, is no stsr model, or comes from a newer stsr or one that is too old.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -114,9 +118,11 @@ class Model:
         if header is None:
             raise ValueError(f"path={str(path)!r} was not written by stsr; pass a file written by Model.save.")
         facts = json.loads(header)
-        if facts["format"] > FORMAT:
-            raise ValueError(f"path={str(path)!r} has format {facts['format']}, this stsr reads {FORMAT}; update stsr.")
+        if facts["format"] != FORMAT:
+            remedy = "update stsr" if facts["format"] > FORMAT else "fit the model again"
+            raise ValueError(f"path={str(path)!r} has format {facts['format']}, this stsr reads {FORMAT}; {remedy}.")
         options = {key: tuple(v) if isinstance(v, list) else v for key, v in facts["options"].items()}
         method = create(facts["method"], options)
         method.arrays, method.history = arrays, facts["history"]
-        return cls(method, tuple(facts["genes"]), facts["bin_size"], facts["encoder"], facts["seed"])
+        known = {key: facts[key] for key in ("bin_size", "encoder", "n_features", "seed")}
+        return cls(method, tuple(facts["genes"]), **known)

@@ -38,7 +38,7 @@ class Tissue:
     view
         How windows of it are looked at.
     resident
-        Hold features and image of the whole grid in memory, about 200 bytes a cell: for training, which looks at the
+        Hold features and image of the whole grid in memory, about 300 bytes a cell: for training, which looks at the
         same windows over and over.
     """
 

@@ -181,9 +181,7 @@ class CrossAttentionNet(nn.Module):
         learned = F.interpolate(learned, scale_factor=self.view.block, mode="bilinear")
         return self.norm(self.project(features) + learned[0].permute(1, 2, 0))
 
-    def forward(
-        self, tokens: Tensor, features: Tensor, patch: Patch, mean: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, tokens: Tensor, features: Tensor, patch: Patch, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Rates (n, p, g), library sizes (n, p, 1) and latents (n, p, rank) of patches of cells.
 
         Parameters

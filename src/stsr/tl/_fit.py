@@ -79,5 +79,10 @@ def fit(sections: Sequence[Ready], method: Method, genes: Sequence[str], *, seed
     )
     method.fit(section, seed=seed, training=training)
     return Model(
-        method=method, genes=tuple(genes), bin_size=round(section.grid.bin_size, 3), encoder=first.encoder, seed=seed
+        method=method,
+        genes=tuple(genes),
+        bin_size=round(section.grid.bin_size, 3),
+        encoder=first.encoder,
+        n_features=section.n_features if first.encoder else 0,
+        seed=seed,
     )

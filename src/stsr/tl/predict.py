@@ -79,7 +79,7 @@ def predict(
     ------
     ValueError
         When the model's method needs spots and the section has none, or lacks some of the genes; or when its bin size or
-        encoder differ from the grid's and features'.
+        encoder, or number of features, differ from the grid's and features'.
     KeyError
         For an element that is not there; the message lists those that are.
 
@@ -107,6 +107,11 @@ def predict(
         raise ValueError(
             f"grid={grid!r} has cells of {section.grid.bin_size:g} µm, the model was fitted on {model.bin_size:g} µm; "
             "pass a grid of that size."
+        )
+    if model.encoder is not None and section.n_features != model.n_features:
+        raise ValueError(
+            f"features={features!r} are {section.n_features} a cell, the model was fitted on {model.n_features}; extract "
+            "them again with overwrite=True, or fit the model again."
         )
     predictor = model.method.on(section, device=device)
     table = _skeleton(sdata, model, section.grid, grid, key, predictor)
