@@ -9,8 +9,9 @@ import pytest
 from helpers import toy_section
 
 from stsr.methods import Training, create
-from stsr.methods.features import Scaling, disc_means
+from stsr.methods.features import disc_means
 from stsr.methods.held_out import hold_out
+from stsr.methods.scaling import Scaling
 from stsr.methods.typical import Typical
 from stsr.metrics import coverage, pearson
 
@@ -116,7 +117,7 @@ def test_a_spots_own_counts_never_reach_its_own_training_prediction(toy):
 
     method = create("cross_attention", SMALL)
     scaling = Scaling.learn(toy.section, width=64)
-    method.arrays = {"scaling/mean": scaling.mean, "scaling/matrix": scaling.matrix, "pitch": np.array([100.0])}
+    method.arrays = scaling.arrays | {"pitch": np.array([100.0])}
     method.arrays |= Typical.learn(toy.section).arrays
     net = method.seeing(toy.section).eval()
     tissue = method.tissue(toy.section, torch.device("cpu"))

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.methods.base import Method, MethodInfo, Predictor, Training, at_least_one, register
-from stsr.methods.features import Scaling
 from stsr.methods.held_out import dispersion, hold_out
 from stsr.methods.inputs import FEWEST, require_spots
 from stsr.methods.patches import neighbours
+from stsr.methods.scaling import Scaling
 from stsr.methods.states import load_states, numbered
 from stsr.methods.typical import Typical
 from stsr.section import Section
@@ -152,7 +152,7 @@ class CrossAttention(Method):
 
         require_spots(section, self.info.name)
         scaling = Scaling.learn(section, width=self.config.components)
-        self.arrays = {"scaling/mean": scaling.mean, "scaling/matrix": scaling.matrix} | Typical.learn(section).arrays
+        self.arrays = scaling.arrays | Typical.learn(section).arrays
         self.arrays["pitch"] = np.array([section.pitch])
         with fork_seed(seed):
             tissue = self.tissue(section, pick_device(training.device), resident=True)
@@ -300,7 +300,6 @@ class CrossAttention(Method):
         """The section as tensors, as this method scales it and its networks look at it."""
         from stsr.methods.tissue import Tissue
 
-        scaling = Scaling(self.arrays["scaling/mean"], self.arrays["scaling/matrix"])
-        typical = Typical.load(self.arrays)
+        scaling, typical = Scaling.load(self.arrays), Typical.load(self.arrays)
         view = self.seeing(section).view
         return Tissue(section, scaling, typical, view=view, device=device, resident=resident)

@@ -11,8 +11,9 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from stsr.methods.features import Scaling, disc_means
+from stsr.methods.features import disc_means
 from stsr.methods.patches import Patches, under_spots
+from stsr.methods.scaling import Scaling
 from stsr.methods.typical import Typical, counts_and_library
 from stsr.nn.cross_attention import View
 from stsr.nn.hidden_spots import Tile

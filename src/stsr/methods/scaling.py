@@ -1,0 +1,73 @@
+"""Features on a common scale, as networks are shown them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stsr.methods.base import Arrays
+from stsr.methods.features import bands
+from stsr.methods.inputs import feature_moments
+from stsr.section import Section
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """Features standardised, none of them extreme, wide ones brought down to principal components.
+
+    What lies beyond three standard deviations counts as three: an artefact, or the stain of another slide, must not rule
+    the networks. Components keep half of the difference between the logarithms of their variances. Features say the same
+    in many ways: left as they are, the first few components would be all that is heard, and made alike, noise in the last
+    would.
+
+    Parameters
+    ----------
+    mean, sd
+        (features,) of the cells learned from.
+    matrix
+        (features, width) from standardised features to what networks are shown.
+    """
+
+    limit = 3.0
+
+    mean: NDArray[np.float32]
+    sd: NDArray[np.float32]
+    matrix: NDArray[np.float32]
+
+    @classmethod
+    def learn(cls, section: Section, *, width: int) -> Self:
+        """Estimate from the cells of the section; more than ``width`` features become ``width`` components.
+
+        Components have unit variance on average.
+        """
+        features = section.n_features
+        mean, sd = (moment.astype(np.float32) for moment in feature_moments(section))
+        standard = cls(mean, sd, np.eye(features, dtype=np.float32))
+        if features <= width:
+            return standard
+        covariance = np.zeros((features, features))
+        for rows in bands(section, features):
+            z = standard(section.cell_features(rows)).astype(np.float64)
+            covariance += z.T @ z / section.grid.n_cells
+        values, vectors = np.linalg.eigh(covariance)
+        leading = np.argsort(values)[::-1][:width]
+        size = np.maximum(values[leading], 1e-6) ** 0.25
+        matrix = vectors[:, leading] / size / np.sqrt((size**2).mean())
+        return cls(mean, sd, matrix.astype(np.float32))
+
+    @classmethod
+    def load(cls, arrays: Arrays) -> Self:
+        """From the arrays of a fitted method."""
+        return cls(*(arrays[f"scaling/{name}"] for name in cls.__dataclass_fields__))
+
+    @property
+    def arrays(self) -> Arrays:
+        """As a fitted method keeps them."""
+        return {f"scaling/{name}": value for name, value in vars(self).items()}
+
+    def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(..., features) to (..., width)."""
+        return np.clip((x - self.mean) / self.sd, -self.limit, self.limit) @ self.matrix
