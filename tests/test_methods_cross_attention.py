@@ -168,6 +168,7 @@ def test_scaling_standardises_and_reduces(toy):
     z = Scaling.learn(section, width=64)(cells)
     np.testing.assert_allclose(z.mean(axis=0), 0, atol=0.02)
     np.testing.assert_allclose(z.std(axis=0), 1, atol=0.02)
+    assert np.abs(Scaling.learn(section, width=64)(100 * cells)).max() == Scaling.limit
     components = Scaling.learn(section, width=2)(cells)
     assert components.shape == (len(cells), 2)
     np.testing.assert_allclose(np.corrcoef(components.T), np.eye(2), atol=0.05)
