@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from stsr.nn.histology import HistologyDiscs, HistologyNet
+from stsr.nn.histology import HistologyDiscs, HistologyMean, HistologyNet
 
 
 @pytest.fixture
@@ -36,3 +36,24 @@ def test_a_disc_is_the_weighted_sum_of_its_cells(net):
     cells = module.mean * logs.exp()
     torch.testing.assert_close(told, counts)
     torch.testing.assert_close(expected, (weight[..., None] * cells).sum(dim=1))
+
+
+def test_several_are_one_network_that_expects_their_geometric_mean(net):
+    torch.manual_seed(1)
+    nets = [net, HistologyNet(5, 7, read=(16, 12), rank=6), HistologyNet(5, 7, read=(8,), rank=4)]
+    for one in nets:
+        torch.nn.init.normal_(one.head.weight, std=0.3)
+        torch.nn.init.normal_(one.head.bias, std=0.3)
+    features, mean = torch.randn(3, 4, 5), torch.rand(8)
+    with torch.inference_mode():
+        rates, latent = HistologyMean(nets)(features, mean)
+        logs = torch.stack([one(features)[0] for one in nets]).mean(dim=0)
+        torch.testing.assert_close(rates, (mean * logs.exp())[..., :-1])
+        torch.testing.assert_close(latent, torch.cat([one(features)[1] for one in nets], dim=-1))
+
+
+def test_the_mean_of_several_stays_within_the_clamp(net):
+    torch.nn.init.constant_(net.head.bias, 100.0)
+    with torch.inference_mode():
+        rates, _ = HistologyMean([net, net])(torch.randn(2, 5), torch.ones(8))
+    torch.testing.assert_close(rates, torch.full((2, 7), net.clamp).exp())

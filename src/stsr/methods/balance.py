@@ -95,7 +95,9 @@ class Balance:
 
     def factor(self, held: sp.csr_array, around: sp.csr_array, genes: slice = slice(None)) -> NDArray[np.float32]:
         """(cells, genes) what predictions are multiplied by, for some genes."""
-        return np.exp(held @ self.under[:, genes] + around @ self.between[:, genes])
+        ratio = held @ self.under[:, genes]
+        ratio += around @ self.between[:, genes]
+        return np.exp(ratio, out=ratio)
 
     def _mix(self, weights: NDArray[np.float64], near: NDArray[np.int64]) -> sp.csr_array:
         starts = np.arange(len(near) + 1) * near.shape[1]

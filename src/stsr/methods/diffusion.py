@@ -38,7 +38,9 @@ class Diffusion:
             return values
         raster = np.zeros((*mask.shape, values.shape[1]), dtype=np.float32)
         raster[mask] = values
-        return self._blur(raster)[mask] / self._blur(mask.astype(np.float32))[mask][:, None]
+        spread = self._blur(raster)[mask]
+        spread /= self._blur(mask.astype(np.float32))[mask][:, None]
+        return spread
 
     def footprint(self, sharp: sp.csr_array, grid: Grid) -> sp.csr_array:
         """(spots, cells) what each cell gives to each spot once spread: ``footprint(F) @ v == F @ self(v)``."""
@@ -71,8 +73,9 @@ class Diffusion:
         return sp.csr_array((data, (spot, cell)), shape=sharp.shape)
 
     def _blur(self, raster: NDArray[np.float32], axes: tuple[int, int] = (0, 1)) -> NDArray[np.float32]:
+        """Blur a float32 raster in place."""
         for axis in axes:
-            raster = ndimage.gaussian_filter1d(raster, self.sigma, axis=axis, mode="constant", radius=self.reach)
+            ndimage.gaussian_filter1d(raster, self.sigma, axis=axis, output=raster, mode="constant", radius=self.reach)
         return raster
 
 

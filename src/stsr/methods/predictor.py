@@ -13,27 +13,24 @@ from torch import Tensor
 from stsr.methods.balance import Balance
 from stsr.methods.base import Prediction
 from stsr.methods.diffusion import Diffusion
-from stsr.methods.patches import around_spots, neighbours, under_spots
-from stsr.methods.tissue import Tiles, Tissue
+from stsr.methods.features import bands
+from stsr.methods.patches import around_spots, neighbours
+from stsr.methods.tissue import Tissue
 from stsr.nn.cores import side_by_side
-from stsr.nn.cross_attention import CrossAttentionNet
-from stsr.nn.discs import summed
-from stsr.nn.histology import HistologyNet
+from stsr.nn.cross_attention import CrossAttentionNet, Tokens
+from stsr.nn.histology import HistologyMean, HistologyNet
 from stsr.nn.patch import Patch
 
-PATCH = 64
-"""Cells of a patch."""
+PATCH = 48
+"""Cells of a patch: a third of the 135 cells of 8 µm that are nearest to a spot of a 100 µm lattice, and some to spare."""
 
-BATCH_VALUES = 2**21
+BATCH_VALUES = 2**20
 """Rates (cells x genes) computed at a time: they stay in cache, and memory stays flat."""
 
 GENES = 64
 """Genes spread and balanced at a time."""
 
 CPU = torch.device("cpu")
-
-SIDE = 64
-"""Side in cells of the tiles in which discs are summed."""
 
 NEAR, FAR = 1.0, 3.0
 """Pitches from the nearest spot: within the first, spots tell what they told in training; beyond the second, nothing."""
@@ -79,7 +76,8 @@ class BandPredictor:
         length: float,
         dispersion: NDArray[np.float32],
     ) -> None:
-        self.tissue, self.seeing, self.blind, self.share, self.pitch = tissue, seeing, blind, share, pitch
+        self.tissue, self.seeing, self.share, self.pitch = tissue, seeing, share, pitch
+        self.blind = HistologyMean(blind)
         self.near = neighbours(tissue.tree, spots, hide_self=False)
         section = tissue.section
         self.n_genes = len(section.genes)
@@ -98,41 +96,38 @@ class BandPredictor:
 
     def disc_sums(self) -> NDArray[np.float32]:
         """(spots, genes) predicted counts under each spot, spread but not balanced."""
-        tissue, section = self.tissue, self.tissue.section
+        section = self.tissue.section
         sums = np.zeros(section.counts.shape, dtype=np.float32)
         if not len(sums):
             return sums
-        patches = under_spots(self.diffusion.footprint(section.footprint, section.grid))
-        everywhere = Tiles(tissue, patches, self.near, side=SIDE, rng=None)
-
-        @torch.inference_mode()
-        def add(group: NDArray[np.int64]) -> None:
-            tile = everywhere.tile(group)
-            rates, _ = self.expect(tile.features, self.tokens(tile.features, tile.pixels), tile.patch)
-            sums[everywhere.patches.anchor[group]] = summed(tile.patch.weight, rates).cpu().numpy()
-
-        side_by_side(add, everywhere.groups(), device=tissue.device)
+        footprint = self.diffusion.footprint(section.footprint, section.grid).tocsc()
+        for rows in bands(section, self.n_genes):
+            under = footprint[:, section.grid.cells(rows)]
+            if under.nnz:
+                sums += under @ self.rates(rows)[0]
         return sums
 
-    def tokens(self, features: Tensor, pixels: Tensor) -> list[Tensor]:
-        """A map of tokens of a window from every network that sees."""
+    def tokens(self, features: Tensor, pixels: Tensor) -> list[Tokens]:
+        """Tokens of a window from every network that sees."""
         return [net.tokens(features, pixels) for net in self.seeing]
 
-    def expect(self, features: Tensor, maps: Sequence[Tensor], patch: Patch) -> tuple[Tensor, Tensor]:
+    def expect(self, features: Tensor, maps: Sequence[Tokens], patch: Patch) -> tuple[Tensor, Tensor]:
         """(n, p, genes) rates that the networks expect together, and (n, p, dimensions) latents.
 
-        The latents are those of the networks that see, side by side; with none, that of the first of the blind.
+        The latents are those of the networks that see, side by side; with none, those of the blind.
         """
         mean, own = self.tissue.mean, patch.of(features)
-        told = [net(own) for net in self.blind]
-        blind = (mean * (sum(log_ratio for log_ratio, _ in told) / len(told)).exp())[..., :-1]
+        blind, latent = self.blind(own, mean)
         if not self.seeing:
-            return blind, told[0][1]
+            return blind, latent
         seen = [net(tokens, own, patch, mean) for net, tokens in zip(self.seeing, maps, strict=True)]
         away = (patch.distance.amin(dim=-1, keepdim=True) / self.pitch - NEAR) / (FAR - NEAR)
         share = self.share + (1 - self.share) * away.clamp(0, 1)
-        rates = torch.lerp(sum(rates for rates, _, _ in seen) / len(seen), blind, share)
-        return rates, torch.cat([latent for _, _, latent in seen], dim=-1)
+        rates = seen[0][0]
+        for more, _, _ in seen[1:]:
+            rates += more
+        rates /= len(seen)
+        return rates.lerp_(blind, share), torch.cat([latent for _, _, latent in seen], dim=-1)
 
     def __call__(self, rows: slice) -> Prediction:
         """Predict a band of rows."""
@@ -152,7 +147,7 @@ class BandPredictor:
         def finish(first: int) -> None:
             genes = slice(first, first + GENES)
             spread = self.diffusion(rates[:, genes], grid.mask[wide])[kept]
-            mean[:, genes] = spread * self.balance.factor(held, around, genes)
+            np.multiply(spread, self.balance.factor(held, around, genes), out=mean[:, genes])
             sd[:, genes] = self.deviation(mean[:, genes], held, genes)
 
         side_by_side(finish, range(0, self.n_genes, GENES), device=CPU)
@@ -165,18 +160,21 @@ class BandPredictor:
         counts have sharpened it.
         """
         free = 1 - held.sum(axis=1, dtype=np.float32)[:, None]
-        unknown = free * self.dispersion[genes] + held @ self.dispersion_under[:, genes]
-        return np.sqrt(mean * (1 + mean * unknown))
+        variance = held @ self.dispersion_under[:, genes]
+        variance += free * self.dispersion[genes]
+        variance *= mean
+        variance += 1
+        variance *= mean
+        return np.sqrt(variance, out=variance)
 
     def rates(self, rows: slice) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(cells, genes) rates and (cells, dimensions) latents, as :meth:`expect` gives them."""
         tissue, grid = self.tissue, self.tissue.section.grid
         cells = grid.cells(rows)
-        mean = np.zeros((cells.stop - cells.start, self.n_genes), dtype=np.float32)
-        dimensions = sum(net.rank for net in self.seeing) or self.blind[0].rank
-        latent = np.zeros((len(mean), dimensions), dtype=np.float32)
+        mean = torch.zeros(cells.stop - cells.start, self.n_genes)
+        latent = torch.zeros(len(mean), sum(net.rank for net in self.seeing) or self.blind.rank)
         if not len(mean):
-            return mean, latent
+            return mean.numpy(), latent.numpy()
         window = tissue.window_around((rows.start, 0), (rows.stop, grid.shape[1]))
         patches = around_spots(grid, cells, tissue.tree, size=PATCH)
         batch = max(1, BATCH_VALUES // (PATCH * self.n_genes))
@@ -187,11 +185,11 @@ class BandPredictor:
         @torch.inference_mode()
         def fill(first: int) -> None:
             part = patches[first : first + batch]
-            rates, hidden = self.expect(features, maps, tissue.patch(part, window, self.near))
-            real = part.weight > 0
-            place = part.cells[real] - cells.start
-            mean[place] = rates.cpu().numpy()[real]
-            latent[place] = hidden.cpu().numpy()[real]
+            told = self.expect(features, maps, tissue.patch(part, window, self.near))
+            # Padding repeats a cell of the patch: what it is told twice is the same.
+            place = torch.as_tensor(part.cells.ravel() - cells.start)
+            for values, array in zip(told, (mean, latent), strict=True):
+                array.index_copy_(0, place, values.flatten(0, 1).cpu())
 
         side_by_side(fill, range(0, len(patches), batch), device=tissue.device)
-        return mean, latent
+        return mean.numpy(), latent.numpy()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -67,18 +68,28 @@ class ExpressionAsksImage(nn.Module):
         self.query, self.out = nn.Linear(dim, dim), nn.Linear(dim, dim)
         self.key_value = nn.Linear(dim, 2 * dim)
 
-    def forward(self, expression: Tensor, image: Tensor, rowcol: Tensor) -> Tensor:
-        """(n, p, d) context from (n, p, d) expression embeddings, the (h, w, d) token map and (n, p, 2) positions."""
+    def forward(self, expression: Tensor, answers: Tensor, rowcol: Tensor) -> Tensor:
+        """(n, p, d) context from (n, p, d) expression embeddings, an (h, w, 2 d) map and (n, p, 2) positions in it.
+
+        The map holds the keys and values of tokens: ``key_value`` of them.
+        """
         n, p, d = expression.shape
-        steps = torch.arange(-1, 2, device=image.device) * self.reach
+        steps = torch.arange(-1, 2, device=answers.device) * self.reach
         rows = rowcol[..., 0, None, None] + steps[:, None]
         cols = rowcol[..., 1, None, None] + steps[None, :]
-        place = (rows * image.shape[1] + cols).flatten(2)
-        around = F.embedding(place, self.key_value(image.flatten(0, 1))).view(n * p, 9, 2, self.heads, -1)
+        place = (rows * answers.shape[1] + cols).flatten(2)
+        around = F.embedding(place, answers.flatten(0, 1)).view(n * p, 9, 2, self.heads, -1)
         key, value = around.permute(2, 0, 3, 1, 4)
         query = self.query(expression).view(n * p, 1, self.heads, -1).transpose(1, 2)
         answer = F.scaled_dot_product_attention(query, key, value)
         return self.out(answer.transpose(1, 2).reshape(n, p, d))
+
+
+class Tokens(NamedTuple):
+    """Maps of a window: (h, w, d) its cells' tokens, and (h, w, 2 d) what these answer when expression asks."""
+
+    own: Tensor
+    answers: Tensor
 
 
 @dataclass(frozen=True)
@@ -168,8 +179,8 @@ class CrossAttentionNet(nn.Module):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
-    def tokens(self, features: Tensor, pixels: Tensor, flip: tuple[bool, bool, bool] = (False, False, False)) -> Tensor:
-        """(h, w, d) tokens of a window, from its (h, w, features) and (3, h k, w k) normalised pixels.
+    def tokens(self, features: Tensor, pixels: Tensor, flip: tuple[bool, bool, bool] = (False, False, False)) -> Tokens:
+        """Tokens of a window, from its (h, w, features) and (3, h k, w k) normalised pixels.
 
         ``flip`` (transpose, rows, columns) shows the pixels to the convolutions in one of the eight orientations and
         turns their answer back: augmentation without moving anything else.
@@ -179,15 +190,16 @@ class CrossAttentionNet(nn.Module):
         learned = self.pixels(turned.transpose(2, 3) if transpose else turned)
         learned = (learned.transpose(2, 3) if transpose else learned).flip(dims)
         learned = F.interpolate(learned, scale_factor=self.view.block, mode="bilinear")
-        return self.norm(self.project(features) + learned[0].permute(1, 2, 0))
+        own = self.norm(self.project(features) + learned[0].permute(1, 2, 0))
+        return Tokens(own, self.ask_image.key_value(own))
 
-    def forward(self, tokens: Tensor, features: Tensor, patch: Patch, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, tokens: Tokens, features: Tensor, patch: Patch, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Rates (n, p, g), library sizes (n, p, 1) and latents (n, p, rank) of patches of cells.
 
         Parameters
         ----------
         tokens
-            (h, w, d) map from :meth:`tokens`; the cells lie at least ``reach`` from its border.
+            From :meth:`tokens`; the cells lie at least ``reach`` from its border.
         features
             (n, p, features) of the cells.
         patch
@@ -195,17 +207,17 @@ class CrossAttentionNet(nn.Module):
         mean
             (g + 1,) mean density of the tissue.
         """
-        own = self.own_norm(patch.of(tokens) + self.read(features))
+        own = self.own_norm(patch.of(tokens.own) + self.read(features))
         attention = self.ask_spots.attention(own, patch.near.features, patch.distance)
         base = self.ask_spots.interpolate(attention, patch.near.density, mean)
         expected = attention[..., :-1].mean(dim=2) @ self.embed(patch.near.profile)
-        context = self.ask_image(expected, tokens, patch.rowcol)
+        context = self.ask_image(expected, tokens.answers, patch.rowcol)
         seen = torch.cat([own, expected, context], dim=-1)
         latent = self.latent(seen)
         depth = self.depth(seen)
         correction = depth + self.correct(torch.cat([own, F.gelu(latent)], dim=-1))
         rates, library = (
-            part * log.clamp(-self.clamp, self.clamp).exp()
+            part * log.clamp(-self.clamp, self.clamp).exp_()
             for part, log in ((base[..., :-1], correction), (base[..., -1:], depth))
         )
         return rates, library, latent

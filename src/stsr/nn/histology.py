@@ -5,6 +5,8 @@ Shapes: ``n`` spots, ``p`` cells a spot, ``g`` genes. Where ``g + 1`` is written
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -42,6 +44,39 @@ class HistologyNet(nn.Module):
         """Log ratios (..., g + 1) of rates to the tissue's mean density, and latents (..., rank), from cells' features."""
         latent = self.read(features)
         return self.head(F.gelu(latent)).clamp(-self.clamp, self.clamp), latent
+
+
+class HistologyMean(nn.Module):
+    """The geometric mean of what several :class:`HistologyNet` expect, as one network.
+
+    Their heads are linear, so one head that reads their latents side by side gives the mean of their log ratios: the
+    product over genes, which takes most of the time, is taken once.
+
+    Parameters
+    ----------
+    nets
+        Trained on the same genes.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, nets: Sequence[HistologyNet]) -> None:
+        super().__init__()
+        self.reads = nn.ModuleList(net.read for net in nets)
+        self.clamp, self.rank = nets[0].clamp, sum(net.rank for net in nets)
+        heads = [net.head for net in nets]
+        weight = torch.cat([head.weight.detach() for head in heads], dim=1) / len(nets)
+        bias = torch.stack([head.bias.detach() for head in heads]).mean(dim=0)
+        # The library size is left out.
+        self.register_buffer("weight", weight[:-1])
+        self.register_buffer("bias", bias[:-1])
+
+    def forward(self, features: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+        """Rates (..., g) and latents (..., rank) from cells' features and the tissue's (g + 1,) mean density."""
+        latent = torch.cat([read(features) for read in self.reads], dim=-1)
+        log_ratio = F.linear(F.gelu(latent), self.weight, self.bias)
+        return mean[:-1] * log_ratio.clamp_(-self.clamp, self.clamp).exp_(), latent
 
 
 class HistologyDiscs(SpotCounts):

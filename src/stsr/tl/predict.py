@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -215,12 +216,20 @@ def _fill(open_: Any, predictor: Predictor, grid: Grid, table: AnnData, progress
     bands = grid.bands(max(CHUNKS[0], BAND_VALUES // table.n_vars))
     bar = tqdm(bands, desc="predict", unit="band", disable=not progress)
     predictions = (predictor(rows) for rows in bar)
-    done = 0
-    for run in in_runs(predictions, list(arrays), CHUNKS[0]):
-        size = len(run["mean"])
+    runs = in_runs(predictions, list(arrays), CHUNKS[0])
+
+    def write(run: dict[str, Any], start: int) -> int:
+        stop = start + len(run["mean"])
         for field, array in arrays.items():
-            array[done : done + size] = run[field]
-        done += size
+            array[start:stop] = run[field]
+        return stop
+
+    # One run is written while the next is predicted.
+    with ThreadPoolExecutor(1) as writer:
+        done = writer.submit(int)
+        for run in runs:
+            done = writer.submit(write, run, done.result())
+        done.result()
 
 
 def in_runs(predictions: Iterator[Prediction], fields: list[str], chunk: int) -> Iterator[dict[str, Any]]:
