@@ -39,8 +39,7 @@ def prepare(folder: Path, *, side: float, genes: int, method: str) -> None:
     # What is measured is prediction: a few hundred spots are enough to have a model.
     fitted.fit(section.subset(np.arange(300)), seed=0, training=Training(progress=False))
     encoder = "texture" if "features" in fitted.info.needs else None
-    n_features = section.n_features if encoder else 0
-    stsr.tl.Model(fitted, section.genes, 8.0, encoder, n_features, seed=0).save(folder / "model.safetensors")
+    stsr.tl.Model(fitted, section.genes, 8.0, encoder, section.n_features, seed=0).save(folder / "model.safetensors")
 
 
 def measure(folder: Path) -> None:

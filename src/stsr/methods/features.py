@@ -1,10 +1,12 @@
-"""Features of a section, read band by band, and their means over discs."""
+"""What a section holds or is predicted to hold, band by band, and what that adds up to over discs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from stsr.section import Section
@@ -13,21 +15,37 @@ if TYPE_CHECKING:
     from stsr.methods.scaling import Scaling
 
 BAND_VALUES = 2**25
-"""Feature values read at a time: 128 MB as float32."""
+"""Values held at a time: 128 MB as float32."""
 
 
 def bands(section: Section, width: int) -> list[slice]:
     """Bands of grid rows over which an array of ``width`` columns stays within memory."""
-    return section.grid.bands(max(1, BAND_VALUES // width))
+    return section.grid.bands(BAND_VALUES // max(width, 1))
 
 
 def disc_means(section: Section, scaling: Scaling | None = None) -> NDArray[np.float32]:
     """(spots, features) area-weighted mean of the features, scaled or raw, under each spot; 0 where no cell lies there."""
-    footprint = section.footprint.tocsc()
     width = section.n_features if scaling is None else scaling.matrix.shape[1]
-    total = np.zeros((footprint.shape[0], width), dtype=np.float32)
-    for rows in bands(section, section.n_features):
+
+    def features(rows: slice) -> NDArray[np.float32]:
         cells = section.cell_features(rows)
-        total += footprint[:, section.grid.cells(rows)] @ (cells if scaling is None else scaling(cells))
-    area = footprint.sum(axis=1)
-    return total / np.maximum(area, 1e-6)[:, None].astype(np.float32)
+        return cells if scaling is None else scaling(cells)
+
+    area = section.footprint.sum(axis=1)
+    return disc_sums(section, section.footprint, width, features) / np.maximum(area, 1e-6)[:, None].astype(np.float32)
+
+
+def disc_sums(
+    section: Section, footprint: sp.csr_array, width: int, values: Callable[[slice], NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """(n, width) sums over discs, whose share in the cells is ``footprint`` (n, cells).
+
+    ``values`` gives (cells, width) of a band of rows; it is not asked for bands that no disc touches.
+    """
+    footprint = footprint.tocsc()
+    total = np.zeros((footprint.shape[0], width), dtype=np.float32)
+    for rows in bands(section, max(width, section.n_features)):
+        under = footprint[:, section.grid.cells(rows)]
+        if under.nnz:
+            total += under @ values(rows)
+    return total

@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 
 from stsr.methods.base import METHODS, Method, MethodInfo, Prediction, Predictor, Training, create, register
 from stsr.methods.feature_knn import FeatureKnn
-from stsr.methods.features import bands
+from stsr.methods.features import disc_sums
 from stsr.methods.idw import Idw
 from stsr.methods.inputs import FEWEST, require_spots, warned
 from stsr.methods.kriging import Kriging
@@ -106,9 +106,9 @@ class Stack(Method):
         """(n, genes) counts kept from the members and (methods, n, genes) what they expect, times the trials' weights."""
         counts, expected = [], []
         for trial in trials(section, self.config.folds, np.random.default_rng(seed)):
-            footprint = section.footprint[trial.spots].tocsc()
+            footprint = section.footprint[trial.spots]
             answers = [
-                sums(member.on(trial.seen, device=training.device), section, footprint)
+                expect(member.on(trial.seen, device=training.device), section, footprint)
                 for member in self._members(trial.seen, seed, training)
             ]
             # The Poisson deviance of multiples of counts and expectations is that multiple of theirs.
@@ -137,14 +137,9 @@ class Stack(Method):
         return member
 
 
-def sums(predict: Predictor, section: Section, footprint: sp.csc_array) -> NDArray[np.float32]:
-    """(n, genes) what is predicted under spots whose share in the cells is ``footprint`` (n, cells)."""
-    total = np.zeros((footprint.shape[0], len(section.genes)), dtype=np.float32)
-    for rows in bands(section, max(section.n_features, len(section.genes))):
-        under = footprint[:, section.grid.cells(rows)]
-        if under.nnz:
-            total += under @ predict(rows).mean
-    return total
+def expect(predict: Predictor, section: Section, footprint: sp.csr_array) -> NDArray[np.float32]:
+    """(n, genes) counts that are predicted under spots whose share in the cells is ``footprint`` (n, cells)."""
+    return disc_sums(section, footprint, len(section.genes), lambda rows: predict(rows).mean)
 
 
 def blend(counts: NDArray[np.float32], expected: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -83,6 +83,6 @@ def fit(sections: Sequence[Ready], method: Method, genes: Sequence[str], *, seed
         genes=tuple(genes),
         bin_size=round(section.grid.bin_size, 3),
         encoder=first.encoder,
-        n_features=section.n_features if first.encoder else 0,
+        n_features=section.n_features,
         seed=seed,
     )
