@@ -14,14 +14,9 @@ EDGE, LENGTH = 8.0, 45.0
 
 def balance(section, rates):
     """(cells, genes) factor for every cell of a section."""
-    learned = Balance.learn(
-        cKDTree(section.spots),
-        section.aperture,
-        section.counts.toarray(),
-        section.footprint @ rates,
-        edge=EDGE,
-        length=LENGTH,
-    )
+    counts, predicted = section.counts.toarray(), section.footprint @ rates
+    learned = Balance(cKDTree(section.spots), section.aperture, counts, edge=EDGE, length=LENGTH)
+    learned.meet(np.arange(len(counts)), predicted)
     return learned.factor(*learned.weights(section.grid.xy))
 
 
@@ -49,7 +44,9 @@ def test_a_wrong_level_is_put_right_everywhere():
 
 def learn_two(counts, predicted):
     spots = np.array([[0.0, 0], [100, 0]])
-    return Balance.learn(cKDTree(spots), Disc(55.0), np.array(counts), np.array(predicted), edge=12.0, length=70.0)
+    learned = Balance(cKDTree(spots), Disc(55.0), np.array(counts), edge=12.0, length=70.0)
+    learned.meet(np.arange(2), np.array(predicted))
+    return learned
 
 
 def test_a_single_count_moves_its_spot_and_hardly_what_lies_between():
@@ -70,7 +67,7 @@ def test_under_a_spot_the_field_is_one_number_and_it_leaves_without_a_jump():
 def test_weights_sum_to_one_among_spots_and_fade_beyond():
     spots = np.array([[0.0, 0], [100, 0], [50, 86.6], [150, 86.6]])
     zero = np.zeros((4, 1))
-    learned = Balance.learn(cKDTree(spots), Disc(55.0), zero, zero, edge=12.0, length=70.0)
+    learned = Balance(cKDTree(spots), Disc(55.0), zero, edge=12.0, length=70.0)
     held, around = learned.weights(np.array([[0.0, 0], [50, 29], [5000, 0]]))
     total = held.sum(axis=1) + around.sum(axis=1)
     np.testing.assert_allclose(total[:2], 1, atol=1e-5)

@@ -11,6 +11,7 @@ from helpers import toy_section
 from stsr.methods import Training, create
 from stsr.methods.features import disc_means
 from stsr.methods.held_out import hold_out
+from stsr.methods.predictor import BandPredictor
 from stsr.methods.scaling import Scaling
 from stsr.methods.typical import Typical
 from stsr.metrics import coverage, pearson
@@ -80,9 +81,32 @@ def test_values_are_counts_per_cell(toy, fitted):
 def test_cuts_leave_no_trace(toy, fitted):
     predict = fitted.on(toy.section, device="cpu")
     bands = [predict(rows) for rows in (slice(0, 7), slice(7, 8), slice(8, 30), slice(30, None))]
-    once = predict(slice(None))
+    once = whole(fitted, toy.section)
     np.testing.assert_allclose(np.concatenate([b.mean for b in bands]), once.mean, rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(np.concatenate([b.latent for b in bands]), once.latent, rtol=1e-3, atol=1e-4)
+
+
+def test_bands_are_the_same_in_any_order(toy, fitted):
+    once = whole(fitted, toy.section)
+    predict = fitted.on(toy.section, device="cpu")
+    for rows in (slice(40, 60), slice(9, 21), slice(20, 33), slice(0, 9)):
+        cells = toy.section.grid.cells(rows)
+        np.testing.assert_allclose(predict(rows).mean, once.mean[cells], rtol=1e-3, atol=1e-5)
+
+
+def test_rates_of_a_cell_are_computed_once_as_bands_go_down(toy, fitted, monkeypatch):
+    computed = []
+    rates = BandPredictor.rates
+
+    def noted(self, rows):
+        computed.append(rows)
+        return rates(self, rows)
+
+    monkeypatch.setattr(BandPredictor, "rates", noted)
+    predict, rows = fitted.on(toy.section, device="cpu"), toy.section.grid.shape[0]
+    for start in range(0, rows, 11):
+        predict(slice(start, start + 11))
+    assert sorted(row for part in computed for row in range(part.start, part.stop)) == list(range(rows))
 
 
 def test_an_empty_band_is_empty(toy, fitted):

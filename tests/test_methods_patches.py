@@ -30,17 +30,21 @@ def test_spots_without_cells_have_no_patch():
     assert len(patches) == footprint.shape[0] - 1
 
 
-@given(st.integers(1, 80), st.integers(0, 40), st.integers(1, 8))
-def test_around_spots_visits_every_cell_once(size, start, height):
+@given(st.integers(1, 80), st.integers(1, 500), st.integers(0, 40), st.integers(1, 8))
+def test_around_spots_visits_every_cell_once(size, batch, start, height):
     section = toy_section().section
     cells = section.grid.cells(slice(start, start + height))
     tree = cKDTree(section.spots)
-    patches = around_spots(section.grid, cells, tree, size=size)
-    real = patches.cells[patches.weight > 0]
-    assert sorted(real) == list(range(cells.start, cells.stop))
-    assert patches.cells.shape[1] <= size
-    owner = np.repeat(patches.anchor[:, None], patches.cells.shape[1], axis=1)[patches.weight > 0]
-    np.testing.assert_array_equal(owner, tree.query(section.grid.xy[real])[1])
+    seen = []
+    for patches in around_spots(section.grid, cells, tree, size=size, batch=batch):
+        real = patches.weight > 0
+        assert patches.cells.shape[1] <= size
+        assert len(patches) == 1 or patches.cells.size <= batch
+        assert real.all(axis=1).any()  # no wider than the longest of them
+        owner = np.repeat(patches.anchor[:, None], patches.cells.shape[1], axis=1)
+        np.testing.assert_array_equal(owner[real], tree.query(section.grid.xy[patches.cells[real]])[1])
+        seen.extend(patches.cells[real])
+    assert sorted(seen) == list(range(cells.start, cells.stop))
 
 
 def test_neighbours_hide_or_lead_with_the_spot_itself():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.sparse as sp
@@ -28,8 +28,11 @@ TOUCHING = 1e-3
 NEIGHBOURS = 8
 """Spots that a place between them listens to."""
 
+UNHEARD = 1e-4
+"""Weight of a spot below which a cell does not hear it: what is predicted there then depends on spots nearby alone."""
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(eq=False)
 class Balance:
     """A field of log ratios of measured to predicted counts.
 
@@ -43,36 +46,42 @@ class Balance:
         Tree of spot centres in µm.
     aperture
         What a spot covers.
-    under, between
-        (spots, genes) log ratios that hold under each spot, and that its neighbourhood is told.
+    measured
+        (spots, genes) counts.
     edge, length
-        How far the first reaches beyond a spot's edge, and standard deviation of the mean's Gaussian, in µm.
+        How far a spot's own ratio reaches beyond its edge, and standard deviation of the mean's Gaussian, in µm.
+
+    Attributes
+    ----------
+    met
+        (spots,) those whose ratios are known.
+    under, between
+        (spots, genes) log ratios that hold under each spot, and that its neighbourhood is told; 0 until it is met.
     """
 
     spots: cKDTree
     aperture: Aperture
-    under: NDArray[np.float32]
-    between: NDArray[np.float32]
+    measured: NDArray[np.float32]
     edge: float
     length: float
+    met: NDArray[np.bool_] = field(init=False)
+    under: NDArray[np.float32] = field(init=False)
+    between: NDArray[np.float32] = field(init=False)
 
-    @classmethod
-    def learn(
-        cls,
-        spots: cKDTree,
-        aperture: Aperture,
-        measured: NDArray[np.float32],
-        predicted: NDArray[np.float32],
-        *,
-        edge: float,
-        length: float,
-    ) -> Balance:
-        """Compare (spots, genes) counts as measured and as predicted."""
+    def __post_init__(self) -> None:
+        self.met = np.zeros(len(self.measured), dtype=bool)
+        self.under = np.zeros(self.measured.shape, dtype=np.float32)
+        self.between = np.zeros(self.measured.shape, dtype=np.float32)
+
+    def meet(self, spots: NDArray[np.int64], predicted: NDArray[np.float32]) -> None:
+        """Compare what some spots measured with (spots, genes) counts predicted for them."""
+        measured = self.measured[spots]
         totals = measured.sum(axis=1, keepdims=True), predicted.sum(axis=1, keepdims=True)
         expected = np.exp(SHARED * log_ratio(totals[0], totals[1], 1.0, PSEUDO_COUNT_BETWEEN))
-        under = log_ratio(measured, predicted, expected, PSEUDO_COUNT * np.maximum(1 - measured / CERTAIN, 0))
-        between = log_ratio(measured, predicted, expected, PSEUDO_COUNT_BETWEEN)
-        return cls(spots, aperture, under, between, edge, length)
+        pseudo_count = PSEUDO_COUNT * np.maximum(1 - measured / CERTAIN, 0)
+        self.under[spots] = log_ratio(measured, predicted, expected, pseudo_count)
+        self.between[spots] = log_ratio(measured, predicted, expected, PSEUDO_COUNT_BETWEEN)
+        self.met[spots] = True
 
     def weights(self, xy: NDArray[np.float64]) -> tuple[sp.csr_array, sp.csr_array]:
         """(cells, spots) how much cells at ``xy`` (cells, 2) in µm are held by a spot, and how much told by those around.
@@ -82,12 +91,13 @@ class Balance:
         if not self.spots.n:
             nobody = sp.csr_array((len(xy), 0), dtype=np.float32)
             return nobody, nobody
-        distance, near = self.spots.query(xy, k=min(NEIGHBOURS, self.spots.n), workers=-1)
-        distance, near = distance.reshape(len(xy), -1), near.reshape(len(xy), -1)
+        distance, near = self.spots.query(xy, k=range(1, min(NEIGHBOURS, self.spots.n) + 1), workers=-1)
         beyond = np.maximum(self.aperture.beyond(xy[:, None] - self.spots.data[near]), TOUCHING)
         held = beyond**-2
         held *= np.exp(-((beyond.min(axis=1, keepdims=True) / self.edge) ** 2)) / held.sum(axis=1, keepdims=True)
+        held[held < UNHEARD] = 0
         around = np.exp(-0.5 * (distance / self.length) ** 2)
+        around[around < UNHEARD] = 0
         # Sums to one among spots, and fades to nothing beyond two lengths from the outermost.
         around /= np.maximum(around.sum(axis=1, keepdims=True), np.exp(-2.0))
         around *= 1 - held.sum(axis=1, keepdims=True)

@@ -44,7 +44,7 @@ class Diffusion:
 
     def footprint(self, sharp: sp.csr_array, grid: Grid) -> sp.csr_array:
         """(spots, cells) what each cell gives to each spot once spread: ``footprint(F) @ v == F @ self(v)``."""
-        if not self.reach:
+        if not self.reach or not sharp.nnz:
             return sharp
         rows, cols = grid.shape
         weight = np.maximum(self._blur(grid.mask.astype(np.float32))[grid.mask], 1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,8 +57,11 @@ def under_spots(footprint: sp.csr_array) -> Patches:
     )
 
 
-def around_spots(grid: Grid, cells: slice, spots: cKDTree, *, size: int) -> Patches:
-    """All cells of a slice, each with its nearest spot, in patches of at most ``size`` cells; spot 0 where there is none."""
+def around_spots(grid: Grid, cells: slice, spots: cKDTree, *, size: int, batch: int) -> Iterator[Patches]:
+    """All cells of a slice, each with its nearest spot, in patches of at most ``size`` cells; spot 0 where there is none.
+
+    They come in batches of about ``batch`` cells, long patches with long ones, so that little is padding.
+    """
     xy = grid.xy[cells]
     nearest = spots.query(xy, workers=-1)[1] if spots.n else np.zeros(len(xy), dtype=np.int64)
     order = np.argsort(nearest, kind="stable")
@@ -67,7 +71,12 @@ def around_spots(grid: Grid, cells: slice, spots: cKDTree, *, size: int) -> Patc
     last = np.cumsum(pieces) - 1
     lengths = np.full(len(anchor), size, dtype=np.int64)
     lengths[last] = counts - (pieces - 1) * size
-    return pad(anchor, lengths, order + cells.start, np.ones(len(order), dtype=np.float32))
+    patches = pad(anchor, lengths, order + cells.start, np.ones(len(order), dtype=np.float32))
+    left = np.argsort(-lengths, kind="stable")
+    while len(left):
+        longest = lengths[left[0]]
+        some, left = np.split(left, [max(1, batch // longest)])
+        yield Patches(patches.anchor[some], patches.cells[some, :longest], patches.weight[some, :longest])
 
 
 def neighbours(spots: cKDTree, count: int, *, hide_self: bool) -> NDArray[np.int64]:

@@ -13,16 +13,16 @@ from torch import Tensor
 from stsr.methods.balance import Balance
 from stsr.methods.base import Prediction
 from stsr.methods.diffusion import Diffusion
-from stsr.methods.features import bands
-from stsr.methods.patches import around_spots, neighbours
+from stsr.methods.patches import Patches, around_spots, neighbours
+from stsr.methods.recent import Recent
 from stsr.methods.tissue import Tissue
 from stsr.nn.cores import side_by_side
 from stsr.nn.cross_attention import CrossAttentionNet, Tokens
 from stsr.nn.histology import HistologyMean, HistologyNet
 from stsr.nn.patch import Patch
 
-PATCH = 48
-"""Cells of a patch: a third of the 135 cells of 8 µm that are nearest to a spot of a 100 µm lattice, and some to spare."""
+PATCH = 160
+"""Cells of a patch at most: more than the 135 of 8 µm that are nearest to a spot of a 100 µm lattice."""
 
 BATCH_VALUES = 2**20
 """Rates (cells x genes) computed at a time: they stay in cache, and memory stays flat."""
@@ -38,6 +38,9 @@ NEAR, FAR = 1.0, 3.0
 
 class BandPredictor:
     """Trained networks, and the spots that correct them.
+
+    A band is predicted with the rows below it that the spots around it cover: these are what its cells are brought into
+    balance with. Bands that follow each other have every cell's rates computed once.
 
     Parameters
     ----------
@@ -82,30 +85,21 @@ class BandPredictor:
         section = tissue.section
         self.n_genes = len(section.genes)
         self.diffusion = Diffusion(diffusion / section.grid.bin_size)
+        self.footprint = self.diffusion.footprint(section.footprint, section.grid)
         measured = section.counts.toarray()
-        self.balance = Balance.learn(
-            tissue.tree,
-            section.aperture,
-            measured,
-            self.disc_sums(),
-            edge=edge,
-            length=length,
-        )
+        self.balance = Balance(tissue.tree, section.aperture, measured, edge=edge, length=length)
         self.dispersion = dispersion
         self.dispersion_under = dispersion / (1 + dispersion * measured)
+        self.recent = Recent(section.grid, self.rates)
 
-    def disc_sums(self) -> NDArray[np.float32]:
-        """(spots, genes) predicted counts under each spot, spread but not balanced."""
-        section = self.tissue.section
-        sums = np.zeros(section.counts.shape, dtype=np.float32)
-        if not len(sums):
-            return sums
-        footprint = self.diffusion.footprint(section.footprint, section.grid).tocsc()
-        for rows in bands(section, self.n_genes):
-            under = footprint[:, section.grid.cells(rows)]
-            if under.nnz:
-                sums += under @ self.rates(rows)[0]
-        return sums
+    def meet(self, spots: NDArray[np.int64], rows: slice) -> None:
+        """Tell the balance what is predicted under spots, spread; ``rows`` are those that are needed next."""
+        spots = spots[~self.balance.met[spots]]
+        grid, discs = self.tissue.section.grid, self.footprint[spots]
+        if discs.nnz:
+            first, last = grid.rowcol[[discs.indices.min(), discs.indices.max()], 0]
+            rows = slice(min(rows.start, int(first)), max(rows.stop, int(last) + 1))
+        self.balance.meet(spots, discs[:, grid.cells(rows)] @ self.recent(rows)[0])
 
     def tokens(self, features: Tensor, pixels: Tensor) -> list[Tokens]:
         """Tokens of a window from every network that sees."""
@@ -135,12 +129,11 @@ class BandPredictor:
         start, stop, _ = rows.indices(grid.shape[0])
         reach = self.diffusion.reach
         wide = slice(max(0, start - reach), min(grid.shape[0], stop + reach))
-        rates, latent = self.rates(wide)
         inner, outer = grid.cells(rows), grid.cells(wide)
-        if inner.start == inner.stop:
-            return Prediction(rates[:0], sd=rates[:0], latent=latent[:0])
         kept = slice(inner.start - outer.start, inner.stop - outer.start)
         held, around = self.balance.weights(grid.xy[inner])
+        self.meet(heard(held, around), wide)
+        rates, latent = self.recent(wide)
         mean = np.empty((inner.stop - inner.start, self.n_genes), dtype=np.float32)
         sd = np.empty_like(mean)
 
@@ -176,20 +169,24 @@ class BandPredictor:
         if not len(mean):
             return mean.numpy(), latent.numpy()
         window = tissue.window_around((rows.start, 0), (rows.stop, grid.shape[1]))
-        patches = around_spots(grid, cells, tissue.tree, size=PATCH)
-        batch = max(1, BATCH_VALUES // (PATCH * self.n_genes))
+        patches = around_spots(grid, cells, tissue.tree, size=PATCH, batch=BATCH_VALUES // self.n_genes)
         with torch.inference_mode():
             features, pixels = tissue.window(window)
             maps = self.tokens(features, pixels)
 
         @torch.inference_mode()
-        def fill(first: int) -> None:
-            part = patches[first : first + batch]
+        def fill(part: Patches) -> None:
             told = self.expect(features, maps, tissue.patch(part, window, self.near))
             # Padding repeats a cell of the patch: what it is told twice is the same.
             place = torch.as_tensor(part.cells.ravel() - cells.start)
             for values, array in zip(told, (mean, latent), strict=True):
                 array.index_copy_(0, place, values.flatten(0, 1).cpu())
 
-        side_by_side(fill, range(0, len(patches), batch), device=tissue.device)
+        side_by_side(fill, list(patches), device=tissue.device)
         return mean.numpy(), latent.numpy()
+
+
+def heard(held: sp.csr_array, around: sp.csr_array) -> NDArray[np.int64]:
+    """The spots that any cell is held by or listens to."""
+    told = held + around
+    return np.unique(told.indices[told.data > 0])
