@@ -48,12 +48,19 @@ def without(table: AnnData, paths: Iterable[str]) -> AnnData:
 
 
 def create_array(group: Any, path: str, like: Any) -> Any:
-    """An array of zeros in a table's zarr group that anndata reads as one of its own; nothing is written yet."""
+    """An array of zeros in a table's zarr group that anndata reads as one of its own; nothing is written yet.
+
+    Predictions have noise in their last bits. Shuffled by bit they take a tenth less space than with the compression zarr
+    chooses by itself, and less time to write and to read.
+    """
+    from zarr.codecs import BloscCodec
+
     return group.create_array(
         path,
         shape=like.shape,
         dtype=like.dtype,
         chunks=tuple(map(min, like.shape, CHUNKS)),
+        compressors=BloscCodec(cname="lz4", shuffle="bitshuffle"),
         attributes={"encoding-type": "array", "encoding-version": "0.2.0"},
         overwrite=True,
     )

@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
     from stsr.geometry import Grid
+    from stsr.section import Section
 
 logger = logging.getLogger(__name__)
 
 BAND_VALUES = 2**25
-"""Predicted values held at a time: 128 MB as float32."""
+"""Values of features or of genes held at a time: 128 MB as float32."""
 
 
 def predict(
@@ -121,7 +122,7 @@ def predict(
         key,
         table,
         overwrite=overwrite,
-        fill=lambda open_: _fill(open_, predictor, section.grid, table, progress),
+        fill=lambda open_: _fill(open_, predictor, section, table, progress),
     )
     logger.info("%s: %d cells x %d genes from %s.", key, *table.shape, model.name)
     return key
@@ -203,7 +204,7 @@ def _skeleton(sdata: SpatialData, model: Model, grid: Grid, region: str, key: st
     return table
 
 
-def _fill(open_: Any, predictor: Predictor, grid: Grid, table: AnnData, progress: bool) -> None:
+def _fill(open_: Any, predictor: Predictor, section: Section, table: AnnData, progress: bool) -> None:
     """Predict band after band, write in whole chunks."""
     from tqdm.auto import tqdm
 
@@ -213,23 +214,24 @@ def _fill(open_: Any, predictor: Predictor, grid: Grid, table: AnnData, progress
         for path, field in target.items()
         if path == "X" or path.split("/")[1] in {*table.obsm, *table.layers}
     }
-    bands = grid.bands(max(CHUNKS[0], BAND_VALUES // table.n_vars))
+    bands = section.grid.bands(max(CHUNKS[0], BAND_VALUES // max(table.n_vars, section.n_features)))
     bar = tqdm(bands, desc="predict", unit="band", disable=not progress)
     predictions = (predictor(rows) for rows in bar)
     runs = in_runs(predictions, list(arrays), CHUNKS[0])
 
-    def write(run: dict[str, Any], start: int) -> int:
-        stop = start + len(run["mean"])
+    def write(run: dict[str, Any], start: int) -> None:
         for field, array in arrays.items():
-            array[start:stop] = run[field]
-        return stop
+            array[start : start + len(run[field])] = run[field]
 
-    # One run is written while the next is predicted.
+    start = 0
     with ThreadPoolExecutor(1) as writer:
-        done = writer.submit(int)
+        written = writer.submit(lambda: None)
         for run in runs:
-            done = writer.submit(write, run, done.result())
-        done.result()
+            # One run is written while the next is predicted, never more: they would fill memory.
+            written.result()
+            written = writer.submit(write, run, start)
+            start += len(run["mean"])
+        written.result()
 
 
 def in_runs(predictions: Iterator[Prediction], fields: list[str], chunk: int) -> Iterator[dict[str, Any]]:
