@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stsr.methods.base import Arrays
 from stsr.methods.features import bands
 from stsr.methods.inputs import feature_moments
+from stsr.methods.kept import Kept
 from stsr.section import Section
 
 
 @dataclass(frozen=True, eq=False)
-class Scaling:
+class Scaling(Kept):
     """Features standardised, none of them extreme, wide ones brought down to principal components.
 
     What lies beyond three standard deviations counts as three: an artefact, or the stain of another slide, must not rule
@@ -31,7 +31,8 @@ class Scaling:
         (features, width) from standardised features to what networks are shown.
     """
 
-    limit = 3.0
+    prefix: ClassVar = "scaling"
+    limit: ClassVar = 3.0
 
     mean: NDArray[np.float32]
     sd: NDArray[np.float32]
@@ -57,16 +58,6 @@ class Scaling:
         size = np.maximum(values[leading], 1e-6) ** 0.25
         matrix = vectors[:, leading] / size / np.sqrt((size**2).mean())
         return cls(mean, sd, matrix.astype(np.float32))
-
-    @classmethod
-    def load(cls, arrays: Arrays) -> Self:
-        """From the arrays of a fitted method."""
-        return cls(*(arrays[f"scaling/{name}"] for name in cls.__dataclass_fields__))
-
-    @property
-    def arrays(self) -> Arrays:
-        """As a fitted method keeps them."""
-        return {f"scaling/{name}": value for name, value in vars(self).items()}
 
     def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """(..., features) to (..., width)."""

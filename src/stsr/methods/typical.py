@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stsr.methods.base import Arrays
+from stsr.methods.kept import Kept
 from stsr.section import Section
 
 
 @dataclass(frozen=True, eq=False)
-class Typical:
+class Typical(Kept):
     """Averages over the spots that a method was trained on.
 
     Parameters
@@ -26,6 +26,8 @@ class Typical:
         (genes,) mean and standard deviation of log expression.
     """
 
+    prefix: ClassVar = "typical"
+
     density: NDArray[np.float32]
     depth: NDArray[np.float32]
     centre: NDArray[np.float32]
@@ -37,16 +39,6 @@ class Typical:
         log, counts = log_expression(section), counts_and_library(section)
         depth = np.array([section.depth / section.spot_cells], dtype=np.float32)
         return cls(counts.mean(axis=0) / section.spot_cells, depth, log.mean(axis=0), log.std(axis=0) + 1e-3)
-
-    @classmethod
-    def load(cls, arrays: Arrays) -> Self:
-        """From the arrays of a fitted method."""
-        return cls(*(arrays[f"typical/{name}"] for name in cls.__dataclass_fields__))
-
-    @property
-    def arrays(self) -> Arrays:
-        """As a fitted method keeps them."""
-        return {f"typical/{name}": value.astype(np.float32) for name, value in vars(self).items()}
 
     def profile(self, section: Section) -> NDArray[np.float32]:
         """(spots, genes) standardised log expression."""
