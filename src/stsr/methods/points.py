@@ -87,7 +87,7 @@ class Crops:
         """(points, features) means around (points, 2) rows and columns, and (points,) which crops have any tissue."""
         grid = self.section.grid
         around, weights = self._weights(rowcol)
-        step = max(1, BAND_VALUES // (self.section.n_features * grid.shape[1]))
+        step = max(1, BAND_VALUES // max(1, self.section.n_features * grid.shape[1]))
         total = np.zeros((len(rowcol), self.section.n_features), dtype=np.float32)
         for start in range(around.start, around.stop, step):
             rows = slice(start, min(start + step, around.stop))
