@@ -40,7 +40,7 @@ class Recent:
         """Let go of what lies above ``rows``, and compute what is lacking below."""
         goes_on = self.rows.start <= rows.start <= self.rows.stop
         kept = slice(rows.start, self.rows.stop if goes_on else rows.start)
-        rest = slice(kept.stop, max(kept.stop, rows.stop))
+        rest = slice(kept.stop, rows.stop)
         old = [array[self._place(kept)] for array in self.arrays] if goes_on else self.compute(kept)
         self.arrays = tuple(np.concatenate(parts) for parts in zip(old, self.compute(rest), strict=True))
         self.rows = slice(kept.start, rest.stop)

@@ -12,6 +12,7 @@ import numpy as np
 
 from stsr.constants import ATTRS, LATENT, SD, features_key, table_key
 from stsr.methods import METHODS, Prediction, Predictor
+from stsr.methods.features import BAND_VALUES
 from stsr.methods.model import Model
 from stsr.spatial import put, read_section, record, spots_table
 from stsr.spatial.grid_table import grid_table
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from stsr.section import Section
 
 logger = logging.getLogger(__name__)
-
-BAND_VALUES = 2**25
-"""Values of features or of genes held at a time: 128 MB as float32."""
 
 
 def predict(
