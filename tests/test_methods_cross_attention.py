@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from helpers import toy_section
 
-from stsr.methods import Training, create
+from stsr.methods import Training, create, cross_attention
 from stsr.methods.features import disc_means
-from stsr.methods.held_out import hold_out
+from stsr.methods.held_out import better_than, hold_out
 from stsr.methods.predictor import BandPredictor
+from stsr.methods.residuals import Residuals
 from stsr.methods.scaling import Scaling
 from stsr.methods.typical import Typical
 from stsr.metrics import coverage, pearson
@@ -26,14 +27,14 @@ SMALL = {
     "tile": 1.6,
     "patience": 100,
     "learning_rate": 1e-2,
-    "blind_learning_rate": 1e-2,
-    "blind_batch": 8,
+    "reader_learning_rate": 1e-2,
+    "reader_batch": 8,
     "diffusion": 4.0,
     "members": 2,
-    "blind_members": 1,
+    "readers": 1,
     "read": (64,),
-    "blind_read": (64,),
-    "blind_rank": 16,
+    "reader_widths": (64,),
+    "reader_rank": 16,
 }
 
 
@@ -142,8 +143,8 @@ def test_a_spots_own_counts_never_reach_its_own_training_prediction(toy):
     method = create("cross_attention", SMALL)
     scaling = Scaling.learn(toy.section, width=64)
     method.arrays = scaling.arrays | {"pitch": np.array([100.0])}
-    method.arrays |= Typical.learn(toy.section).arrays
-    net = method.seeing(toy.section).eval()
+    method.arrays |= Typical.learn(toy.section).arrays | Residuals.learn(toy.section, directions=3).arrays
+    net = method.attending(toy.section).eval()
     tissue = method.tissue(toy.section, torch.device("cpu"))
     near = neighbours(tissue.tree, 5, hide_self=True)
     tiles = Tiles(tissue, tissue.patches, near, side=1000, rng=None)
@@ -153,15 +154,55 @@ def test_a_spots_own_counts_never_reach_its_own_training_prediction(toy):
         with torch.no_grad():
             own = tile.patch.of(tile.features)
             rates, _, _ = net(net.tokens(tile.features, tile.pixels), own, tile.patch, tissue.mean)
-        return (rates * tile.patch.weight[..., None]).sum(dim=1)
+        heard = tissue.context(tissue.patches, near)
+        return torch.cat([rates * tile.patch.weight[..., None], heard], dim=-1).sum(dim=1)
 
     before = discs()
     tissue.density[7] *= 2
     tissue.profile[7] += 1
+    tissue.residuals[7] += 1
     after = discs()
     told = [i for i, others in enumerate(near) if 7 in others]
     torch.testing.assert_close(before[7], after[7], rtol=0, atol=0)
     assert (before[told] != after[told]).any(dim=1).all()
+
+
+@pytest.mark.parametrize("few", [False, True])
+def test_readers_are_told_of_the_spots_around_but_not_where_they_are_tested(toy, few, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(cross_attention, "FEW", 1000 if few else 10)
+    method = create("cross_attention", {**SMALL, "readers": 3, "held_out": 0.3})
+    method.arrays = Scaling.learn(toy.section, width=64).arrays | Typical.learn(toy.section).arrays
+    method.arrays |= Residuals.learn(toy.section, directions=3).arrays | {"pitch": np.array([100.0])}
+    tissue = method.tissue(toy.section, torch.device("cpu"), resident=True)
+    tested = 0
+    for number in range(2, 5):
+        task = method.task(number, tissue, 0)
+        assert all(context.abs().sum() > 0 for _, context, _, _ in task.batches)
+        assert all(context.abs().sum() == 0 for _, context, _, _ in task.held_out)
+        left_out, learned = (sum(len(batch[0]) for batch in loader) for loader in (task.held_out, task.batches))
+        assert left_out + learned == len(toy.section.spots)
+        tested += left_out
+        assert task.patience == (SMALL["patience"] if few else None)
+    # Each keeps its own share of few spots, and one spot in so many is kept by any of them else.
+    assert (0.8 if few else 0.2) < tested / len(toy.section.spots) < (1.3 if few else 0.6)
+
+
+def test_what_is_no_better_than_the_mean_is_told_from_what_is():
+    rng = np.random.default_rng(0)
+    rates = rng.gamma(2.0, 2.0, (200, 3)).astype(np.float32)
+    counts, mean = rng.poisson(rates).astype(np.float32), np.full(3, 4.0)
+    expected = np.column_stack([rates[:, 0], rng.permutation(rates[:, 1]), np.full(200, 6.0)]).astype(np.float32)
+    assert better_than(mean, counts, expected).tolist() == [True, False, False]
+
+
+def test_an_image_that_tells_nothing_is_not_listened_to(toy):
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(toy.section.n_features, *toy.section.grid.shape)).astype(np.float32)
+    section = replace(toy.section, features=noise)
+    deaf = create("cross_attention", SMALL).fit(section, seed=0, training=QUIET)
+    assert deaf.arrays["reader_share"] == 0
 
 
 def test_it_knows_how_far_hidden_spots_lie_from_what_it_expects():
@@ -230,8 +271,8 @@ def test_a_few_spots_are_used_where_they_are(toy, fitted, spots):
     ("option", "value", "message"),
     [
         ("members", 0, "members=0 must be at least 1"),
-        ("blind_members", 0, "blind_members=0 must be at least 1"),
-        ("blind_steps", -3, "blind_steps=-3 must be at least 1"),
+        ("readers", 0, "readers=0 must be at least 1"),
+        ("reader_steps", -3, "reader_steps=-3 must be at least 1"),
         ("held_out", 0.7, "held_out=0.7 must lie between 0 and 0.5"),
     ],
 )

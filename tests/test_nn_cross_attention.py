@@ -77,17 +77,18 @@ def make_patch(n, p, k, features, genes, size):
         distance=torch.rand(n, p, k) * 200,
         near=Neighbours(torch.randn(n, k, features), torch.rand(n, k, genes + 1), torch.randn(n, k, genes)),
         weight=torch.ones(n, p),
+        context=torch.randn(n, p, 2),
     )
 
 
 def test_untrained_it_interpolates():
     """The correction starts at exactly one, so training starts from an interpolation."""
-    net = CrossAttentionNet(5, 7, 3, 2, **SIZES)
+    net = CrossAttentionNet(5, 2, 7, 3, 2, **SIZES)
     patch = make_patch(3, 4, 6, 5, 7, 20)
     features = torch.randn(20, 20, 5)
     tokens, own = net.tokens(features, torch.randn(3, 80, 80)), patch.of(features)
     rates, library, latent = net(tokens, own, patch, torch.zeros(8))
-    read = net.own_norm(patch.of(tokens.own) + net.read(own))
+    read = net.own_norm(patch.of(tokens.own) + net.read(torch.cat([own, patch.context], dim=-1)))
     attention = net.ask_spots.attention(read, patch.near.features, patch.distance)
     base = net.ask_spots.interpolate(attention, patch.near.density, torch.zeros(8))
     torch.testing.assert_close(torch.cat([rates, library], dim=-1), base)
@@ -95,14 +96,14 @@ def test_untrained_it_interpolates():
 
 
 def test_without_spots_it_starts_from_the_mean():
-    net, mean = CrossAttentionNet(5, 7, 3, 2, **SIZES), torch.rand(8)
+    net, mean = CrossAttentionNet(5, 2, 7, 3, 2, **SIZES), torch.rand(8)
     tokens = net.tokens(torch.randn(20, 20, 5), torch.randn(3, 80, 80))
     rates, library, _ = net(tokens, torch.randn(3, 4, 5), make_patch(3, 4, 0, 5, 7, 20), mean)
     torch.testing.assert_close(torch.cat([rates, library], dim=-1), mean.expand(3, 4, -1))
 
 
 def test_the_image_says_how_much_there_is_of_all_genes_together():
-    net, mean = CrossAttentionNet(5, 7, 3, 2, **SIZES), torch.rand(8)
+    net, mean = CrossAttentionNet(5, 2, 7, 3, 2, **SIZES), torch.rand(8)
     tokens, patch = net.tokens(torch.randn(20, 20, 5), torch.randn(3, 80, 80)), make_patch(3, 4, 6, 5, 7, 20)
     own = torch.randn(3, 4, 5)
     before = torch.cat(net(tokens, own, patch, mean)[:2], dim=-1)
@@ -114,7 +115,7 @@ def test_the_image_says_how_much_there_is_of_all_genes_together():
 
 def test_blocks_do_not_depend_on_the_window():
     """A cell's token is the same in any window that begins between blocks and leaves it its halo."""
-    net = CrossAttentionNet(5, 7, 3, 2, **SIZES).double()
+    net = CrossAttentionNet(5, 2, 7, 3, 2, **SIZES).double()
     halo, k = net.view.halo, net.view.pixels
     features = torch.randn(2 * halo + 12, 2 * halo + 12, 5, dtype=torch.float64)
     pixels = torch.randn(3, len(features) * k, len(features) * k, dtype=torch.float64)
@@ -126,7 +127,7 @@ def test_blocks_do_not_depend_on_the_window():
 
 
 def test_every_parameter_learns():
-    net = CrossAttentionNet(5, 7, 3, 2, **SIZES)
+    net = CrossAttentionNet(5, 2, 7, 3, 2, **SIZES)
     for last in (net.correct, net.total):
         torch.nn.init.normal_(last.weight, std=0.1)
     tokens = net.tokens(torch.randn(20, 20, 5), torch.randn(3, 80, 80))
@@ -139,7 +140,7 @@ def test_every_parameter_learns():
 @pytest.mark.parametrize("flip", list(np.ndindex(2, 2, 2)))
 def test_orientation_moves_nothing(flip):
     """Without convolutions that know up from down, all eight orientations give the same tokens."""
-    net = CrossAttentionNet(5, 7, 3, 2, **SIZES)
+    net = CrossAttentionNet(5, 2, 7, 3, 2, **SIZES)
     for layer in net.pixels.modules():
         if isinstance(layer, torch.nn.Conv2d):
             layer.weight.data = layer.weight.data.mean(dim=(2, 3), keepdim=True).expand_as(layer.weight).contiguous()

@@ -1,28 +1,28 @@
-"""The network that knows a cell's features alone: where it starts, and what it may look at."""
+"""The network that reads a cell's features: where it starts, what it is told, and when it is not."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from stsr.nn.histology import HistologyDiscs, HistologyMean, HistologyNet
+from stsr.nn.histology import ALONE, HistologyDiscs, HistologyMean, HistologyNet
 
 
 @pytest.fixture
 def net():
     torch.manual_seed(0)
-    return HistologyNet(5, 7, read=(16, 12), rank=6)
+    return HistologyNet(5, 2, 7, read=(16, 12), rank=6)
 
 
 def test_it_starts_from_the_mean(net):
-    log_ratio, latent = net(torch.randn(3, 4, 5))
+    log_ratio, latent = net(torch.randn(3, 4, 5), torch.randn(3, 4, 2))
     torch.testing.assert_close(log_ratio, torch.zeros(3, 4, 8))
     assert latent.shape == (3, 4, net.rank)
 
 
 def test_every_parameter_learns(net):
     torch.nn.init.normal_(net.head.weight, std=0.1)
-    net(torch.randn(3, 4, 5))[0].sum().backward()
+    net(torch.randn(3, 4, 5), torch.randn(3, 4, 2))[0].sum().backward()
     still = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum()]
     assert still == ["log_theta"]  # belongs to the loss
 
@@ -30,9 +30,10 @@ def test_every_parameter_learns(net):
 def test_a_disc_is_the_weighted_sum_of_its_cells(net):
     torch.nn.init.normal_(net.head.weight)
     module = HistologyDiscs(net, torch.rand(8), library_weight=0.1, learning_rate=1e-3, weight_decay=0.0, total_steps=2)
-    features, weight, counts = torch.randn(2, 4, 5), torch.rand(2, 4), torch.rand(2, 8)
-    told, expected = module.spots([features.half(), weight, counts])
-    logs = torch.stack([net(cell.half().float())[0] for cell in features.flatten(0, 1)]).view(2, 4, 8)
+    features, context, weight, counts = torch.randn(2, 4, 5), torch.randn(2, 4, 2), torch.rand(2, 4), torch.rand(2, 8)
+    told, expected = module.eval().spots([features.half(), context, weight, counts])
+    cells = zip(features.half().float().flatten(0, 1), context.flatten(0, 1), strict=True)
+    logs = torch.stack([net(*cell)[0] for cell in cells]).view(2, 4, 8)
     cells = module.mean * logs.exp()
     torch.testing.assert_close(told, counts)
     torch.testing.assert_close(expected, (weight[..., None] * cells).sum(dim=1))
@@ -40,20 +41,33 @@ def test_a_disc_is_the_weighted_sum_of_its_cells(net):
 
 def test_several_are_one_network_that_expects_their_geometric_mean(net):
     torch.manual_seed(1)
-    nets = [net, HistologyNet(5, 7, read=(16, 12), rank=6), HistologyNet(5, 7, read=(8,), rank=4)]
+    nets = [net, HistologyNet(5, 2, 7, read=(16, 12), rank=6), HistologyNet(5, 2, 7, read=(8,), rank=4)]
     for one in nets:
         torch.nn.init.normal_(one.head.weight, std=0.3)
         torch.nn.init.normal_(one.head.bias, std=0.3)
-    features, mean = torch.randn(3, 4, 5), torch.rand(8)
+    features, context, mean = torch.randn(3, 4, 5), torch.randn(3, 4, 2), torch.rand(8)
     with torch.inference_mode():
-        rates, latent = HistologyMean(nets)(features, mean)
-        logs = torch.stack([one(features)[0] for one in nets]).mean(dim=0)
+        rates, latent = HistologyMean(nets)(features, context, mean)
+        logs = torch.stack([one(features, context)[0] for one in nets]).mean(dim=0)
         torch.testing.assert_close(rates, (mean * logs.exp())[..., :-1])
-        torch.testing.assert_close(latent, torch.cat([one(features)[1] for one in nets], dim=-1))
+        torch.testing.assert_close(latent, torch.cat([one(features, context)[1] for one in nets], dim=-1))
 
 
 def test_the_mean_of_several_stays_within_the_clamp(net):
     torch.nn.init.constant_(net.head.bias, 100.0)
     with torch.inference_mode():
-        rates, _ = HistologyMean([net, net])(torch.randn(2, 5), torch.ones(8))
+        rates, _ = HistologyMean([net, net])(torch.randn(2, 5), torch.zeros(2, 2), torch.ones(8))
     torch.testing.assert_close(rates, torch.full((2, 7), net.clamp).exp())
+
+
+def test_one_step_in_so_many_is_told_nothing(net, monkeypatch):
+    torch.nn.init.normal_(net.head.weight)
+    module = HistologyDiscs(net, torch.rand(8), library_weight=0.1, learning_rate=1e-3, weight_decay=0.0, total_steps=2)
+    features, context, weight, counts = torch.randn(2, 4, 5), torch.randn(2, 4, 2), torch.rand(2, 4), torch.rand(2, 8)
+    alone = module.eval().spots([features, torch.zeros_like(context), weight, counts])[1]
+    told = module.spots([features, context, weight, counts])[1]
+    module.train()
+    for step in range(2 * ALONE):
+        monkeypatch.setattr(HistologyDiscs, "global_step", step)
+        expected = module.spots([features, context, weight, counts])[1]
+        torch.testing.assert_close(expected, told if step % ALONE else alone)

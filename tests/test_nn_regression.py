@@ -25,7 +25,7 @@ def test_it_is_trained_by_adam_and_tells_both_losses():
         x, slope = torch.randn(64, 3), torch.tensor([[1.0], [-2.0], [0.5]])
         data = DataLoader(TensorDataset(x, x @ slope), batch_size=16)
         module = Linear(nn.Linear(3, 1), learning_rate=0.05)
-        (history,) = train([Task(module, data, data, 60)], patience=60, training=Training("cpu", progress=False))
+        (history,) = train([Task(module, data, data, 60, 60)], training=Training("cpu", progress=False))
     assert isinstance(module.configure_optimizers(), torch.optim.Adam)
     assert module.configure_optimizers().param_groups[0]["lr"] == 0.05
     assert set(history) == {"train", "held_out"}

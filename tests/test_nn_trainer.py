@@ -43,8 +43,8 @@ def run(module, *, epochs=10, patience=3, batches=1):
 
 def run_all(modules, *, epochs=10, patience=3, batches=1, progress=False):
     one, more = DataLoader([torch.zeros(1)]), DataLoader([torch.zeros(1)] * batches)
-    tasks = [Task(module, more, one, epochs) for module in modules]
-    return train(tasks, patience=patience, training=Training("cpu", progress=progress))
+    tasks = [Task(module, more, one, epochs, patience) for module in modules]
+    return train(tasks, training=Training("cpu", progress=progress))
 
 
 def test_it_stops_after_patience_and_keeps_the_best_weights():
@@ -54,6 +54,12 @@ def test_it_stops_after_patience_and_keeps_the_best_weights():
     assert len(history["train"]) == 5
     assert module.weight.item() == pytest.approx(2)  # two steps had been taken when 3 was reached
     assert not module.training
+
+
+def test_without_patience_it_goes_on_to_the_end_and_keeps_the_last_weights():
+    module = Scripted([5, 3, 4, 6, 7, 8, 9, 9, 9, 9])
+    assert len(run(module, patience=None)["held_out"]) == 10
+    assert module.weight.item() == pytest.approx(10)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])

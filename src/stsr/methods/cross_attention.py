@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.methods.base import Method, MethodInfo, Predictor, Training, at_least_one, register
-from stsr.methods.held_out import dispersion, hold_out
-from stsr.methods.inputs import FEWEST, require_spots
+from stsr.methods.held_out import all_unseen, better_than, dispersion, hold_out
+from stsr.methods.inputs import FEW, FEWEST, require_spots
 from stsr.methods.patches import neighbours
+from stsr.methods.residuals import Residuals
 from stsr.methods.scaling import Scaling
 from stsr.methods.states import load_states, numbered
 from stsr.methods.typical import Typical
@@ -53,25 +54,29 @@ class CrossAttentionConfig:
     components
         Wider features are brought down to this many principal components.
     steps, passes, patience
-        Training steps of a member and passes over the section at most; passes without a better held-out loss before it
-        stops.
+        Training steps of a member and passes over the section at most; passes without a better held-out loss before it,
+        or a reader of few spots, stops.
     learning_rate, weight_decay
-        Of AdamW; the rate rises in a straight line, then falls along half a cosine.
+        Of AdamW; the rate rises in a straight line, then stays, and weights are averaged.
     library_weight
         Weight of the library size beside the mean over genes in the loss.
     held_out
-        Share of the spots kept from training for early stopping.
+        Share of the spots kept from a member for early stopping; from the readers together, where they do not stop early.
     tile
         Side of the squares of tissue a step is made of, in pitches of the spots.
-    members, blind_members
-        Networks, each with spots of its own held out. The latter know the features of cells alone and never see a spot:
-        they also predict tissue that has none.
-    blind_read, blind_rank
+    members, readers
+        Networks, each with spots of its own held out: those that attend to the spots, and those that read the features
+        of cells and, in a few numbers, what the spots around measured beyond theirs. The latter also predict tissue that
+        has no spots.
+    reader_widths, reader_rank
         Widths of their hidden layers and of their latent.
-    blind_batch, blind_steps, blind_passes, blind_learning_rate
-        Spots a step, training steps and passes over the spots at most, and learning rate, which falls to half.
-    blind_share
-        Weight of the blind where there are spots.
+    reader_batch, reader_steps, reader_passes, reader_learning_rate
+        Spots a step, training steps and passes over the spots at most, and learning rate.
+    reader_share
+        Weight of the readers where there are spots; none if they tell of most genes in unseen spots no more than a mean.
+    directions, context_length
+        Directions of expression in which spots tell readers of the tissue around, and standard deviation of the Gaussian
+        by which they do, in pitches of the spots.
     diffusion
         Standard deviation in µm of the lateral spread of transcripts before they are captured: predictions are blurred
         by it, as measurements are.
@@ -100,14 +105,16 @@ class CrossAttentionConfig:
     held_out: float = 0.1
     tile: float = 4.0
     members: int = 2
-    blind_members: int = 4
-    blind_read: tuple[int, ...] = (256, 256)
-    blind_rank: int = 64
-    blind_batch: int = 32
-    blind_steps: int = 1800
-    blind_passes: int = 40
-    blind_learning_rate: float = 2e-3
-    blind_share: float = 0.5
+    readers: int = 4
+    reader_widths: tuple[int, ...] = (256, 256)
+    reader_rank: int = 64
+    reader_batch: int = 32
+    reader_steps: int = 1800
+    reader_passes: int = 20
+    reader_learning_rate: float = 4e-3
+    reader_share: float = 0.65
+    directions: int = 20
+    context_length: float = 0.6
     diffusion: float = 8.0
     balance_edge: float = 0.12
     balance_length: float = 0.7
@@ -116,13 +123,14 @@ class CrossAttentionConfig:
         at_least_one(
             self,
             "members",
-            "blind_members",
+            "readers",
             "steps",
             "passes",
             "patience",
-            "blind_batch",
-            "blind_steps",
-            "blind_passes",
+            "reader_batch",
+            "reader_steps",
+            "directions",
+            "reader_passes",
         )
         if not 0 < self.held_out < 0.5:
             raise ValueError(f"held_out={self.held_out} must lie between 0 and 0.5; 0.1 is usual.")
@@ -152,20 +160,24 @@ class CrossAttention(Method):
 
         require_spots(section, self.info.name)
         scaling = Scaling.learn(section, width=self.config.components)
-        self.arrays = scaling.arrays | Typical.learn(section).arrays
+        residuals = Residuals.learn(section, directions=self.config.directions)
+        self.arrays = scaling.arrays | Typical.learn(section).arrays | residuals.arrays
         self.arrays["pitch"] = np.array([section.pitch])
         with fork_seed(seed):
             tissue = self.tissue(section, pick_device(training.device), resident=True)
-            tasks = [
-                self.task(number, tissue, seed) for number in range(self.config.members + self.config.blind_members)
-            ]
-            histories = train(tasks, patience=self.config.patience, training=training)
+            tasks = [self.task(number, tissue, seed) for number in range(self.config.members + self.config.readers)]
+            histories = train(tasks, training=training)
         nets = [task.module.net for task in tasks]
         weights, self.history = numbered(list(zip(nets, histories, strict=True)))
-        seeing, blind = tasks[: self.config.members], tasks[self.config.members :]
+        attending, reading = tasks[: self.config.members], tasks[self.config.members :]
+        near, far = (all_unseen(group, tissue.device) for group in (attending, reading))
+        # What an image says that tells of unseen spots no more than their mean is not listened to.
+        constant = tissue.mean[:-1].cpu().numpy() * section.spot_cells
+        heard = better_than(constant, *far).mean() > 0.5
         self.arrays |= weights | {
-            "dispersion/seeing": dispersion(seeing, tissue.device),
-            "dispersion/blind": dispersion(blind, tissue.device),
+            "dispersion/spots": dispersion(*near),
+            "dispersion/image": dispersion(*far),
+            "reader_share": np.array([self.config.reader_share if heard else 0.0]),
         }
         return self
 
@@ -176,13 +188,17 @@ class CrossAttention(Method):
         config, grid = self.config, tissue.section.grid
         rng = np.random.default_rng((seed, number))
         side = max(SHORTEST_TILE, round(config.tile * tissue.section.pitch / grid.bin_size))
-        held_out = hold_out(grid.rowcol[tissue.patches.cells[:, 0]], side // 2, config.held_out, rng)
+        attends, many = number < config.members, len(tissue.section.spots) >= FEW
+        # Where they decide nothing, a few spots of each reader tell how far to trust them all.
+        share = config.held_out / (config.readers if many and not attends else 1)
+        held_out = hold_out(grid.rowcol[tissue.patches.cells[:, 0]], side // 2, share, rng)
         with fork_seed(int(rng.integers(2**31))):
-            if number < config.members:
-                return self.with_spots_in_sight(self.seeing(tissue.section), tissue, held_out, side, rng)
-            return self.from_features_alone(self.blind(tissue.section), tissue, held_out, rng)
+            if attends:
+                return self.on_tiles(self.attending(tissue.section), tissue, held_out, side, rng)
+            patience = None if many else config.patience
+            return self.on_discs(self.reading(tissue.section), tissue, held_out, patience, rng)
 
-    def with_spots_in_sight(
+    def on_tiles(
         self,
         net: CrossAttentionNet,
         tissue: Tissue,
@@ -210,12 +226,23 @@ class CrossAttention(Method):
             weight_decay=config.weight_decay,
             total_steps=epochs * n_tiles,
         )
-        return Task(module, DataLoader(tiles, batch_size=None), DataLoader(check, batch_size=None), epochs)
+        batches, held_out_batches = (DataLoader(part, batch_size=None) for part in (tiles, check))
+        return Task(module, batches, held_out_batches, epochs, config.patience)
 
-    def from_features_alone(
-        self, net: HistologyNet, tissue: Tissue, held_out: NDArray[np.bool_], rng: np.random.Generator
+    def on_discs(
+        self,
+        net: HistologyNet,
+        tissue: Tissue,
+        held_out: NDArray[np.bool_],
+        patience: int | None,
+        rng: np.random.Generator,
     ) -> Task:
-        """Learn from the cells of spots in any order."""
+        """Learn from the cells of spots in any order, each spot hidden from itself.
+
+        Few spots are soon known by heart. Many are not, and no loss on squares of tissue tells when what is between spots
+        a pitch apart is predicted best. What is held out is predicted from the image alone, and tells how far predictions
+        without spots can be trusted.
+        """
         import torch
         from torch.utils.data import DataLoader, TensorDataset
 
@@ -223,23 +250,26 @@ class CrossAttention(Method):
         from stsr.nn.trainer import Task
 
         config, order = self.config, torch.Generator().manual_seed(int(rng.integers(2**31)))
+        near = neighbours(tissue.tree, config.neighbours, hide_self=True)
 
-        def discs(which: NDArray[np.bool_]) -> TensorDataset:
+        def discs(which: NDArray[np.bool_], told: bool) -> TensorDataset:
             patches = tissue.patches[which]
-            features = tissue.features_of(patches.cells)
-            return TensorDataset(*map(torch.as_tensor, (features, patches.weight)), tissue.counts[patches.anchor].cpu())
+            features, weight = map(torch.as_tensor, (tissue.features_of(patches.cells), patches.weight))
+            context = tissue.context(patches, near).cpu() * told
+            return TensorDataset(features, context, weight, tissue.counts[patches.anchor].cpu())
 
-        batches = DataLoader(discs(~held_out), batch_size=config.blind_batch, shuffle=True, generator=order)
-        epochs = max(1, min(config.blind_passes, round(config.blind_steps / len(batches))))
+        batches = DataLoader(discs(~held_out, True), batch_size=config.reader_batch, shuffle=True, generator=order)
+        check = DataLoader(discs(held_out, False), batch_size=config.reader_batch)
+        epochs = max(1, min(config.reader_passes, round(config.reader_steps / len(batches))))
         module = HistologyDiscs(
             net,
             tissue.mean,
             library_weight=config.library_weight,
-            learning_rate=config.blind_learning_rate,
+            learning_rate=config.reader_learning_rate,
             weight_decay=config.weight_decay,
-            total_steps=2 * epochs * len(batches),
+            total_steps=epochs * len(batches),
         )
-        return Task(module, batches, DataLoader(discs(held_out), batch_size=config.blind_batch), epochs)
+        return Task(module, batches, check, epochs, patience)
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
         """Let every spot be seen, balance the discs, and predict bands of rows.
@@ -251,37 +281,42 @@ class CrossAttention(Method):
 
         config, pitch = self.config, float(self.arrays["pitch"][0])
         many = len(section.spots) >= FEWEST
-        seeing = [self.seeing(section) for _ in range(config.members)]
-        blind = [self.blind(section) for _ in range(config.blind_members)]
-        load_states([*seeing, *blind], self.arrays, device)
+        attending = [self.attending(section) for _ in range(config.members)]
+        reading = [self.reading(section) for _ in range(config.readers)]
+        load_states([*attending, *reading], self.arrays, device)
         return BandPredictor(
             self.tissue(section, pick_device(device)),
-            seeing if many else [],
-            blind,
-            share=config.blind_share,
+            attending if many else [],
+            reading,
+            share=float(self.arrays["reader_share"][0]),
             pitch=pitch,
             spots=config.neighbours,
             diffusion=config.diffusion,
             edge=config.balance_edge * pitch,
             length=config.balance_length * pitch,
-            dispersion=self.arrays["dispersion/seeing" if many else "dispersion/blind"],
+            dispersion=self.arrays["dispersion/spots" if many else "dispersion/image"],
         )
 
-    def blind(self, section: Section) -> HistologyNet:
-        """A network for a section's genes and features, untrained, that does not look at the spots."""
+    def reading(self, section: Section) -> HistologyNet:
+        """A network for a section's genes and features, untrained, that reads a cell's features."""
         from stsr.nn.histology import HistologyNet
 
-        features = self.arrays["scaling/matrix"].shape[1]
-        return HistologyNet(features, len(section.genes), read=self.config.blind_read, rank=self.config.blind_rank)
+        widths, rank = self.config.reader_widths, self.config.reader_rank
+        return HistologyNet(*self.told, len(section.genes), read=widths, rank=rank)
 
-    def seeing(self, section: Section) -> CrossAttentionNet:
-        """A network for a section's genes, features and bin size, untrained, that looks at the spots around."""
+    @property
+    def told(self) -> tuple[int, int]:
+        """How many features, and how many numbers of what the spots around measured, a cell is described by."""
+        return self.arrays["scaling/matrix"].shape[1], self.arrays["residuals/axes"].shape[1] + 1
+
+    def attending(self, section: Section) -> CrossAttentionNet:
+        """A network for a section's genes, features and bin size, untrained, that attends to the spots around."""
         from stsr.nn.cross_attention import CrossAttentionNet
 
         c, bin_size, pitch = self.config, section.grid.bin_size, float(self.arrays["pitch"][0])
         doublings = max(0, round(np.log2(BLOCK / bin_size)))
         return CrossAttentionNet(
-            self.arrays["scaling/matrix"].shape[1],
+            *self.told,
             len(section.genes),
             halvings=max(doublings, round(np.log2(bin_size * 2**doublings / PIXEL))),
             block=2**doublings,
@@ -300,6 +335,13 @@ class CrossAttention(Method):
         """The section as tensors, as this method scales it and its networks look at it."""
         from stsr.methods.tissue import Tissue
 
-        scaling, typical = Scaling.load(self.arrays), Typical.load(self.arrays)
-        view = self.seeing(section).view
-        return Tissue(section, scaling, typical, view=view, device=device, resident=resident)
+        return Tissue(
+            section,
+            Scaling.load(self.arrays),
+            Typical.load(self.arrays),
+            Residuals.load(self.arrays),
+            length=self.config.context_length * float(self.arrays["pitch"][0]),
+            view=self.attending(section).view,
+            device=device,
+            resident=resident,
+        )

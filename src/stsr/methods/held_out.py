@@ -48,12 +48,25 @@ def unseen(task: Task, device: torch.device) -> tuple[NDArray[np.float32], NDArr
     return counts, expected
 
 
-def dispersion(tasks: Sequence[Task], device: torch.device) -> NDArray[np.float32]:
-    """(genes,) variance of the rates over their squares, from what networks expect of the spots held out of them.
+def all_unseen(tasks: Sequence[Task], device: torch.device) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(spots, genes) counts, and what is expected of them, of the spots held out of each of several networks."""
+    counts, expected = (np.concatenate(parts) for parts in zip(*(unseen(task, device) for task in tasks), strict=True))
+    return counts, expected
+
+
+def better_than(
+    constant: NDArray[np.floating], counts: NDArray[np.float32], expected: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """(genes,) whether counts have a lower Poisson deviance from what was expected than from a (genes,) constant."""
+    gain = counts * (np.log(np.maximum(expected, 1e-6)) - np.log(np.maximum(constant, 1e-6))) - (expected - constant)
+    return gain.sum(axis=0) > 0
+
+
+def dispersion(counts: NDArray[np.float32], expected: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(genes,) variance of the rates over their squares, from what was expected of spots that were held out.
 
     The moment estimate of a gene is drawn towards that of all genes, the more the fewer its counts tell.
     """
-    counts, expected = (np.concatenate(parts) for parts in zip(*(unseen(task, device) for task in tasks), strict=True))
     excess, square = (counts - expected) ** 2 - expected, expected**2
     common = max(excess.sum() / square.sum(), 1e-3)
     # What one gene tells is worth its Poisson information, as against that of STRENGTH counts.

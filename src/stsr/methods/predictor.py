@@ -46,13 +46,13 @@ class BandPredictor:
     ----------
     tissue
         The section.
-    seeing, blind
-        Networks that look at the spots around, and that do not. The rates of the first are averaged, and the logarithms
-        of the second's, of which one that overshoots far from any spot must not rule the mean. With none that see, the
-        image alone predicts.
+    attending, reading
+        Networks that attend to the spots around, and that read features in their light. The rates of the first are
+        averaged, and the logarithms of the second's, of which one that overshoots far from any spot must not rule the
+        mean. With none that attend, the second predict.
     share
-        Weight of the blind between the spots of a section. Those that see learned from spots a pitch away: further off
-        it rises, to 1 at three pitches.
+        Weight of the second between the spots of a section. The first learned from spots a pitch away: further off it
+        rises, to 1 at three pitches.
     pitch
         That of the spots learned from, in µm.
     spots
@@ -68,8 +68,8 @@ class BandPredictor:
     def __init__(
         self,
         tissue: Tissue,
-        seeing: Sequence[CrossAttentionNet],
-        blind: Sequence[HistologyNet],
+        attending: Sequence[CrossAttentionNet],
+        reading: Sequence[HistologyNet],
         *,
         share: float,
         pitch: float,
@@ -79,8 +79,8 @@ class BandPredictor:
         length: float,
         dispersion: NDArray[np.float32],
     ) -> None:
-        self.tissue, self.seeing, self.share, self.pitch = tissue, seeing, share, pitch
-        self.blind = HistologyMean(blind)
+        self.tissue, self.attending, self.share, self.pitch = tissue, attending, share, pitch
+        self.reading = HistologyMean(reading)
         self.near = neighbours(tissue.tree, spots, hide_self=False)
         section = tissue.section
         self.n_genes = len(section.genes)
@@ -102,26 +102,26 @@ class BandPredictor:
         self.balance.meet(spots, discs[:, grid.cells(rows)] @ self.recent(rows)[0])
 
     def tokens(self, features: Tensor, pixels: Tensor) -> list[Tokens]:
-        """Tokens of a window from every network that sees."""
-        return [net.tokens(features, pixels) for net in self.seeing]
+        """Tokens of a window from every network that attends."""
+        return [net.tokens(features, pixels) for net in self.attending]
 
     def expect(self, features: Tensor, maps: Sequence[Tokens], patch: Patch) -> tuple[Tensor, Tensor]:
         """(n, p, genes) rates that the networks expect together, and (n, p, dimensions) latents.
 
-        The latents are those of the networks that see, side by side; with none, those of the blind.
+        The latents are those of the networks that attend, side by side; with none, those of the others.
         """
         mean, own = self.tissue.mean, patch.of(features)
-        blind, latent = self.blind(own, mean)
-        if not self.seeing:
-            return blind, latent
-        seen = [net(tokens, own, patch, mean) for net, tokens in zip(self.seeing, maps, strict=True)]
+        read, latent = self.reading(own, patch.context, mean)
+        if not self.attending:
+            return read, latent
+        seen = [net(tokens, own, patch, mean) for net, tokens in zip(self.attending, maps, strict=True)]
         away = (patch.distance.amin(dim=-1, keepdim=True) / self.pitch - NEAR) / (FAR - NEAR)
         share = self.share + (1 - self.share) * away.clamp(0, 1)
         rates = seen[0][0]
         for more, _, _ in seen[1:]:
             rates += more
         rates /= len(seen)
-        return rates.lerp_(blind, share), torch.cat([latent for _, _, latent in seen], dim=-1)
+        return rates.lerp_(read, share), torch.cat([latent for _, _, latent in seen], dim=-1)
 
     def __call__(self, rows: slice) -> Prediction:
         """Predict a band of rows."""
@@ -165,7 +165,7 @@ class BandPredictor:
         tissue, grid = self.tissue, self.tissue.section.grid
         cells = grid.cells(rows)
         mean = torch.zeros(cells.stop - cells.start, self.n_genes)
-        latent = torch.zeros(len(mean), sum(net.rank for net in self.seeing) or self.blind.rank)
+        latent = torch.zeros(len(mean), sum(net.rank for net in self.attending) or self.reading.rank)
         if not len(mean):
             return mean.numpy(), latent.numpy()
         window = tissue.window_around((rows.start, 0), (rows.stop, grid.shape[1]))

@@ -89,9 +89,12 @@ def train_states(
             shuffle=shuffle,
             generator=torch.Generator().manual_seed(own),
         )
-        tasks.append(Task(learner, batches, DataLoader(Subset(data, held_out), batch_size=config.batch), config.epochs))
+        check = DataLoader(Subset(data, held_out), batch_size=config.batch)
+        tasks.append(
+            Task(learner, batches, check, config.epochs, config.epochs if config.faithful else config.patience)
+        )
     with fork_seed(seed):
-        losses = train(tasks, patience=config.epochs if config.faithful else config.patience, training=training)
+        losses = train(tasks, training=training)
     return numbered([(task.module.net, history) for task, history in zip(tasks, losses, strict=True)])
 
 

@@ -13,11 +13,12 @@ from torch.utils.data import IterableDataset
 
 from stsr.methods.features import disc_means
 from stsr.methods.patches import Patches, under_spots
+from stsr.methods.residuals import Residuals
 from stsr.methods.scaling import Scaling
 from stsr.methods.typical import Typical, counts_and_library
 from stsr.nn.cross_attention import View
 from stsr.nn.hidden_spots import Tile
-from stsr.nn.patch import Neighbours, Patch
+from stsr.nn.patch import Neighbours, Patch, context
 from stsr.section import Section
 
 WHITE, CONTRAST = 0.8, 0.2
@@ -34,8 +35,10 @@ class Tissue:
     ----------
     section
         The section, with features and image.
-    scaling, typical
-        How its features and its expression are standardised.
+    scaling, typical, residuals
+        How its features and its expression are standardised, and its spots compared with what their features say.
+    length
+        Standard deviation of the Gaussian by which spots tell of the tissue around, in µm.
     view
         How windows of it are looked at.
     resident
@@ -48,12 +51,14 @@ class Tissue:
         section: Section,
         scaling: Scaling,
         typical: Typical,
+        residuals: Residuals,
         *,
+        length: float,
         view: View,
         device: torch.device,
         resident: bool = False,
     ) -> None:
-        self.section, self.scaling, self.view, self.device = section, scaling, view, device
+        self.section, self.scaling, self.length, self.view, self.device = section, scaling, length, view, device
         self.tree = cKDTree(section.spots)
         counts = counts_and_library(section)
         self.counts = self._tensor(counts)
@@ -61,7 +66,8 @@ class Tissue:
         self.profile = self._tensor(typical.profile(section))
         self.mean = self._tensor(typical.density_in(section))
         self.patches = under_spots(section.footprint)
-        self.disc_features = self._tensor(disc_means(section, scaling))
+        features = disc_means(section, scaling)
+        self.disc_features, self.residuals = self._tensor(features), self._tensor(residuals.of(section, features))
         self.whole = self._load() if resident else None
 
     def _tensor(self, array: NDArray) -> Tensor:
@@ -128,17 +134,26 @@ class Tissue:
 
     def patch(self, patches: Patches, window: Window, near: NDArray[np.int64]) -> Patch:
         """Place patches in a window; ``near`` (spots, k) says who each spot's neighbours are."""
-        grid = self.section.grid
-        spots = near[patches.anchor]
-        rowcol = grid.rowcol[patches.cells] - [part.start - self.view.halo for part in window]
-        away = grid.xy[patches.cells][:, :, None] - self.section.spots[spots][:, None]
-        index = torch.as_tensor(spots, device=self.device)
+        rowcol = self.section.grid.rowcol[patches.cells] - [part.start - self.view.halo for part in window]
+        distance, index = self.around(patches, near)
         return Patch(
             rowcol=torch.as_tensor(rowcol, device=self.device),
-            distance=self._tensor(np.sqrt((away**2).sum(axis=-1))),
+            distance=distance,
             near=Neighbours(self.disc_features[index], self.density[index], self.profile[index]),
             weight=self._tensor(patches.weight),
+            context=context(distance, self.residuals[index], self.length),
         )
+
+    def around(self, patches: Patches, near: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """(n, p, k) distances in µm from cells to the neighbours of their spot, and (n, k) which these are."""
+        spots = near[patches.anchor]
+        away = self.section.grid.xy[patches.cells][:, :, None] - self.section.spots[spots][:, None]
+        return self._tensor(np.sqrt((away**2).sum(axis=-1))), torch.as_tensor(spots, device=self.device)
+
+    def context(self, patches: Patches, near: NDArray[np.int64]) -> Tensor:
+        """(n, p, directions) what the spots around patches tell of them."""
+        distance, index = self.around(patches, near)
+        return context(distance, self.residuals[index], self.length)
 
 
 def by_tile(rowcol: NDArray[np.int64], side: int) -> list[NDArray[np.int64]]:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import lightning
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from stsr.nn.losses import negative_binomial
+
+MEMORY = 3.0
+"""η of polynomial-decay averaging (Shamir & Zhang, ICML 2013, section 4): of however many steps, the last 1 / (η + 1) count
+most."""
+
+WARM_UP = 0.2
+"""Share of training in which the learning rate rises, in a straight line."""
 
 
 class SpotCounts(lightning.LightningModule):
@@ -30,10 +38,8 @@ class SpotCounts(lightning.LightningModule):
     learning_rate, weight_decay
         Of AdamW.
     total_steps
-        Length of the schedule: the rate rises in a straight line, then falls along half a cosine.
+        Steps of the whole training: in the first fifth the rate rises, then it stays.
     """
-
-    net: Any
 
     def __init__(
         self,
@@ -46,7 +52,7 @@ class SpotCounts(lightning.LightningModule):
         total_steps: int,
     ) -> None:
         super().__init__()
-        self.net = net
+        self.learner, self.average = net, AveragedModel(net, multi_avg_fn=polynomial_decay)
         self.register_buffer("mean", mean, persistent=False)
         self.library_weight = library_weight
         self.learning_rate, self.weight_decay, self.total_steps = learning_rate, weight_decay, total_steps
@@ -60,7 +66,7 @@ class SpotCounts(lightning.LightningModule):
         counts, expected = self.spots(batch)
         # Counts are compared in full precision, whatever the network was run in.
         with torch.autocast(self.device.type, enabled=False):
-            columns = negative_binomial(counts, expected, self.net.log_theta).mean(dim=0)
+            columns = negative_binomial(counts, expected, self.current.log_theta).mean(dim=0)
         return columns[:-1].mean(), columns[-1], len(counts)
 
     def training_step(self, batch: Any, index: int) -> Tensor:
@@ -74,18 +80,38 @@ class SpotCounts(lightning.LightningModule):
         genes, _, spots = self.losses(batch)
         self.log("held_out", genes, on_epoch=True, batch_size=spots, prog_bar=True)
 
+    @property
+    def net(self) -> Any:
+        """What has been learned: the average of what the network has been."""
+        return self.average.module
+
+    @property
+    def current(self) -> Any:
+        """The network as it learns, or what it has learned."""
+        return self.learner if self.training else self.net
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, index: int) -> None:
+        """Average the weights."""
+        self.average.update_parameters(self.learner)
+
     def configure_optimizers(self) -> Any:
-        """AdamW, fused where :class:`stsr.nn.regression.Regression` has Adam fused; the rate rises, then falls."""
+        """AdamW, fused where :class:`stsr.nn.regression.Regression` has Adam fused; the rate rises, then stays."""
         optimizer = torch.optim.AdamW(
-            self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=self.device.type == "cpu"
+            self.learner.parameters(),
+            lr=self.learning_rate,
+            weight_decay=self.weight_decay,
+            fused=self.device.type == "cpu",
         )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.warm_up_and_cosine)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.warm_up)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def warm_up_and_cosine(self, step: int) -> float:
-        """Share of the full rate at a step: up in a straight line, then down along half a cosine."""
-        rise = 0.15 * self.total_steps
-        if step < rise:
-            return (step + 1) / (rise + 1)
-        done = min((step - rise) / (self.total_steps - rise), 1.0)
-        return max(0.5 * (1 + math.cos(math.pi * done)), 1e-3)
+    def warm_up(self, step: int) -> float:
+        """Share of the full rate at a step."""
+        return min(1.0, (step + 1) / (WARM_UP * self.total_steps + 1))
+
+
+def polynomial_decay(average: Sequence[Tensor], latest: Sequence[Tensor], steps: Tensor | int) -> None:
+    """Bring averages of weights over some steps up to one step more."""
+    share = float((MEMORY + 1) / (steps + 1 + MEMORY))
+    for mean, now in zip(average, latest, strict=True):
+        mean.lerp_(now, share)

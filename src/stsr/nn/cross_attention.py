@@ -119,12 +119,12 @@ class CrossAttentionNet(nn.Module):
     predicted as one more gene, with no correction of its own.
 
     A cell's token is the sum of its features and of what convolutions make of the pixels around, at the scale of blocks
-    of cells, interpolated linearly between their centres. The cells that are predicted have their features read by a
-    perceptron as well.
+    of cells, interpolated linearly between their centres. The cells that are predicted have their features, and what the
+    spots around measured beyond theirs, read by a perceptron as well.
 
     Parameters
     ----------
-    features, genes
+    features, context, genes
         How many.
     halvings, block
         See :class:`~stsr.nn.image_tokens.ImageTokens` and :class:`View`.
@@ -143,6 +143,7 @@ class CrossAttentionNet(nn.Module):
     def __init__(
         self,
         features: int,
+        context: int,
         genes: int,
         halvings: int,
         block: int,
@@ -162,7 +163,7 @@ class CrossAttentionNet(nn.Module):
         self.pixels = ImageTokens(dim, halvings, stem=stem, dilations=dilations)
         self.project = nn.Linear(features, dim)
         self.norm = nn.LayerNorm(dim)
-        self.read = perceptron(features, *read, dim)
+        self.read = perceptron(features + context, *read, dim)
         self.own_norm = nn.LayerNorm(dim)
         self.ask_spots = ImageAsksExpression(dim, features, genes, heads=heads, width=width, lengths=lengths)
         self.embed = perceptron(genes, dim, dim)
@@ -207,12 +208,13 @@ class CrossAttentionNet(nn.Module):
         mean
             (g + 1,) mean density of the tissue.
         """
-        own = self.own_norm(patch.of(tokens.own) + self.read(features))
+        told = torch.cat([features, patch.context], dim=-1)
+        own = self.own_norm(patch.of(tokens.own) + self.read(told))
         attention = self.ask_spots.attention(own, patch.near.features, patch.distance)
         base = self.ask_spots.interpolate(attention, patch.near.density, mean)
         expected = attention[..., :-1].mean(dim=2) @ self.embed(patch.near.profile)
-        context = self.ask_image(expected, tokens.answers, patch.rowcol)
-        seen = torch.cat([own, expected, context], dim=-1)
+        answer = self.ask_image(expected, tokens.answers, patch.rowcol)
+        seen = torch.cat([own, expected, answer], dim=-1)
         latent = self.latent(seen)
         depth = self.depth(seen)
         correction = depth + self.correct(torch.cat([own, F.gelu(latent)], dim=-1))

@@ -40,8 +40,8 @@ class HiddenSpots(SpotCounts):
 
     def spots(self, batch: Tile) -> tuple[Tensor, Tensor]:
         """Counts of the spots of a tile, and the sums over the cells of their discs."""
-        tokens = self.net.tokens(batch.features, batch.pixels, batch.flip)
-        rates, library, _ = self.net(tokens, batch.patch.of(batch.features), batch.patch, self.mean)
+        tokens = self.current.tokens(batch.features, batch.pixels, batch.flip)
+        rates, library, _ = self.current(tokens, batch.patch.of(batch.features), batch.patch, self.mean)
         return batch.counts, summed(batch.patch.weight, torch.cat([rates, library], dim=-1))
 
     def transfer_batch_to_device(self, batch: Tile, device: torch.device, dataloader_idx: int) -> Tile:

@@ -1,4 +1,4 @@
-"""Expected counts from histology alone: what a cell's image features say, whatever was measured around it.
+"""Expected counts from histology: what a cell's image features say, in the light of what spots around it measured.
 
 Shapes: ``n`` spots, ``p`` cells a spot, ``g`` genes. Where ``g + 1`` is written, the last column is the library size.
 """
@@ -15,13 +15,19 @@ from stsr.nn.counts import SpotCounts
 from stsr.nn.discs import summed
 from stsr.nn.perceptron import perceptron
 
+ALONE = 8
+"""One training step in so many is told nothing of the spots around."""
+
 
 class HistologyNet(nn.Module):
     """Expected counts per cell from the image features of the cell: ``rate = mean * exp(log_ratio)``.
 
+    It is also told, in a few numbers, what the spots around measured beyond what their own features say. Zeros tell
+    nothing, and that is what it is shown in some steps of training: it predicts tissue without spots as well.
+
     Parameters
     ----------
-    features, genes
+    features, context, genes
         How many.
     read
         Widths of the hidden layers of the perceptron that reads the features.
@@ -31,18 +37,18 @@ class HistologyNet(nn.Module):
 
     clamp = 4.0
 
-    def __init__(self, features: int, genes: int, *, read: tuple[int, ...], rank: int) -> None:
+    def __init__(self, features: int, context: int, genes: int, *, read: tuple[int, ...], rank: int) -> None:
         super().__init__()
         self.rank = rank
-        self.read = perceptron(features, *read, rank)
+        self.read = perceptron(features + context, *read, rank)
         self.head = nn.Linear(rank, genes + 1)
         self.log_theta = nn.Parameter(torch.full((genes + 1,), 2.0))
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Log ratios (..., g + 1) of rates to the tissue's mean density, and latents (..., rank), from cells' features."""
-        latent = self.read(features)
+    def forward(self, features: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Log ratios (..., g + 1) of cells' rates to the tissue's mean density, and latents (..., rank)."""
+        latent = self.read(torch.cat([features, context], dim=-1))
         return self.head(F.gelu(latent)).clamp(-self.clamp, self.clamp), latent
 
 
@@ -72,18 +78,24 @@ class HistologyMean(nn.Module):
         self.register_buffer("weight", weight[:-1])
         self.register_buffer("bias", bias[:-1])
 
-    def forward(self, features: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
-        """Rates (..., g) and latents (..., rank) from cells' features and the tissue's (g + 1,) mean density."""
-        latent = torch.cat([read(features) for read in self.reads], dim=-1)
+    def forward(self, features: Tensor, context: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+        """Rates (..., g) and latents (..., rank) of cells, from the tissue's (g + 1,) mean density."""
+        told = torch.cat([features, context], dim=-1)
+        latent = torch.cat([read(told) for read in self.reads], dim=-1)
         log_ratio = F.linear(F.gelu(latent), self.weight, self.bias)
         return mean[:-1] * log_ratio.clamp_(-self.clamp, self.clamp).exp_(), latent
 
 
 class HistologyDiscs(SpotCounts):
-    """Train a :class:`HistologyNet` on spots in any order."""
+    """Train a :class:`HistologyNet` on spots in any order; some steps are told nothing of the spots around."""
 
     def spots(self, batch: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Counts, and sums over discs; a batch is (n, p, features) of their cells, (n, p) weights and (n, g + 1) counts."""
-        features, weight, counts = batch
-        log_ratio, _ = self.net(features.float())
+        """Counts, and sums over discs.
+
+        A batch is (n, p, features) and (n, p, context) of their cells, (n, p) weights and (n, g + 1) counts.
+        """
+        features, context, weight, counts = batch
+        if self.training and self.global_step % ALONE == 0:
+            context = torch.zeros_like(context)
+        log_ratio, _ = self.current(features.float(), context)
         return counts, summed(weight, self.mean * log_ratio.exp())

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+
+FADE = 0.3
+"""Weight of nothing in a mean over spots, as against 1 of a spot at no distance: further than two pitches from any spot,
+where none weighs more than a few thousandths, the mean is nothing."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +49,25 @@ class Patch:
         The neighbouring spots.
     weight
         (n, p) share of each cell, 0 for padding.
+    context
+        (n, p, directions) what the spots around measured beyond what their own features say, from :func:`context`.
     """
 
     rowcol: Tensor
     distance: Tensor
     near: Neighbours
     weight: Tensor
+    context: Tensor
 
     def of(self, window: Tensor) -> Tensor:
         """(n, p, d) what an (h, w, d) map of the window holds at the cells."""
         return window[self.rowcol[..., 0], self.rowcol[..., 1]]
+
+
+def context(distance: Tensor, residuals: Tensor, length: float) -> Tensor:
+    """(n, p, directions) Gaussian mean of the (n, k, directions) residuals of spots at (n, p, k) distances; 0 far away.
+
+    ``length`` is the standard deviation, in the unit of the distances.
+    """
+    weight = torch.exp(-0.5 * (distance / length) ** 2)
+    return weight @ residuals / (weight.sum(dim=-1, keepdim=True) + FADE)

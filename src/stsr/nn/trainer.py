@@ -1,4 +1,4 @@
-"""One way to train: Lightning's Trainer with early stopping, the best weights kept in memory, networks side by side."""
+"""One way to train: Lightning's Trainer, early stopping, good weights kept in memory, networks side by side."""
 
 from __future__ import annotations
 
@@ -37,22 +37,32 @@ class Task:
         Loaders of training and of held-out batches; whatever is random about them is seeded by themselves.
     epochs
         At most this many.
+    patience
+        Epochs without a lower held-out loss after which training ends; what is left is the network at its best. None
+        trains to the end and leaves what there is then.
     """
 
     module: Any
     batches: Iterable[Any]
     held_out: Iterable[Any]
     epochs: int
+    patience: int | None
 
 
-class BestWeights(lightning.Callback):
-    """Keep a copy of the weights at the lowest held-out loss, and the losses of every epoch.
+class KeptWeights(lightning.Callback):
+    """Keep a copy of the weights at the lowest held-out loss, or of the last epoch, and the losses of every epoch.
 
-    An epoch with a loss or a weight that is not finite is never the best: training that breaks off within an epoch leaves
+    An epoch with a loss or a weight that is not finite is never kept: training that breaks off within an epoch leaves
     the held-out loss of the one before.
+
+    Parameters
+    ----------
+    best
+        Whether the lowest held-out loss decides.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, best: bool) -> None:
+        self.best = best
         self.history: History = {"train": [], "held_out": []}
         self.weights: dict[str, torch.Tensor] = {}
         self.lowest = math.inf
@@ -64,7 +74,7 @@ class BestWeights(lightning.Callback):
             self.history[name].append(loss)
         weights = module.state_dict()
         finite = all(map(math.isfinite, latest.values())) and all(w.isfinite().all() for w in weights.values())
-        if finite and latest["held_out"] <= self.lowest:
+        if finite and (latest["held_out"] <= self.lowest or not self.best):
             self.lowest = latest["held_out"]
             self.weights = {name: value.detach().clone() for name, value in weights.items()}
 
@@ -93,7 +103,7 @@ class EpochBar(lightning.Callback):
 
 
 class StopOnDivergence(lightning.Callback):
-    """End training at the first loss that is not finite and say why; the best weights so far are kept."""
+    """End training at the first loss that is not finite and say why; the weights kept so far are left."""
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -111,7 +121,7 @@ class StopOnDivergence(lightning.Callback):
             return
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         logger.warning(
-            "The %s loss became %s in epoch %d: %s the usual cause; the best weights so far are kept.",
+            "The %s loss became %s in epoch %d: %s the usual cause; the last good weights are kept.",
             name,
             float(loss),
             trainer.current_epoch + 1,
@@ -136,8 +146,8 @@ class StopWhenTold(lightning.Callback):
         trainer.should_stop |= self.told.is_set()
 
 
-def train(tasks: Sequence[Task], *, patience: int, training: Training) -> list[History]:
-    """Train networks until their held-out loss has not fallen for ``patience`` epochs; leave them at their best weights.
+def train(tasks: Sequence[Task], *, training: Training) -> list[History]:
+    """Train networks.
 
     On a processor they are trained side by side. What is learned does not depend on that: no network draws random numbers
     as it learns.
@@ -151,21 +161,23 @@ def train(tasks: Sequence[Task], *, patience: int, training: Training) -> list[H
     with quiet(), tqdm(total=total, desc="train", unit="epoch", disable=not training.progress) as bar:
 
         def learn(task: Task) -> History:
-            return train_one(task, [EpochBar(bar, task.epochs), StopWhenTold(told)], device, patience)
+            return train_one(task, [EpochBar(bar, task.epochs), StopWhenTold(told)], device)
 
         return side_by_side(learn, tasks, device=device, at_end=told.set)
 
 
-def train_one(task: Task, callbacks: list[lightning.Callback], device: torch.device, patience: int) -> History:
-    """Train a network; ``callbacks`` come besides those that keep its best weights and stop it."""
-    best = BestWeights()
+def train_one(task: Task, callbacks: list[lightning.Callback], device: torch.device) -> History:
+    """Train a network; ``callbacks`` come besides those that keep its weights and stop it."""
+    kept = KeptWeights(best=task.patience is not None)
+    if task.patience is not None:
+        callbacks = [EarlyStopping("held_out", patience=task.patience), *callbacks]
     trainer = lightning.Trainer(
         max_epochs=task.epochs,
         accelerator=device.type,
         devices=[device.index or 0] if device.type == "cuda" else 1,
         precision="bf16-mixed" if device.type == "cuda" else "32-true",
         gradient_clip_val=1.0,
-        callbacks=[best, StopOnDivergence(), EarlyStopping("held_out", patience=patience), *callbacks],
+        callbacks=[kept, StopOnDivergence(), *callbacks],
         enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=False,
@@ -173,13 +185,13 @@ def train_one(task: Task, callbacks: list[lightning.Callback], device: torch.dev
         num_sanity_val_steps=0,
     )
     trainer.fit(task.module, task.batches, task.held_out)
-    if not best.weights:
+    if not kept.weights:
         raise RuntimeError(
             "Training diverged in its first epoch: lower the method's learning rate or check the features and counts."
         )
-    task.module.load_state_dict(best.weights)
+    task.module.load_state_dict(kept.weights)
     task.module.eval()
-    return best.history
+    return kept.history
 
 
 @contextmanager
