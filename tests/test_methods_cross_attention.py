@@ -171,7 +171,7 @@ def test_a_spots_own_counts_never_reach_its_own_training_prediction(toy):
 def test_readers_are_told_of_the_spots_around_but_not_where_they_are_tested(toy, few, monkeypatch):
     import torch
 
-    monkeypatch.setattr(cross_attention, "FEW", 1000 if few else 10)
+    monkeypatch.setattr(cross_attention, "MANY", 1000 if few else 10)
     method = create("cross_attention", {**SMALL, "readers": 3, "held_out": 0.3})
     method.arrays = Scaling.learn(toy.section, width=64).arrays | Typical.learn(toy.section).arrays
     method.arrays |= Residuals.learn(toy.section, directions=3).arrays | {"pitch": np.array([100.0])}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stsr.methods.base import Method, MethodInfo, Predictor, Training, at_least_one, register
 from stsr.methods.held_out import all_unseen, better_than, dispersion, hold_out
-from stsr.methods.inputs import FEW, FEWEST, require_spots
+from stsr.methods.inputs import FEWEST, require_spots
 from stsr.methods.patches import neighbours
 from stsr.methods.residuals import Residuals
 from stsr.methods.scaling import Scaling
@@ -31,6 +31,9 @@ PIXEL, BLOCK = 2.0, 16.0
 
 SHORTEST_TILE = 12
 """Cells to a side; smaller tiles would be all border."""
+
+MANY = 1000
+"""Spots from which on readers do not stop early: fewer are soon known by heart."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +191,7 @@ class CrossAttention(Method):
         config, grid = self.config, tissue.section.grid
         rng = np.random.default_rng((seed, number))
         side = max(SHORTEST_TILE, round(config.tile * tissue.section.pitch / grid.bin_size))
-        attends, many = number < config.members, len(tissue.section.spots) >= FEW
+        attends, many = number < config.members, len(tissue.section.spots) >= MANY
         # Where they decide nothing, a few spots of each reader tell how far to trust them all.
         share = config.held_out / (config.readers if many and not attends else 1)
         held_out = hold_out(grid.rowcol[tissue.patches.cells[:, 0]], side // 2, share, rng)
@@ -239,9 +242,9 @@ class CrossAttention(Method):
     ) -> Task:
         """Learn from the cells of spots in any order, each spot hidden from itself.
 
-        Few spots are soon known by heart. Many are not, and no loss on squares of tissue tells when what is between spots
-        a pitch apart is predicted best. What is held out is predicted from the image alone, and tells how far predictions
-        without spots can be trusted.
+        Of many spots to the end: no loss on squares of tissue tells when what is between spots a pitch apart is predicted
+        best. What is held out is predicted from the image alone, and tells how far predictions without spots can be
+        trusted.
         """
         import torch
         from torch.utils.data import DataLoader, TensorDataset
