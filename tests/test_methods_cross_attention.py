@@ -137,24 +137,22 @@ def test_a_spots_own_counts_never_reach_its_own_training_prediction(toy):
     """Doubling one spot's counts changes what its neighbours are told, not what it is told itself."""
     import torch
 
-    from stsr.methods.patches import neighbours
     from stsr.methods.tissue import Tiles
 
-    method = create("cross_attention", SMALL)
+    method = create("cross_attention", {**SMALL, "neighbours": 5})
     scaling = Scaling.learn(toy.section, width=64)
     method.arrays = scaling.arrays | {"pitch": np.array([100.0])}
     method.arrays |= Typical.learn(toy.section).arrays | Residuals.learn(toy.section, directions=3).arrays
     net = method.attending(toy.section).eval()
-    tissue = method.tissue(toy.section, torch.device("cpu"))
-    near = neighbours(tissue.tree, 5, hide_self=True)
-    tiles = Tiles(tissue, tissue.patches, near, side=1000, rng=None)
+    tissue = method.tissue(toy.section, torch.device("cpu"), training=True)
+    tiles = Tiles(tissue, tissue.patches, side=1000, rng=None)
 
     def discs():
         tile = next(iter(tiles))
         with torch.no_grad():
             own = tile.patch.of(tile.features)
             rates, _, _ = net(net.tokens(tile.features, tile.pixels), own, tile.patch, tissue.mean)
-        heard = tissue.context(tissue.patches, near)
+        heard = tissue.context(*tissue.around(tissue.patches))
         return torch.cat([rates * tile.patch.weight[..., None], heard], dim=-1).sum(dim=1)
 
     before = discs()
@@ -162,7 +160,7 @@ def test_a_spots_own_counts_never_reach_its_own_training_prediction(toy):
     tissue.profile[7] += 1
     tissue.residuals[7] += 1
     after = discs()
-    told = [i for i, others in enumerate(near) if 7 in others]
+    told = [i for i, others in enumerate(tissue.near) if 7 in others]
     torch.testing.assert_close(before[7], after[7], rtol=0, atol=0)
     assert (before[told] != after[told]).any(dim=1).all()
 
@@ -175,7 +173,7 @@ def test_readers_are_told_of_the_spots_around_but_not_where_they_are_tested(toy,
     method = create("cross_attention", {**SMALL, "readers": 3, "held_out": 0.3})
     method.arrays = Scaling.learn(toy.section, width=64).arrays | Typical.learn(toy.section).arrays
     method.arrays |= Residuals.learn(toy.section, directions=3).arrays | {"pitch": np.array([100.0])}
-    tissue = method.tissue(toy.section, torch.device("cpu"), resident=True)
+    tissue = method.tissue(toy.section, torch.device("cpu"), training=True)
     tested = 0
     for number in range(2, 5):
         task = method.task(number, tissue, 0)
@@ -185,7 +183,7 @@ def test_readers_are_told_of_the_spots_around_but_not_where_they_are_tested(toy,
         assert left_out + learned == len(toy.section.spots)
         tested += left_out
         assert task.patience == (SMALL["patience"] if few else None)
-    # Each keeps its own share of few spots, and one spot in so many is kept by any of them else.
+    # Of few spots each keeps that share, of many all of them together do.
     assert (0.8 if few else 0.2) < tested / len(toy.section.spots) < (1.3 if few else 0.6)
 
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from stsr.methods.base import Method, MethodInfo, Predictor, Training, at_least_one, register
 from stsr.methods.held_out import all_unseen, better_than, dispersion, hold_out
 from stsr.methods.inputs import FEWEST, require_spots
-from stsr.methods.patches import neighbours
 from stsr.methods.residuals import Residuals
 from stsr.methods.scaling import Scaling
 from stsr.methods.states import load_states, numbered
@@ -68,9 +67,9 @@ class CrossAttentionConfig:
     tile
         Side of the squares of tissue a step is made of, in pitches of the spots.
     members, readers
-        Networks, each with spots of its own held out: those that attend to the spots, and those that read the features
-        of cells and, in a few numbers, what the spots around measured beyond theirs. The latter also predict tissue that
-        has no spots.
+        Networks, each with spots of its own held out: those that attend to the spots, and those that do no more than read
+        the features of cells and what :class:`~stsr.methods.residuals.Residuals` tell of the tissue around. The latter
+        also predict tissue that has no spots.
     reader_widths, reader_rank
         Widths of their hidden layers and of their latent.
     reader_batch, reader_steps, reader_passes, reader_learning_rate
@@ -78,8 +77,8 @@ class CrossAttentionConfig:
     reader_share
         Weight of the readers where there are spots; none if they tell of most genes in unseen spots no more than a mean.
     directions, context_length
-        Directions of expression in which spots tell readers of the tissue around, and standard deviation of the Gaussian
-        by which they do, in pitches of the spots.
+        Directions of expression in which spots tell of the tissue around, and standard deviation of the Gaussian by which
+        they do, in pitches of the spots.
     diffusion
         Standard deviation in µm of the lateral spread of transcripts before they are captured: predictions are blurred
         by it, as measurements are.
@@ -132,8 +131,8 @@ class CrossAttentionConfig:
             "patience",
             "reader_batch",
             "reader_steps",
-            "directions",
             "reader_passes",
+            "directions",
         )
         if not 0 < self.held_out < 0.5:
             raise ValueError(f"held_out={self.held_out} must lie between 0 and 0.5; 0.1 is usual.")
@@ -167,7 +166,7 @@ class CrossAttention(Method):
         self.arrays = scaling.arrays | Typical.learn(section).arrays | residuals.arrays
         self.arrays["pitch"] = np.array([section.pitch])
         with fork_seed(seed):
-            tissue = self.tissue(section, pick_device(training.device), resident=True)
+            tissue = self.tissue(section, pick_device(training.device), training=True)
             tasks = [self.task(number, tissue, seed) for number in range(self.config.members + self.config.readers)]
             histories = train(tasks, training=training)
         nets = [task.module.net for task in tasks]
@@ -216,9 +215,9 @@ class CrossAttention(Method):
         from stsr.nn.hidden_spots import HiddenSpots
         from stsr.nn.trainer import Task
 
-        config, near = self.config, neighbours(tissue.tree, self.config.neighbours, hide_self=True)
-        tiles = Tiles(tissue, tissue.patches[~held_out], near, side=side, rng=rng)
-        check = Tiles(tissue, tissue.patches[held_out], near, side=side // 2, rng=None)
+        config = self.config
+        tiles = Tiles(tissue, tissue.patches[~held_out], side=side, rng=rng)
+        check = Tiles(tissue, tissue.patches[held_out], side=side // 2, rng=None)
         n_tiles = len(tiles.groups())
         epochs = max(1, min(config.passes, round(config.steps / n_tiles)))
         module = HiddenSpots(
@@ -253,12 +252,11 @@ class CrossAttention(Method):
         from stsr.nn.trainer import Task
 
         config, order = self.config, torch.Generator().manual_seed(int(rng.integers(2**31)))
-        near = neighbours(tissue.tree, config.neighbours, hide_self=True)
 
         def discs(which: NDArray[np.bool_], told: bool) -> TensorDataset:
             patches = tissue.patches[which]
             features, weight = map(torch.as_tensor, (tissue.features_of(patches.cells), patches.weight))
-            context = tissue.context(patches, near).cpu() * told
+            context = tissue.context(*tissue.around(patches)).cpu() * told
             return TensorDataset(features, context, weight, tissue.counts[patches.anchor].cpu())
 
         batches = DataLoader(discs(~held_out, True), batch_size=config.reader_batch, shuffle=True, generator=order)
@@ -283,21 +281,20 @@ class CrossAttention(Method):
         from stsr.nn.device import pick_device
 
         config, pitch = self.config, float(self.arrays["pitch"][0])
-        many = len(section.spots) >= FEWEST
+        enough = len(section.spots) >= FEWEST
         attending = [self.attending(section) for _ in range(config.members)]
         reading = [self.reading(section) for _ in range(config.readers)]
         load_states([*attending, *reading], self.arrays, device)
         return BandPredictor(
             self.tissue(section, pick_device(device)),
-            attending if many else [],
+            attending if enough else [],
             reading,
             share=float(self.arrays["reader_share"][0]),
             pitch=pitch,
-            spots=config.neighbours,
             diffusion=config.diffusion,
             edge=config.balance_edge * pitch,
             length=config.balance_length * pitch,
-            dispersion=self.arrays["dispersion/spots" if many else "dispersion/image"],
+            dispersion=self.arrays["dispersion/spots" if enough else "dispersion/image"],
         )
 
     def reading(self, section: Section) -> HistologyNet:
@@ -334,7 +331,7 @@ class CrossAttention(Method):
             reach=c.reach,
         )
 
-    def tissue(self, section: Section, device: torch.device, *, resident: bool = False) -> Tissue:
+    def tissue(self, section: Section, device: torch.device, *, training: bool = False) -> Tissue:
         """The section as tensors, as this method scales it and its networks look at it."""
         from stsr.methods.tissue import Tissue
 
@@ -343,8 +340,9 @@ class CrossAttention(Method):
             Scaling.load(self.arrays),
             Typical.load(self.arrays),
             Residuals.load(self.arrays),
+            near=self.config.neighbours,
             length=self.config.context_length * float(self.arrays["pitch"][0]),
             view=self.attending(section).view,
             device=device,
-            resident=resident,
+            training=training,
         )

@@ -13,7 +13,7 @@ from torch import Tensor
 from stsr.methods.balance import Balance
 from stsr.methods.base import Prediction
 from stsr.methods.diffusion import Diffusion
-from stsr.methods.patches import Patches, around_spots, neighbours
+from stsr.methods.patches import Patches, around_spots
 from stsr.methods.recent import Recent
 from stsr.methods.tissue import Tissue
 from stsr.nn.cores import side_by_side
@@ -55,8 +55,6 @@ class BandPredictor:
         rises, to 1 at three pitches.
     pitch
         That of the spots learned from, in µm.
-    spots
-        Spots that a cell can look at.
     diffusion
         Lateral spread of transcripts in µm, by which rates are blurred.
     edge, length
@@ -73,7 +71,6 @@ class BandPredictor:
         *,
         share: float,
         pitch: float,
-        spots: int,
         diffusion: float,
         edge: float,
         length: float,
@@ -81,7 +78,6 @@ class BandPredictor:
     ) -> None:
         self.tissue, self.attending, self.share, self.pitch = tissue, attending, share, pitch
         self.reading = HistologyMean(reading)
-        self.near = neighbours(tissue.tree, spots, hide_self=False)
         section = tissue.section
         self.n_genes = len(section.genes)
         self.diffusion = Diffusion(diffusion / section.grid.bin_size)
@@ -176,7 +172,7 @@ class BandPredictor:
 
         @torch.inference_mode()
         def fill(part: Patches) -> None:
-            told = self.expect(features, maps, tissue.patch(part, window, self.near))
+            told = self.expect(features, maps, tissue.patch(part, window))
             # Padding repeats a cell of the patch: what it is told twice is the same.
             place = torch.as_tensor(part.cells.ravel() - cells.start)
             for values, array in zip(told, (mean, latent), strict=True):

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from stsr.methods.features import disc_means
-from stsr.methods.patches import Patches, under_spots
+from stsr.methods.patches import Patches, neighbours, under_spots
 from stsr.methods.residuals import Residuals
 from stsr.methods.scaling import Scaling
 from stsr.methods.typical import Typical, counts_and_library
@@ -37,13 +37,15 @@ class Tissue:
         The section, with features and image.
     scaling, typical, residuals
         How its features and its expression are standardised, and its spots compared with what their features say.
+    near
+        Spots that a cell can look at.
     length
         Standard deviation of the Gaussian by which spots tell of the tissue around, in µm.
     view
         How windows of it are looked at.
-    resident
-        Hold features and image of the whole grid in memory, about 300 bytes a cell: for training, which looks at the
-        same windows over and over.
+    training
+        Hide each spot from itself, and hold features and image of the whole grid in memory, about 300 bytes a cell:
+        training looks at the same windows over and over.
     """
 
     def __init__(
@@ -53,13 +55,15 @@ class Tissue:
         typical: Typical,
         residuals: Residuals,
         *,
+        near: int,
         length: float,
         view: View,
         device: torch.device,
-        resident: bool = False,
+        training: bool = False,
     ) -> None:
         self.section, self.scaling, self.length, self.view, self.device = section, scaling, length, view, device
         self.tree = cKDTree(section.spots)
+        self.near = neighbours(self.tree, near, hide_self=training)
         counts = counts_and_library(section)
         self.counts = self._tensor(counts)
         self.density = self._tensor(counts / section.spot_cells)
@@ -68,7 +72,7 @@ class Tissue:
         self.patches = under_spots(section.footprint)
         features = disc_means(section, scaling)
         self.disc_features, self.residuals = self._tensor(features), self._tensor(residuals.of(section, features))
-        self.whole = self._load() if resident else None
+        self.whole = self._load() if training else None
 
     def _tensor(self, array: NDArray) -> Tensor:
         return torch.as_tensor(np.ascontiguousarray(array, dtype=np.float32), device=self.device)
@@ -126,33 +130,32 @@ class Tissue:
         return self._tensor(features), self._tensor(np.moveaxis(shown, -1, 0))
 
     def features_of(self, cells: NDArray[np.int64]) -> NDArray[np.float16]:
-        """(..., width) standardised features of cells of a resident section."""
+        """(..., width) standardised features of cells, in training."""
         if self.whole is None:
-            raise ValueError("features of single cells are read from a section that is resident only.")
+            raise ValueError("features of single cells are at hand in training only.")
         row, col = np.moveaxis(self.section.grid.rowcol[cells], -1, 0) + self.view.halo
         return self.whole[0][row, col]
 
-    def patch(self, patches: Patches, window: Window, near: NDArray[np.int64]) -> Patch:
-        """Place patches in a window; ``near`` (spots, k) says who each spot's neighbours are."""
+    def patch(self, patches: Patches, window: Window) -> Patch:
+        """Place patches in a window."""
         rowcol = self.section.grid.rowcol[patches.cells] - [part.start - self.view.halo for part in window]
-        distance, index = self.around(patches, near)
+        distance, index = self.around(patches)
         return Patch(
             rowcol=torch.as_tensor(rowcol, device=self.device),
             distance=distance,
             near=Neighbours(self.disc_features[index], self.density[index], self.profile[index]),
             weight=self._tensor(patches.weight),
-            context=context(distance, self.residuals[index], self.length),
+            context=self.context(distance, index),
         )
 
-    def around(self, patches: Patches, near: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    def around(self, patches: Patches) -> tuple[Tensor, Tensor]:
         """(n, p, k) distances in µm from cells to the neighbours of their spot, and (n, k) which these are."""
-        spots = near[patches.anchor]
+        spots = self.near[patches.anchor]
         away = self.section.grid.xy[patches.cells][:, :, None] - self.section.spots[spots][:, None]
         return self._tensor(np.sqrt((away**2).sum(axis=-1))), torch.as_tensor(spots, device=self.device)
 
-    def context(self, patches: Patches, near: NDArray[np.int64]) -> Tensor:
-        """(n, p, directions) what the spots around patches tell of them."""
-        distance, index = self.around(patches, near)
+    def context(self, distance: Tensor, index: Tensor) -> Tensor:
+        """(n, p, directions) what the spots :meth:`around` patches tell of them."""
         return context(distance, self.residuals[index], self.length)
 
 
@@ -164,7 +167,7 @@ def by_tile(rowcol: NDArray[np.int64], side: int) -> list[NDArray[np.int64]]:
 
 
 class Tiles(IterableDataset):
-    """Tiles of the section with the discs of some of its spots, each spot hidden from its own neighbours.
+    """Tiles of a section in training with the discs of some of its spots.
 
     A pass visits every spot once. In training the tiling is shifted, shuffled and shown in one of eight orientations
     anew at each pass.
@@ -175,24 +178,14 @@ class Tiles(IterableDataset):
         The section.
     patches
         The spots to predict, with their cells.
-    near
-        (spots, k) neighbours of each spot, itself left out.
     side
         Side of a tile in cells.
     rng
         Source of the shifts in training; None for one fixed tiling.
     """
 
-    def __init__(
-        self,
-        tissue: Tissue,
-        patches: Patches,
-        near: NDArray[np.int64],
-        *,
-        side: int,
-        rng: np.random.Generator | None,
-    ) -> None:
-        self.tissue, self.patches, self.near, self.side, self.rng = tissue, patches, near, side, rng
+    def __init__(self, tissue: Tissue, patches: Patches, *, side: int, rng: np.random.Generator | None) -> None:
+        self.tissue, self.patches, self.side, self.rng = tissue, patches, side, rng
         self.home = tissue.section.grid.rowcol[self.patches.cells[:, 0]]
 
     def groups(self) -> list[NDArray[np.int64]]:
@@ -215,6 +208,4 @@ class Tiles(IterableDataset):
         features, pixels = tissue.window(window)
         turn = self.rng.integers(0, 2, 3).astype(bool) if self.rng is not None else np.zeros(3, dtype=bool)
         index = torch.as_tensor(patches.anchor, device=tissue.device)
-        return Tile(
-            features, pixels, tuple(turn.tolist()), tissue.patch(patches, window, self.near), tissue.counts[index]
-        )
+        return Tile(features, pixels, tuple(turn.tolist()), tissue.patch(patches, window), tissue.counts[index])
