@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from stsr.nn.cross_attention import CrossAttentionNet, ImageAsksExpression
+from stsr.nn.discs import TURNS
+from stsr.nn.hidden_spots import HiddenSpots, Tile
 from stsr.nn.image_tokens import ImageTokens
 from stsr.nn.patch import Neighbours, Patch
 
@@ -135,6 +137,22 @@ def test_every_parameter_learns():
     (rates.sum() + library.sum()).backward()
     still = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum()]
     assert still == ["log_theta"]  # belongs to the loss
+
+
+def test_cells_of_a_disc_take_turns_in_training(monkeypatch):
+    net, patch = CrossAttentionNet(5, 2, 7, 3, 2, **SIZES), make_patch(3, 5, 6, 5, 7, 20)
+    tile = Tile(torch.randn(20, 20, 5), torch.randn(3, 80, 80), (False, False, False), patch, torch.rand(3, 8))
+    rates = {"library_weight": 0.1, "learning_rate": 1e-3, "weight_decay": 0.0}
+    module = HiddenSpots(net, torch.rand(8), total_steps=2, **rates)
+    whole = module.eval().spots(tile)[1]
+    module.train()
+    parts = []
+    for step in range(TURNS):
+        monkeypatch.setattr(HiddenSpots, "global_step", step)
+        share = patch.weight[:, step::TURNS].sum(dim=1) / patch.weight.sum(dim=1)
+        parts.append(module.spots(tile)[1] * share[:, None])
+    torch.testing.assert_close(sum(parts), whole)
+    assert (parts[0] - parts[1]).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("flip", list(np.ndindex(2, 2, 2)))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
-from stsr.nn.discs import Head
+from stsr.nn.discs import TURNS, Head, in_turn
 from stsr.nn.istar import IstarDiscs, IstarNet
 
 
@@ -39,3 +41,17 @@ def test_the_loss_is_that_of_weighted_sums():
     loss = IstarDiscs(net, learning_rate=1e-4).loss([tokens, weight, target])
     torch.testing.assert_close(loss, ((sums - target) ** 2).mean())
     assert loss.requires_grad
+
+
+@given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=6), seed=st.integers(0, 99))
+def test_cells_of_a_disc_take_turns_and_stand_for_all(lengths, seed):
+    lengths, p = torch.tensor(lengths)[:, None], max(lengths)
+    inside = torch.arange(p) < lengths
+    weight = torch.rand(inside.shape, generator=torch.Generator().manual_seed(seed)).add(0.1) * inside
+    turns = [in_turn(step, weight) for step in range(min(TURNS, p))]
+    seen = torch.stack([torch.arange(p)[now].bincount(minlength=p) for now, _ in turns]).sum(dim=0)
+    assert (seen == 1).all()
+    for now, own in turns:
+        torch.testing.assert_close(own.sum(dim=1), weight.sum(dim=1))
+        absent = ~inside[:, now].any(dim=1)
+        assert ((own > 0) == (inside[:, now] | absent[:, None])).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from stsr.nn.discs import TURNS
 from stsr.nn.histology import ALONE, HistologyDiscs, HistologyMean, HistologyNet
 
 
@@ -60,14 +61,32 @@ def test_the_mean_of_several_stays_within_the_clamp(net):
     torch.testing.assert_close(rates, torch.full((2, 7), net.clamp).exp())
 
 
-def test_one_step_in_so_many_is_told_nothing(net, monkeypatch):
+def batch_of_discs(cells):
+    return [torch.randn(2, cells, 5), torch.randn(2, cells, 2), torch.rand(2, cells), torch.rand(2, 8)]
+
+
+def training(net):
     torch.nn.init.normal_(net.head.weight)
-    module = HistologyDiscs(net, torch.rand(8), library_weight=0.1, learning_rate=1e-3, weight_decay=0.0, total_steps=2)
-    features, context, weight, counts = torch.randn(2, 4, 5), torch.randn(2, 4, 2), torch.rand(2, 4), torch.rand(2, 8)
-    alone = module.eval().spots([features, torch.zeros_like(context), weight, counts])[1]
-    told = module.spots([features, context, weight, counts])[1]
-    module.train()
+    return HistologyDiscs(net, torch.rand(8), library_weight=0.1, learning_rate=1e-3, weight_decay=0.0, total_steps=2)
+
+
+def test_one_step_in_so_many_is_told_nothing(net, monkeypatch):
+    module, batch = training(net), batch_of_discs(4)
+    changed = [batch[0], torch.randn(2, 4, 2), *batch[2:]]
     for step in range(2 * ALONE):
         monkeypatch.setattr(HistologyDiscs, "global_step", step)
-        expected = module.spots([features, context, weight, counts])[1]
-        torch.testing.assert_close(expected, told if step % ALONE else alone)
+        one, other = (module.spots(told)[1] for told in (batch, changed))
+        assert torch.equal(one, other) == (step % ALONE == 0)
+
+
+def test_cells_of_a_disc_take_turns_and_stand_for_all_of_it(net, monkeypatch):
+    module, batch = training(net), batch_of_discs(5)
+    weight = batch[2]
+    whole = module.eval().spots(batch)[1]
+    module.train()
+    parts = []
+    for step in range(1, 1 + TURNS):
+        monkeypatch.setattr(HistologyDiscs, "global_step", step)
+        share = weight[:, step % TURNS :: TURNS].sum(dim=1) / weight.sum(dim=1)
+        parts.append(module.spots(batch)[1] * share[:, None])
+    torch.testing.assert_close(sum(parts), whole)

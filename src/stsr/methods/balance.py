@@ -14,7 +14,7 @@ from stsr.geometry import Aperture
 CERTAIN = 20.0
 """UMI counts of a gene in a spot from which on the spot is met exactly."""
 
-PSEUDO_COUNT, PSEUDO_COUNT_BETWEEN = 1.5, 20.0
+PSEUDO_COUNT, PSEUDO_COUNT_BETWEEN = 1.5, 60.0
 """UMI counts added to both sides of a ratio under a spot, where measured noise is to be met, and between spots, where it
 is not."""
 

@@ -63,7 +63,7 @@ class CrossAttentionConfig:
     library_weight
         Weight of the library size beside the mean over genes in the loss.
     held_out
-        Share of the spots kept from a member for early stopping; from the readers together, where they do not stop early.
+        Share of the spots kept from a network to see how it does; of many spots, from all networks of its kind together.
     tile
         Side of the squares of tissue a step is made of, in pitches of the spots.
     members, readers
@@ -97,7 +97,7 @@ class CrossAttentionConfig:
     dilations: tuple[int, ...] = (1, 2)
     lengths: tuple[float, float] = (0.5, 3.2)
     reach: int = 3
-    components: int = 128
+    components: int = 192
     steps: int = 1400
     passes: int = 60
     patience: int = 6
@@ -108,13 +108,13 @@ class CrossAttentionConfig:
     tile: float = 4.0
     members: int = 2
     readers: int = 4
-    reader_widths: tuple[int, ...] = (256, 256)
-    reader_rank: int = 64
+    reader_widths: tuple[int, ...] = (384, 384)
+    reader_rank: int = 128
     reader_batch: int = 32
     reader_steps: int = 1800
     reader_passes: int = 20
     reader_learning_rate: float = 4e-3
-    reader_share: float = 0.65
+    reader_share: float = 0.6
     directions: int = 20
     context_length: float = 0.6
     diffusion: float = 8.0
@@ -191,8 +191,8 @@ class CrossAttention(Method):
         rng = np.random.default_rng((seed, number))
         side = max(SHORTEST_TILE, round(config.tile * tissue.section.pitch / grid.bin_size))
         attends, many = number < config.members, len(tissue.section.spots) >= MANY
-        # Where they decide nothing, a few spots of each reader tell how far to trust them all.
-        share = config.held_out / (config.readers if many and not attends else 1)
+        # Of many spots a few of each network tell how far to trust all of a kind.
+        share = config.held_out / ((config.members if attends else config.readers) if many else 1)
         held_out = hold_out(grid.rowcol[tissue.patches.cells[:, 0]], side // 2, share, rng)
         with fork_seed(int(rng.integers(2**31))):
             if attends:

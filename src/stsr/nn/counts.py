@@ -41,6 +41,8 @@ class SpotCounts(lightning.LightningModule):
         Steps of the whole training: in the first fifth the rate rises, then it stays.
     """
 
+    mean: Tensor
+
     def __init__(
         self,
         net: nn.Module,

@@ -17,6 +17,9 @@ from stsr.nn.regression import Regression
 FLOOR = 0.01
 """Both the slope of the ELU below zero and the constant added to it: outputs stay above zero."""
 
+TURNS = 2
+"""Cells of a disc take so many turns: neighbours are nearly alike, and half of them say most of what all would."""
+
 
 class Head(nn.Module):
     """Fully connected layers with leaky ReLUs, then one whose output stays above zero.
@@ -51,6 +54,19 @@ def summed(weight: Tensor, rates: Tensor) -> Tensor:
     """
     with torch.autocast(rates.device.type, enabled=False):
         return torch.einsum("np,npg->ng", weight, rates.float())
+
+
+def in_turn(step: int, weight: Tensor) -> tuple[slice, Tensor]:
+    """The cells of discs whose turn it is at a step of training, and the weights with which they stand for all.
+
+    ``weight`` (n, p) is that of all cells. A disc that has no cell in this turn is stood for by its padding, which
+    repeats its first.
+    """
+    turns = min(TURNS, weight.shape[1])
+    now = slice(step % turns, None, turns)
+    part = weight[:, now]
+    part = torch.where(part.sum(dim=1, keepdim=True) > 0, part, 1.0)
+    return now, part * (weight.sum(dim=1, keepdim=True) / part.sum(dim=1, keepdim=True))
 
 
 class DiscLoss(Regression):

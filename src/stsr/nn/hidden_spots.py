@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from stsr.nn.counts import SpotCounts
-from stsr.nn.discs import summed
+from stsr.nn.discs import in_turn, summed
 from stsr.nn.patch import Patch
 
 
@@ -36,13 +36,19 @@ class Tile:
 
 
 class HiddenSpots(SpotCounts):
-    """Train a :class:`~stsr.nn.cross_attention.CrossAttentionNet` on tiles of tissue, each spot hidden from itself."""
+    """Train a :class:`~stsr.nn.cross_attention.CrossAttentionNet` on tiles of tissue, each spot hidden from itself.
+
+    A step looks at some of the cells of every disc.
+    """
 
     def spots(self, batch: Tile) -> tuple[Tensor, Tensor]:
         """Counts of the spots of a tile, and the sums over the cells of their discs."""
         tokens = self.current.tokens(batch.features, batch.pixels, batch.flip)
-        rates, library, _ = self.current(tokens, batch.patch.of(batch.features), batch.patch, self.mean)
-        return batch.counts, summed(batch.patch.weight, torch.cat([rates, library], dim=-1))
+        patch = batch.patch
+        if self.training:
+            patch = patch.only(*in_turn(self.global_step, patch.weight))
+        rates, library, _ = self.current(tokens, patch.of(batch.features), patch, self.mean)
+        return batch.counts, summed(patch.weight, torch.cat([rates, library], dim=-1))
 
     def transfer_batch_to_device(self, batch: Tile, device: torch.device, dataloader_idx: int) -> Tile:
         """Tiles are made on their device."""

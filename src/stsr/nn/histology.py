@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stsr.nn.counts import SpotCounts
-from stsr.nn.discs import summed
+from stsr.nn.discs import in_turn, summed
 from stsr.nn.perceptron import perceptron
 
-ALONE = 8
+ALONE = 7
 """One training step in so many is told nothing of the spots around."""
 
 
@@ -87,7 +87,10 @@ class HistologyMean(nn.Module):
 
 
 class HistologyDiscs(SpotCounts):
-    """Train a :class:`HistologyNet` on spots in any order; some steps are told nothing of the spots around."""
+    """Train a :class:`HistologyNet` on spots in any order.
+
+    A step of training looks at some of the cells of every disc, and some steps are told nothing of the spots around.
+    """
 
     def spots(self, batch: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Counts, and sums over discs.
@@ -95,7 +98,10 @@ class HistologyDiscs(SpotCounts):
         A batch is (n, p, features) and (n, p, context) of their cells, (n, p) weights and (n, g + 1) counts.
         """
         features, context, weight, counts = batch
-        if self.training and self.global_step % ALONE == 0:
-            context = torch.zeros_like(context)
+        if self.training:
+            now, weight = in_turn(self.global_step, weight)
+            features, context = features[:, now], context[:, now]
+            if self.global_step % ALONE == 0:
+                context = torch.zeros_like(context)
         log_ratio, _ = self.current(features.float(), context)
-        return counts, summed(weight, self.mean * log_ratio.exp())
+        return counts, self.mean * summed(weight, log_ratio.exp())

@@ -6,7 +6,7 @@ is written, the last column is the library size: all genes together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -62,6 +62,16 @@ class Patch:
     def of(self, window: Tensor) -> Tensor:
         """(n, p, d) what an (h, w, d) map of the window holds at the cells."""
         return window[self.rowcol[..., 0], self.rowcol[..., 1]]
+
+    def only(self, cells: slice, weight: Tensor) -> Patch:
+        """Some of the cells, with (n, q) weights of their own."""
+        return replace(
+            self,
+            rowcol=self.rowcol[:, cells],
+            distance=self.distance[:, cells],
+            weight=weight,
+            context=self.context[:, cells],
+        )
 
 
 def context(distance: Tensor, residuals: Tensor, length: float) -> Tensor:
