@@ -16,7 +16,7 @@ from stsr.nn.discs import in_turn, summed
 from stsr.nn.perceptron import perceptron
 
 ALONE = 7
-"""One training step in so many is told nothing of the spots around."""
+"""One training step in so many is told nothing of the spots around; odd, so that all cells have such steps in turn."""
 
 
 class HistologyNet(nn.Module):
