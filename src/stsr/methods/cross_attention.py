@@ -32,7 +32,7 @@ SHORTEST_TILE = 12
 """Cells to a side; smaller tiles would be all border."""
 
 MANY = 1000
-"""Spots from which on readers do not stop early: fewer are soon known by heart."""
+"""Spots from which on readers do not stop early, fewer being soon known by heart, and networks hold few of them out each."""
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class Tissue:
     view
         How windows of it are looked at.
     training
-        Hide each spot from itself, and hold features and image of the whole grid in memory, about 300 bytes a cell:
+        Hide each spot from itself, and hold features and image of the whole grid in memory, about 430 bytes a cell:
         training looks at the same windows over and over.
     """
 
