@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 import numpy as np
 import scipy.sparse as sp
@@ -28,6 +28,9 @@ TOUCHING = 1e-3
 NEIGHBOURS = 8
 """Spots that a place between them listens to."""
 
+FAINT = 0.5
+"""Least share by which the cells under a spot count as held by it: where they are wider than the spot, nothing meets it."""
+
 UNHEARD = 1e-4
 """Weight of a spot below which a cell does not hear it: what is predicted there then depends on spots nearby alone."""
 
@@ -39,6 +42,7 @@ class Balance:
     Under a spot the field is one number, which brings the spot to its target: what it measured, or for few counts
     something between that and the prediction. Away from its edge the field falls off, over a few cells and without a
     kink, to a smooth mean of the spots around, shrunk more: the noise of one spot says nothing about its neighbourhood.
+    Cells at the edge, of which a spot covers a part, hear both; the number makes up for them.
 
     Parameters
     ----------
@@ -48,6 +52,8 @@ class Balance:
         What a spot covers.
     measured
         (spots, genes) counts.
+    footprint, xy
+        (spots, cells) share of each cell under each spot, and (cells, 2) where the cells are, in µm.
     edge, length
         How far a spot's own ratio reaches beyond its edge, and standard deviation of the mean's Gaussian, in µm.
 
@@ -55,23 +61,35 @@ class Balance:
     ----------
     met
         (spots,) those whose ratios are known.
-    under, between
-        (spots, genes) log ratios that hold under each spot, and that its neighbourhood is told; 0 until it is met.
+    ratio, between
+        (spots, genes) log ratios by which each spot's cells together are to be corrected, and that its neighbourhood is
+        told; 0 until it is met.
+    held, around
+        (spots,) and (spots, spots) how much the cells under each spot are held by spots, and told by those around.
     """
 
     spots: cKDTree
     aperture: Aperture
     measured: NDArray[np.float32]
+    footprint: InitVar[sp.csr_array]
+    xy: InitVar[NDArray[np.float64]]
     edge: float
     length: float
     met: NDArray[np.bool_] = field(init=False)
-    under: NDArray[np.float32] = field(init=False)
+    ratio: NDArray[np.float32] = field(init=False)
     between: NDArray[np.float32] = field(init=False)
+    held: NDArray[np.float32] = field(init=False)
+    around: sp.csr_array = field(init=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, footprint: sp.csr_array, xy: NDArray[np.float64]) -> None:
         self.met = np.zeros(len(self.measured), dtype=bool)
-        self.under = np.zeros(self.measured.shape, dtype=np.float32)
+        self.ratio = np.zeros(self.measured.shape, dtype=np.float32)
         self.between = np.zeros(self.measured.shape, dtype=np.float32)
+        cells = np.unique(footprint.indices)
+        held, around = self.weights(xy[cells])
+        area = footprint.sum(axis=1)
+        mean = sp.csr_array(sp.diags_array(1 / np.where(area > 0, area, 1)) @ footprint[:, cells], dtype=np.float32)
+        self.held, self.around = np.maximum((mean @ held).sum(axis=1), FAINT)[:, None], mean @ around
 
     def meet(self, spots: NDArray[np.int64], predicted: NDArray[np.float32]) -> None:
         """Compare what some spots measured with (spots, genes) counts predicted for them."""
@@ -79,7 +97,7 @@ class Balance:
         totals = measured.sum(axis=1, keepdims=True), predicted.sum(axis=1, keepdims=True)
         expected = np.exp(SHARED * log_ratio(totals[0], totals[1], 1.0, PSEUDO_COUNT_BETWEEN))
         pseudo_count = PSEUDO_COUNT * np.maximum(1 - measured / CERTAIN, 0)
-        self.under[spots] = log_ratio(measured, predicted, expected, pseudo_count)
+        self.ratio[spots] = log_ratio(measured, predicted, expected, pseudo_count)
         self.between[spots] = log_ratio(measured, predicted, expected, PSEUDO_COUNT_BETWEEN)
         self.met[spots] = True
 
@@ -103,15 +121,30 @@ class Balance:
         around *= 1 - held.sum(axis=1, keepdims=True)
         return self._mix(held, near), self._mix(around, near)
 
+    def needed(self, held: sp.csr_array, around: sp.csr_array) -> NDArray[np.int64]:
+        """The spots that must be met before the :meth:`factor` of cells with these weights is known."""
+        holding = listened_to(held)
+        return np.unique(np.concatenate([holding, listened_to(around), listened_to(self.around[holding])]))
+
     def factor(self, held: sp.csr_array, around: sp.csr_array, genes: slice = slice(None)) -> NDArray[np.float32]:
         """(cells, genes) what predictions are multiplied by, for some genes."""
-        ratio = held @ self.under[:, genes]
+        holding = listened_to(held)
+        ratio = held[:, holding] @ self.under(holding, genes)
         ratio += around @ self.between[:, genes]
         return np.exp(ratio, out=ratio)
+
+    def under(self, spots: NDArray[np.int64], genes: slice) -> NDArray[np.float32]:
+        """(spots, genes) log ratio that holds under some spots: with what their cells are told beside, it makes ``ratio``."""
+        return (self.ratio[spots, genes] - self.around[spots] @ self.between[:, genes]) / self.held[spots]
 
     def _mix(self, weights: NDArray[np.float64], near: NDArray[np.int64]) -> sp.csr_array:
         starts = np.arange(len(near) + 1) * near.shape[1]
         return sp.csr_array((weights.astype(np.float32).ravel(), near.ravel(), starts), shape=(len(near), self.spots.n))
+
+
+def listened_to(weights: sp.csr_array) -> NDArray[np.int64]:
+    """The spots that have any weight (n, spots)."""
+    return np.unique(weights.indices[weights.data > 0])
 
 
 def log_ratio(

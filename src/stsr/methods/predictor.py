@@ -83,7 +83,15 @@ class BandPredictor:
         self.diffusion = Diffusion(diffusion / section.grid.bin_size)
         self.footprint = self.diffusion.footprint(section.footprint, section.grid)
         measured = section.counts.toarray()
-        self.balance = Balance(tissue.tree, section.aperture, measured, edge=edge, length=length)
+        self.balance = Balance(
+            tissue.tree,
+            section.aperture,
+            measured,
+            footprint=section.footprint,
+            xy=section.grid.xy,
+            edge=edge,
+            length=length,
+        )
         self.dispersion = dispersion
         self.dispersion_under = dispersion / (1 + dispersion * measured)
         self.recent = Recent(section.grid, self.rates)
@@ -128,7 +136,7 @@ class BandPredictor:
         inner, outer = grid.cells(rows), grid.cells(wide)
         kept = slice(inner.start - outer.start, inner.stop - outer.start)
         held, around = self.balance.weights(grid.xy[inner])
-        self.meet(heard(held, around), wide)
+        self.meet(self.balance.needed(held, around), wide)
         rates, latent = self.recent(wide)
         mean = np.empty((inner.stop - inner.start, self.n_genes), dtype=np.float32)
         sd = np.empty_like(mean)
@@ -180,9 +188,3 @@ class BandPredictor:
 
         side_by_side(fill, list(patches), device=tissue.device)
         return mean.numpy(), latent.numpy()
-
-
-def heard(held: sp.csr_array, around: sp.csr_array) -> NDArray[np.int64]:
-    """The spots that any cell is held by or listens to."""
-    told = held + around
-    return np.unique(told.indices[told.data > 0])
