@@ -51,8 +51,8 @@ class Scaling(Kept):
             return standard
         covariance = np.zeros((features, features))
         for rows in bands(section, features):
-            z = standard(section.cell_features(rows)).astype(np.float64)
-            covariance += z.T @ z / section.grid.n_cells
+            z = standard.standardised(section.cell_features(rows))
+            covariance += z.T @ z / np.float32(section.grid.n_cells)
         values, vectors = np.linalg.eigh(covariance)
         leading = np.argsort(values)[::-1][:width]
         size = np.maximum(values[leading], 1e-6) ** 0.25
@@ -61,4 +61,9 @@ class Scaling(Kept):
 
     def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """(..., features) to (..., width)."""
-        return np.clip((x - self.mean) / self.sd, -self.limit, self.limit) @ self.matrix
+        return self.standardised(x) @ self.matrix
+
+    def standardised(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(..., features), none of them extreme."""
+        z = (x - self.mean) / self.sd
+        return np.clip(z, -self.limit, self.limit, out=z)
