@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from stsr.metrics import deviance
+
 if TYPE_CHECKING:
     import torch
 
@@ -54,12 +56,10 @@ def all_unseen(tasks: Sequence[Task], device: torch.device) -> tuple[NDArray[np.
     return counts, expected
 
 
-def better_than(
-    constant: NDArray[np.floating], counts: NDArray[np.float32], expected: NDArray[np.float32]
-) -> NDArray[np.bool_]:
-    """(genes,) whether counts have a lower Poisson deviance from what was expected than from a (genes,) constant."""
-    gain = counts * (np.log(np.maximum(expected, 1e-6)) - np.log(np.maximum(constant, 1e-6))) - (expected - constant)
-    return gain.sum(axis=0) > 0
+def explained(constant: NDArray[np.floating], counts: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    """Share of the Poisson deviance of counts from a (genes,) constant, all genes together, that is less from ``expected``."""
+    unexplained, whole = (deviance(counts, told).sum() for told in (expected, np.broadcast_to(constant, counts.shape)))
+    return float(1 - unexplained / whole)
 
 
 def dispersion(counts: NDArray[np.float32], expected: NDArray[np.float32]) -> NDArray[np.float32]:
