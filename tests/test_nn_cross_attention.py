@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from stsr.nn import genes as genes_in_turn
 from stsr.nn.cross_attention import CrossAttentionNet, ImageAsksExpression
 from stsr.nn.discs import TURNS
 from stsr.nn.hidden_spots import HiddenSpots, Tile
@@ -126,6 +127,42 @@ def test_blocks_do_not_depend_on_the_window():
     inner = slice(halo - net.ask_image.reach + 4, -(halo - net.ask_image.reach))
     for some, all_ in zip(part, whole, strict=True):
         torch.testing.assert_close(some[inner, inner], all_[4:, 2:][inner, inner])
+
+
+def test_pixels_may_reach_further_than_features():
+    net = CrossAttentionNet(5, 2, 7, 3, 2, **SIZES)
+    features, pixels = torch.randn(20, 24, 5), torch.randn(3, 20 * net.view.pixels, 24 * net.view.pixels)
+    middle = slice(3, -3), slice(5, -5)
+    for part, whole in zip(net.tokens(features[middle], pixels), net.tokens(features, pixels), strict=True):
+        torch.testing.assert_close(part, whole[middle])
+
+
+def test_some_genes_are_predicted_as_among_all():
+    net = CrossAttentionNet(5, 2, 7, 3, 2, **SIZES)
+    for last in (net.correct, net.total, net.ask_spots):
+        torch.nn.init.normal_(last.choice if last is net.ask_spots else last.weight)
+    tokens = net.tokens(torch.randn(20, 20, 5), torch.randn(3, 80, 80))
+    told = torch.randn(3, 4, 5), make_patch(3, 4, 6, 5, 7, 20), torch.rand(8)
+    rates, library, latent = net(tokens, *told)
+    genes = slice(1, None, 3)
+    torch.testing.assert_close(net(tokens, *told, genes), (rates[..., genes], library, latent))
+
+
+def test_a_step_of_training_is_judged_by_the_genes_whose_turn_it_is(monkeypatch):
+    monkeypatch.setattr(genes_in_turn, "AT_ONCE", 3)
+    net, patch = CrossAttentionNet(5, 2, 7, 3, 2, **SIZES), make_patch(3, 5, 6, 5, 7, 20)
+    tile = Tile(torch.randn(20, 20, 5), torch.randn(3, 80, 80), (False, False, False), patch, torch.rand(3, 8))
+    module = HiddenSpots(
+        net, torch.rand(8), library_weight=0.1, learning_rate=1e-3, weight_decay=0.0, total_steps=3
+    ).train()
+    for step in range(4 * TURNS):
+        monkeypatch.setattr(HiddenSpots, "global_step", step)
+        net.zero_grad()
+        module.losses(tile)[0].backward()
+        learns = (net.log_theta.grad != 0).nonzero().flatten().tolist()
+        assert learns == (net.correct.weight.grad.abs().sum(dim=1) > 0).nonzero().flatten().tolist()
+        assert learns == list(range(7))[step // TURNS % 3 :: 3]
+    assert module.eval().spots(tile)[1].shape == (3, 8)
 
 
 def test_every_parameter_learns():

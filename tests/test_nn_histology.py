@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from stsr.nn.discs import TURNS
+from stsr.nn.genes import some
 from stsr.nn.histology import ALONE, HistologyDiscs, HistologyMean, HistologyNet
 
 
@@ -59,6 +60,13 @@ def test_the_mean_of_several_stays_within_the_clamp(net):
     with torch.inference_mode():
         rates, _ = HistologyMean([net, net])(torch.randn(2, 5), torch.zeros(2, 2), torch.ones(8))
     torch.testing.assert_close(rates, torch.full((2, 7), net.clamp).exp())
+
+
+def test_some_genes_are_predicted_as_among_all(net):
+    torch.nn.init.normal_(net.head.weight)
+    torch.nn.init.normal_(net.head.bias)
+    told, genes = (torch.randn(2, 5), torch.randn(2, 2)), slice(1, None, 3)
+    torch.testing.assert_close(net(*told, genes)[0], some(net(*told)[0], genes))
 
 
 def batch_of_discs(cells):

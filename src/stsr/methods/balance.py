@@ -65,7 +65,7 @@ class Balance:
         (spots, genes) log ratios by which each spot's cells together are to be corrected, and that its neighbourhood is
         told; 0 until it is met.
     held, around
-        (spots,) and (spots, spots) how much the cells under each spot are held by spots, and told by those around.
+        (spots, 1) and (spots, spots) how much the cells under each spot are held by spots, and told by those around.
     """
 
     spots: cKDTree
@@ -128,14 +128,14 @@ class Balance:
 
     def factor(self, held: sp.csr_array, around: sp.csr_array, genes: slice = slice(None)) -> NDArray[np.float32]:
         """(cells, genes) what predictions are multiplied by, for some genes."""
-        holding = listened_to(held)
-        ratio = held[:, holding] @ self.under(holding, genes)
+        ratio = held @ self.under(genes)
         ratio += around @ self.between[:, genes]
         return np.exp(ratio, out=ratio)
 
-    def under(self, spots: NDArray[np.int64], genes: slice) -> NDArray[np.float32]:
-        """(spots, genes) log ratio that holds under some spots: with what their cells are told beside, it makes ``ratio``."""
-        return (self.ratio[spots, genes] - self.around[spots] @ self.between[:, genes]) / self.held[spots]
+    def under(self, genes: slice) -> NDArray[np.float32]:
+        """(spots, genes) log ratio that holds under a spot: with what its cells are told by those around, it makes its ratio."""
+        between = self.between[:, genes]
+        return (self.ratio[:, genes] - self.around @ between) / self.held
 
     def _mix(self, weights: NDArray[np.float64], near: NDArray[np.int64]) -> sp.csr_array:
         starts = np.arange(len(near) + 1) * near.shape[1]

@@ -65,5 +65,6 @@ class Scaling(Kept):
 
     def standardised(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """(..., features), none of them extreme."""
-        z = (x - self.mean) / self.sd
+        z = x - self.mean
+        z /= self.sd
         return np.clip(z, -self.limit, self.limit, out=z)

@@ -117,15 +117,17 @@ class Tissue:
         return slice(int(r0), int(r1)), slice(int(c0), int(c1))
 
     def window(self, window: Window) -> tuple[Tensor, Tensor]:
-        """Standardised features (h, w, width) and pixels (3, h k, w k) of a window and its halo."""
-        halo = self.view.halo
-        low, high = np.array([[part.start - halo, part.stop + halo] for part in window]).T
+        """Standardised features (h, w, width) of a window and its reach, and pixels (3, rows k, cols k) of it and its halo."""
+        low, high = np.array([[part.start, part.stop] for part in window]).T
+        halo, reach = self.view.halo, self.view.reach
         features: NDArray
         if self.whole is None:
-            features, pixels = self._features(low, high), self._pixels(low, high)
+            features, pixels = self._features(low - reach, high + reach), self._pixels(low - halo, high + halo)
         else:
-            (r0, c0), (r1, c1), k = low + halo, high + halo, self.view.pixels
-            features, pixels = self.whole[0][r0:r1, c0:c1], self.whole[1][r0 * k : r1 * k, c0 * k : c1 * k]
+            (r0, c0), (r1, c1) = low + halo - reach, high + halo + reach
+            features = self.whole[0][r0:r1, c0:c1]
+            (r0, c0), (r1, c1) = low * self.view.pixels, (high + 2 * halo) * self.view.pixels
+            pixels = self.whole[1][r0:r1, c0:c1]
         shown = (pixels.astype(np.float32) / 255 - WHITE) / CONTRAST
         return self._tensor(features), self._tensor(np.moveaxis(shown, -1, 0))
 
@@ -138,7 +140,7 @@ class Tissue:
 
     def patch(self, patches: Patches, window: Window) -> Patch:
         """Place patches in a window."""
-        rowcol = self.section.grid.rowcol[patches.cells] - [part.start - self.view.halo for part in window]
+        rowcol = self.section.grid.rowcol[patches.cells] - [part.start - self.view.reach for part in window]
         distance, index = self.around(patches)
         return Patch(
             rowcol=torch.as_tensor(rowcol, device=self.device),

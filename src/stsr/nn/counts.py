@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from stsr.nn.discs import TURNS
+from stsr.nn.genes import ALL, some, turn_of
 from stsr.nn.losses import negative_binomial
 
 MEMORY = 3.0
@@ -23,6 +25,8 @@ WARM_UP = 0.2
 
 class SpotCounts(lightning.LightningModule):
     """Negative-binomial loss over spots and genes; a subclass says what a network expects of the spots of a batch.
+
+    Of many genes, a step of training looks at some, in turn.
 
     The library size counts for little, but for something: it has a hundred times the molecules of a gene, and so tells
     where in the tissue there is much of everything.
@@ -60,15 +64,20 @@ class SpotCounts(lightning.LightningModule):
         self.learning_rate, self.weight_decay, self.total_steps = learning_rate, weight_decay, total_steps
 
     @abstractmethod
-    def spots(self, batch: Any) -> tuple[Tensor, Tensor]:
-        """(n, g + 1) counts of the spots of a batch, their library size last, and what the network expects of them."""
+    def spots(self, batch: Any, genes: slice = ALL) -> tuple[Tensor, Tensor]:
+        """(n, g + 1) counts of the spots of a batch, their library size last, and what the network expects of them.
+
+        ``g`` is the number of genes that are asked for.
+        """
 
     def losses(self, batch: Any) -> tuple[Tensor, Tensor, int]:
         """Mean over spots and genes, mean over spots for the library size, and the number of spots."""
-        counts, expected = self.spots(batch)
+        # Cells of discs take turns too: genes see all of them before the next have theirs.
+        genes = turn_of(len(self.mean) - 1, self.global_step // TURNS) if self.training else ALL
+        counts, expected = self.spots(batch, genes)
         # Counts are compared in full precision, whatever the network was run in.
         with torch.autocast(self.device.type, enabled=False):
-            columns = negative_binomial(counts, expected, self.current.log_theta).mean(dim=0)
+            columns = negative_binomial(counts, expected, some(self.current.log_theta, genes)).mean(dim=0)
         return columns[:-1].mean(), columns[-1], len(counts)
 
     def training_step(self, batch: Any, index: int) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stsr.nn.genes import ALL, some
 from stsr.nn.image_tokens import ImageTokens
 from stsr.nn.patch import Patch
 from stsr.nn.perceptron import perceptron
@@ -45,14 +46,14 @@ class ImageAsksExpression(nn.Module):
         away = self.away[:, None].expand(n, p, self.heads, 1)
         return torch.cat([score, away], dim=-1).softmax(dim=-1)
 
-    def interpolate(self, attention: Tensor, density: Tensor, mean: Tensor) -> Tensor:
-        """(n, p, g + 1) counts per cell: the heads' interpolations, mixed by each gene's choice.
+    def interpolate(self, attention: Tensor, density: Tensor, mean: Tensor, genes: slice = ALL) -> Tensor:
+        """(n, p, g + 1) counts per cell of some genes: the heads' interpolations, mixed by each gene's choice.
 
         Heads and neighbours are contracted in one product, so no (n, p, h, g) array is ever made.
         """
         n, p, h, k1 = attention.shape
-        values = torch.cat([density, mean.expand(n, 1, -1)], dim=1)
-        chosen = self.choice.softmax(dim=0)[None, :, None, :] * values[:, None, :, :]
+        values = some(torch.cat([density, mean.expand(n, 1, -1)], dim=1), genes)
+        chosen = some(self.choice, genes).softmax(dim=0)[None, :, None, :] * values[:, None, :, :]
         return attention.reshape(n, p, h * k1) @ chosen.reshape(n, h * k1, -1)
 
 
@@ -102,13 +103,14 @@ class View:
         Pixels of the H&E to a cell's side.
     block
         Cells to the side of the blocks that learned image tokens stand for; windows begin and end between blocks.
-    halo
-        Cells of context that windows carry on every side.
+    halo, reach
+        Cells of context on every side of a window: those whose pixels are seen, and those whose tokens are asked.
     """
 
     pixels: int
     block: int
     halo: int
+    reach: int
 
 
 class CrossAttentionNet(nn.Module):
@@ -175,13 +177,13 @@ class CrossAttentionNet(nn.Module):
         self.log_theta = nn.Parameter(torch.full((genes + 1,), 2.0))
         # A token between two blocks' centres sees the fields of both.
         sight = (self.pixels.field + (block > 1)) * block + reach
-        self.view = View(2**halvings // block, block, -(-sight // block) * block)
+        self.view = View(2**halvings // block, block, -(-sight // block) * block, reach)
         for last in (self.correct, self.total):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
     def tokens(self, features: Tensor, pixels: Tensor, flip: tuple[bool, bool, bool] = (False, False, False)) -> Tokens:
-        """Tokens of a window, from its (h, w, features) and (3, h k, w k) normalised pixels.
+        """Tokens of a window, from its (h, w, features) and the normalised pixels of it and of as much around as is to be seen.
 
         ``flip`` (transpose, rows, columns) shows the pixels to the convolutions in one of the eight orientations and
         turns their answer back: augmentation without moving anything else.
@@ -190,12 +192,16 @@ class CrossAttentionNet(nn.Module):
         turned = pixels[None].flip(dims)
         learned = self.pixels(turned.transpose(2, 3) if transpose else turned)
         learned = (learned.transpose(2, 3) if transpose else learned).flip(dims)
-        learned = F.interpolate(learned, scale_factor=self.view.block, mode="bilinear")
-        own = self.norm(self.project(features) + learned[0].permute(1, 2, 0))
+        learned = F.interpolate(learned, scale_factor=self.view.block, mode="bilinear")[0].permute(1, 2, 0)
+        top, left = ((wide - own) // 2 for wide, own in zip(learned.shape, features.shape[:2], strict=False))
+        learned = learned[top : top + len(features), left : left + features.shape[1]]
+        own = self.norm(self.project(features) + learned)
         return Tokens(own, self.ask_image.key_value(own))
 
-    def forward(self, tokens: Tokens, features: Tensor, patch: Patch, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Rates (n, p, g), library sizes (n, p, 1) and latents (n, p, rank) of patches of cells.
+    def forward(
+        self, tokens: Tokens, features: Tensor, patch: Patch, mean: Tensor, genes: slice = ALL
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Rates (n, p, g) of some genes, library sizes (n, p, 1) and latents (n, p, rank) of patches of cells.
 
         Parameters
         ----------
@@ -207,17 +213,20 @@ class CrossAttentionNet(nn.Module):
             The cells and the spots around them.
         mean
             (g + 1,) mean density of the tissue.
+        genes
+            Those that are asked for.
         """
         told = torch.cat([features, patch.context], dim=-1)
         own = self.own_norm(patch.of(tokens.own) + self.read(told))
         attention = self.ask_spots.attention(own, patch.near.features, patch.distance)
-        base = self.ask_spots.interpolate(attention, patch.near.density, mean)
+        base = self.ask_spots.interpolate(attention, patch.near.density, mean, genes)
         expected = attention[..., :-1].mean(dim=2) @ self.embed(patch.near.profile)
         answer = self.ask_image(expected, tokens.answers, patch.rowcol)
         seen = torch.cat([own, expected, answer], dim=-1)
         latent = self.latent(seen)
         depth = self.depth(seen)
-        correction = depth + self.correct(torch.cat([own, F.gelu(latent)], dim=-1))
+        weight, bias = self.correct.weight[genes], self.correct.bias[genes]
+        correction = depth + F.linear(torch.cat([own, F.gelu(latent)], dim=-1), weight, bias)
         rates, library = (
             part * log.clamp(-self.clamp, self.clamp).exp_()
             for part, log in ((base[..., :-1], correction), (base[..., -1:], depth))

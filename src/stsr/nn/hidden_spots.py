@@ -9,6 +9,7 @@ from torch import Tensor
 
 from stsr.nn.counts import SpotCounts
 from stsr.nn.discs import in_turn, summed
+from stsr.nn.genes import ALL, some
 from stsr.nn.patch import Patch
 
 
@@ -41,14 +42,14 @@ class HiddenSpots(SpotCounts):
     A step looks at some of the cells of every disc.
     """
 
-    def spots(self, batch: Tile) -> tuple[Tensor, Tensor]:
+    def spots(self, batch: Tile, genes: slice = ALL) -> tuple[Tensor, Tensor]:
         """Counts of the spots of a tile, and the sums over the cells of their discs."""
         tokens = self.current.tokens(batch.features, batch.pixels, batch.flip)
         patch = batch.patch
         if self.training:
             patch = patch.only(*in_turn(self.global_step, patch.weight))
-        rates, library, _ = self.current(tokens, patch.of(batch.features), patch, self.mean)
-        return batch.counts, summed(patch.weight, torch.cat([rates, library], dim=-1))
+        rates, library, _ = self.current(tokens, patch.of(batch.features), patch, self.mean, genes)
+        return some(batch.counts, genes), summed(patch.weight, torch.cat([rates, library], dim=-1))
 
     def transfer_batch_to_device(self, batch: Tile, device: torch.device, dataloader_idx: int) -> Tile:
         """Tiles are made on their device."""

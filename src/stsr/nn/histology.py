@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from stsr.nn.counts import SpotCounts
 from stsr.nn.discs import in_turn, summed
+from stsr.nn.genes import ALL, some
 from stsr.nn.perceptron import perceptron
 
-ALONE = 7
+ALONE = 9
 """One training step in so many is told nothing of the spots around; odd, so that all cells have such steps in turn."""
 
 
@@ -46,10 +47,11 @@ class HistologyNet(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, features: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Log ratios (..., g + 1) of cells' rates to the tissue's mean density, and latents (..., rank)."""
+    def forward(self, features: Tensor, context: Tensor, genes: slice = ALL) -> tuple[Tensor, Tensor]:
+        """Log ratios (..., g + 1) of cells' rates of some genes to the tissue's mean density, and latents (..., rank)."""
         latent = self.read(torch.cat([features, context], dim=-1))
-        return self.head(F.gelu(latent)).clamp(-self.clamp, self.clamp), latent
+        weight, bias = some(self.head.weight.T, genes), some(self.head.bias, genes)
+        return F.linear(F.gelu(latent), weight.T, bias).clamp(-self.clamp, self.clamp), latent
 
 
 class HistologyMean(nn.Module):
@@ -92,7 +94,7 @@ class HistologyDiscs(SpotCounts):
     A step of training looks at some of the cells of every disc, and some steps are told nothing of the spots around.
     """
 
-    def spots(self, batch: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def spots(self, batch: list[Tensor], genes: slice = ALL) -> tuple[Tensor, Tensor]:
         """Counts, and sums over discs.
 
         A batch is (n, p, features) and (n, p, context) of their cells, (n, p) weights and (n, g + 1) counts.
@@ -103,5 +105,5 @@ class HistologyDiscs(SpotCounts):
             features, context = features[:, now], context[:, now]
             if self.global_step % ALONE == 0:
                 context = torch.zeros_like(context)
-        log_ratio, _ = self.current(features.float(), context)
-        return counts, self.mean * summed(weight, log_ratio.exp())
+        log_ratio, _ = self.current(features.float(), context, genes)
+        return some(counts, genes), some(self.mean, genes) * summed(weight, log_ratio.exp())
