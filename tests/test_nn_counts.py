@@ -6,6 +6,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from stsr.nn.counts import MEMORY, SpotCounts, polynomial_decay
+from stsr.nn.genes import some
 from stsr.nn.trainer import Task, train
 from stsr.nn.training import Training
 
@@ -22,8 +23,8 @@ class Rates(torch.nn.Module):
 class Spots(SpotCounts):
     """Notes the rates after each step."""
 
-    def spots(self, batch):  # noqa: D102
-        return batch, self.current.log_rate.exp().expand(len(batch), -1)
+    def spots(self, batch, genes):  # noqa: D102
+        return some(batch, genes), some(self.current.log_rate, genes).exp().expand(len(batch), -1)
 
     def on_train_batch_end(self, *args):  # noqa: D102
         super().on_train_batch_end(*args)
