@@ -53,6 +53,16 @@ def whole(method, section):
     return method.on(section, device="cpu")(slice(None))
 
 
+def prepared(toy, **options):
+    """A method that knows the section's scales, and the section as it learns from it."""
+    import torch
+
+    method = create("cross_attention", {**SMALL, **options})
+    method.arrays = Scaling.learn(toy.section, width=64).arrays | Typical.learn(toy.section).arrays
+    method.arrays |= Residuals.learn(toy.section, directions=3).arrays | {"pitch": np.array([100.0])}
+    return method, method.tissue(toy.section, torch.device("cpu"), training=True)
+
+
 def spot_coverage(section, prediction, spots, *, level):
     """Share of the counts of some spots within their intervals, the rates of a spot's cells being wrong together."""
     weights = section.footprint[spots]
@@ -168,13 +178,8 @@ def test_a_spots_own_counts_never_reach_its_own_training_prediction(toy):
 
 @pytest.mark.parametrize("few", [False, True])
 def test_readers_are_told_of_the_spots_around_but_not_where_they_are_tested(toy, few, monkeypatch):
-    import torch
-
     monkeypatch.setattr(cross_attention, "MANY", 1000 if few else 10)
-    method = create("cross_attention", {**SMALL, "readers": 3, "held_out": 0.3})
-    method.arrays = Scaling.learn(toy.section, width=64).arrays | Typical.learn(toy.section).arrays
-    method.arrays |= Residuals.learn(toy.section, directions=3).arrays | {"pitch": np.array([100.0])}
-    tissue = method.tissue(toy.section, torch.device("cpu"), training=True)
+    method, tissue = prepared(toy, readers=3, held_out=0.3)
     tested = 0
     for number in range(2, 5):
         task = method.task(number, tissue, 0)
@@ -186,6 +191,19 @@ def test_readers_are_told_of_the_spots_around_but_not_where_they_are_tested(toy,
         assert task.patience == (SMALL["patience"] if few else None)
     # Of few spots each keeps that share, of many all of them together do.
     assert (0.8 if few else 0.2) < tested / len(toy.section.spots) < (1.3 if few else 0.6)
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_training_takes_no_more_steps_than_it_may_but_sees_every_spot_once(toy, number):
+    _, tissue = prepared(toy)
+
+    def steps(limit):
+        method, _ = prepared(toy, steps=limit, reader_steps=limit)
+        return method.task(number, tissue, 0).module.total_steps
+
+    once = steps(1)
+    assert once > 1
+    assert [steps(limit) for limit in (once, 2 * once - 1, 2 * once)] == [once, once, 2 * once]
 
 
 def test_what_is_explained_of_counts_is_told_from_what_is_not():

@@ -102,7 +102,7 @@ class CrossAttentionConfig:
     lengths: tuple[float, float] = (0.5, 3.2)
     reach: int = 3
     components: int = 192
-    steps: int = 1400
+    steps: int = 1450
     passes: int = 60
     patience: int = 6
     learning_rate: float = 5e-3
@@ -222,7 +222,7 @@ class CrossAttention(Method):
         tiles = Tiles(tissue, tissue.patches[~held_out], side=side, rng=rng)
         check = Tiles(tissue, tissue.patches[held_out], side=side // 2, rng=None)
         n_tiles = len(tiles.groups())
-        epochs = max(1, min(config.passes, round(config.steps / n_tiles)))
+        epochs = max(1, min(config.passes, config.steps // n_tiles))
         module = HiddenSpots(
             net,
             tissue.mean,
@@ -264,7 +264,7 @@ class CrossAttention(Method):
 
         batches = DataLoader(discs(~held_out, True), batch_size=config.reader_batch, shuffle=True, generator=order)
         check = DataLoader(discs(held_out, False), batch_size=config.reader_batch)
-        epochs = max(1, min(config.reader_passes, round(config.reader_steps / len(batches))))
+        epochs = max(1, min(config.reader_passes, config.reader_steps // len(batches)))
         module = HistologyDiscs(
             net,
             tissue.mean,
