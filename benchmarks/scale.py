@@ -1,7 +1,7 @@
-"""Predict and write 2 million cells x 500 genes: ``python benchmarks/scale.py``; prints time and peak memory.
+"""Time and peak memory on large synthetic sections.
 
-A synthetic section of 11.9 x 11.9 mm is made and a model fitted to some of its spots in one process; prediction, which
-is what is measured, runs in a process of its own.
+``python benchmarks/scale.py fit`` trains on 5,000 spots x 1,000 genes; ``predict`` predicts and writes a million cells x
+1,000 genes with a model fitted to some of the spots. What is measured runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -18,56 +18,83 @@ from pathlib import Path
 import numpy as np
 
 import stsr
-from stsr.methods import Training, create
+from stsr.methods import Method, Training, create
+from stsr.section import Section
 from stsr.spatial import open_store, read_section
+
+SIDES = {"fit": 6940.0, "predict": 8360.0}
+"""µm, of sections with as many spots, or cells of 8 µm, as said above."""
+
+SOME = 300
+"""Spots that are enough to have a model that predicts as one of many spots does."""
 
 GIGABYTE = 1024**2  # of ru_maxrss, which counts kilobytes
 
 
-def prepare(folder: Path, *, side: float, genes: int, method: str) -> None:
-    """Leave a section with grid and features, and a model, in ``folder``."""
+def prepare(folder: Path, *, side: float, genes: int) -> None:
+    """Leave a section with grid and features in ``folder``."""
     sdata = stsr.datasets.synthetic_section(
         size=(side, side), n_genes=genes, truth_bin=20, mpp=2, store=folder / "section.zarr"
     )
-    options = {"steps": 40} if method == "cross_attention" else {}
-    fitted = create(method, options)
-    grid = stsr.pp.make_grid(sdata)
-    features = stsr.pp.extract_features(sdata)
-    section = read_section(
-        sdata, genes=sdata["table"].var_names, grid=grid, features=features, need_image="image" in fitted.info.needs
-    )
-    # What is measured is prediction: a few hundred spots are enough to have a model.
-    fitted.fit(section.subset(np.arange(300)), seed=0, training=Training(progress=False))
-    encoder = "texture" if "features" in fitted.info.needs else None
-    stsr.tl.Model(fitted, section.genes, 8.0, encoder, section.n_features, seed=0).save(folder / "model.safetensors")
+    stsr.pp.make_grid(sdata)
+    stsr.pp.extract_features(sdata)
 
 
-def measure(folder: Path) -> None:
-    """Predict, write, and print what it took."""
-    start = time.perf_counter()
+def section_for(method: Method, folder: Path) -> Section:
+    """The section as a method reads it."""
     sdata = open_store(folder / "section.zarr")
-    key = stsr.tl.predict(sdata, stsr.tl.Model.load(folder / "model.safetensors"), progress=False)
-    seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / GIGABYTE
-    cells, genes = sdata[key].shape
-    print(f"{cells:,} cells x {genes} genes: {seconds:.0f} s, peak {peak:.2f} GB")
+    (grid,), (features,) = list(sdata.labels), [key for key in sdata.images if "texture" in key]
+    return read_section(
+        sdata, genes=sdata["table"].var_names, grid=grid, features=features, need_image="image" in method.info.needs
+    )
+
+
+def fit(folder: Path, name: str) -> str:
+    """Read and train; says on what."""
+    method = create(name)
+    section = section_for(method, folder)
+    method.fit(section, seed=0, training=Training(progress=False))
+    return f"{len(section.spots):,} spots x {len(section.genes)} genes, {section.grid.n_cells:,} cells"
+
+
+def prepare_model(folder: Path, name: str) -> None:
+    """Leave a model in ``folder``."""
+    method = create(name, {"steps": 40} if name == "cross_attention" else {})
+    section = section_for(method, folder)
+    method.fit(section.subset(np.arange(SOME)), seed=0, training=Training(progress=False))
+    encoder = "texture" if "features" in method.info.needs else None
+    stsr.tl.Model(method, section.genes, 8.0, encoder, section.n_features, seed=0).save(folder / "model.safetensors")
+
+
+def predict(folder: Path) -> str:
+    """Read, predict and write; says what."""
+    sdata = open_store(folder / "section.zarr")
+    key = stsr.tl.predict(sdata, stsr.tl.Model.load(folder / "model.safetensors"), progress=False, overwrite=True)
+    return f"{sdata[key].n_obs:,} cells x {sdata[key].n_vars} genes"
 
 
 def main() -> None:
     """Prepare here, measure in a child process."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--side", type=float, default=11_900.0, help="side of the section in µm")
-    parser.add_argument("--genes", type=int, default=500)
+    parser.add_argument("what", choices=SIDES)
+    parser.add_argument("--side", type=float, help="side of the section in µm; usual: " + str(SIDES))
+    parser.add_argument("--genes", type=int, default=1000)
     parser.add_argument("--method", default="cross_attention")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     if args.measure:
-        measure(args.measure)
+        start = time.perf_counter()
+        done = fit(args.measure, args.method) if args.what == "fit" else predict(args.measure)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / GIGABYTE
+        print(f"{done}: {time.perf_counter() - start:.0f} s, peak {peak:.2f} GB")
         return
-    with tempfile.TemporaryDirectory() as folder:
-        prepare(Path(folder), side=args.side, genes=args.genes, method=args.method)
-        subprocess.run([sys.executable, __file__, "--measure", folder], check=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        prepare(folder, side=args.side or SIDES[args.what], genes=args.genes)
+        if args.what == "predict":
+            prepare_model(folder, args.method)
+        subprocess.run([sys.executable, __file__, args.what, "--method", args.method, "--measure", folder], check=True)
 
 
 if __name__ == "__main__":
