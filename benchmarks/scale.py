@@ -25,6 +25,9 @@ from stsr.spatial import open_store, read_section
 SIDES = {"fit": 6940.0, "predict": 8360.0}
 """µm, of sections with as many spots, or cells of 8 µm, as said above."""
 
+GRID, FEATURES = "grid_008um", "features_texture_008um"
+"""Usual names, as ``make_grid`` and ``extract_features`` give them."""
+
 SOME = 300
 """Spots that are enough to have a model that predicts as one of many spots does."""
 
@@ -43,9 +46,8 @@ def prepare(folder: Path, *, side: float, genes: int) -> None:
 def section_for(method: Method, folder: Path) -> Section:
     """The section as a method reads it."""
     sdata = open_store(folder / "section.zarr")
-    (grid,), (features,) = list(sdata.labels), [key for key in sdata.images if "texture" in key]
     return read_section(
-        sdata, genes=sdata["table"].var_names, grid=grid, features=features, need_image="image" in method.info.needs
+        sdata, genes=sdata["table"].var_names, grid=GRID, features=FEATURES, need_image="image" in method.info.needs
     )
 
 
