@@ -17,7 +17,7 @@ demo: $(STAMP)
 	$(BIN)/stsr demo --out demo_output --overwrite
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -58,9 +58,9 @@ def finished(outs, tmp_path_factory):
     return out
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def restored_logs():
-    """The command line sets levels for its own process; tests share one."""
+    """The command line sets levels for its own process; tests share one, and so do fixtures of this file."""
     loggers = [logging.getLogger(), logging.getLogger("stsr")]
     levels = [logger.level for logger in loggers]
     yield
