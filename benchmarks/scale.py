@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import stsr
+from stsr.constants import features_key, grid_key
 from stsr.methods import Method, Training, create
 from stsr.section import Section
 from stsr.spatial import open_store, read_section
@@ -25,8 +26,8 @@ from stsr.spatial import open_store, read_section
 SIDES = {"fit": 6940.0, "predict": 8360.0}
 """µm, of sections with as many spots, or cells of 8 µm, as said above."""
 
-GRID, FEATURES = "grid_008um", "features_texture_008um"
-"""Usual names, as ``make_grid`` and ``extract_features`` give them."""
+GRID = grid_key(8.0)
+FEATURES = features_key("texture", GRID)
 
 SOME = 300
 """Spots that are enough to have a model that predicts as one of many spots does."""
@@ -71,7 +72,7 @@ def prepare_model(folder: Path, name: str) -> None:
 def predict(folder: Path) -> str:
     """Read, predict and write; says what."""
     sdata = open_store(folder / "section.zarr")
-    key = stsr.tl.predict(sdata, stsr.tl.Model.load(folder / "model.safetensors"), progress=False, overwrite=True)
+    key = stsr.tl.predict(sdata, stsr.tl.Model.load(folder / "model.safetensors"), progress=False)
     return f"{sdata[key].n_obs:,} cells x {sdata[key].n_vars} genes"
 
 

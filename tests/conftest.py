@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -23,3 +25,13 @@ def data_dir() -> Path:
     if not os.environ.get("STSR_DATA_DIR"):
         pytest.skip("STSR_DATA_DIR is not set: it names the folder with the real data sets")
     return stsr.datasets.path()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def restored_logs() -> Iterator[None]:
+    """The command line sets levels for its own process; tests, and fixtures of a whole file, share one."""
+    loggers = [logging.getLogger(), logging.getLogger("stsr")]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)

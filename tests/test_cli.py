@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import subprocess
 import sys
 from importlib.metadata import version
@@ -56,16 +55,6 @@ def finished(outs, tmp_path_factory):
     code = main([*run_args(outs, out), "--model-out", str(out.parent / "model.safetensors"), "--quiet"])
     assert code == 0
     return out
-
-
-@pytest.fixture(scope="module", autouse=True)
-def restored_logs():
-    """The command line sets levels for its own process; tests share one, and so do fixtures of this file."""
-    loggers = [logging.getLogger(), logging.getLogger("stsr")]
-    levels = [logger.level for logger in loggers]
-    yield
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
 
 
 def run_args(outs, out, *more):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import pandas as pd
 import pytest
 from bench_toys import SECTION, in_this_process
@@ -12,16 +10,6 @@ from stsr.cli import main
 from stsr.cli.bench import command_line, parse_methods, parse_seeds
 from stsr.cli.main import parser
 from stsr.methods import METHODS
-
-
-@pytest.fixture(autouse=True)
-def restored_logs():
-    """The command line sets levels for its own process; tests share one."""
-    loggers = [logging.getLogger(), logging.getLogger("stsr")]
-    levels = [logger.level for logger in loggers]
-    yield
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
 
 
 def refused(capsys, *argv) -> str:

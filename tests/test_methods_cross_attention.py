@@ -195,10 +195,10 @@ def test_readers_are_told_of_the_spots_around_but_not_where_they_are_tested(toy,
 
 @pytest.mark.parametrize("number", [0, 2])
 def test_training_takes_no_more_steps_than_it_may_but_sees_every_spot_once(toy, number):
-    _, tissue = prepared(toy)
+    method, tissue = prepared(toy)
 
     def steps(limit):
-        method, _ = prepared(toy, steps=limit, reader_steps=limit)
+        method.config = replace(method.config, steps=limit, reader_steps=limit)
         return method.task(number, tissue, 0).module.total_steps
 
     once = steps(1)
