@@ -105,3 +105,9 @@ def note(sdata: SpatialData, **entries: Any) -> None:
     sdata.attrs[ATTRS] = {**sdata.attrs.get(ATTRS, {}), **entries}
     if sdata.is_backed():
         sdata.write_attrs()
+
+
+def made(sdata: SpatialData, name: str) -> dict[str, Any] | None:
+    """What stsr made an element from, as JSON entries; None when stsr did not write it."""
+    kept = sdata.attrs.get(ATTRS, {})
+    return kept.get("made", {}).get(name, {}) if name in kept.get("elements", []) else None

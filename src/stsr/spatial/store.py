@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ def put(
     *,
     overwrite: bool = False,
     fill: Fill | None = None,
+    made: Mapping[str, Any] | None = None,
 ) -> None:
     """Add one element to ``sdata``, and to its store when it has one.
 
@@ -54,6 +55,8 @@ def put(
         ``open("X")``, ``open("layers/sd")``, ``open("obsm/X_stsr")`` for the dask arrays of a table, ``open("0")`` for
         the finest level of an image or labels. The dask arrays of a table only say their shape and type then: they
         are not computed, and start as zeros. Bands of 16384 rows or more are written fastest.
+    made
+        What the element was made from, as JSON entries; :func:`~stsr.spatial.record.made` gives them back.
 
     Raises
     ------
@@ -76,14 +79,14 @@ def put(
     kind = elements.kind_of(element)
     check_name(sdata, kind, name, overwrite)
     if sdata.is_backed():
-        element = _write(sdata, kind, name, element, fill)
+        element = _write(sdata, kind, name, element, fill, made)
     elif fill is not None:
         element = elements.fill_in_memory(element, fill)
     if name in sdata:
         del sdata[name]
     sdata[name] = element
     if not sdata.is_backed():
-        _own(sdata, name)
+        _own(sdata, name, made)
 
 
 def create_store(sdata: SpatialData, path: str | os.PathLike[str], *, overwrite: bool = False) -> SpatialData:
@@ -192,20 +195,23 @@ def check_name(sdata: SpatialData, kind: str, name: str, overwrite: bool) -> Non
         raise ValueError(f"key_added={name!r} exists already; pass overwrite=True to replace it or another name.")
 
 
-def _own(sdata: SpatialData, name: str) -> None:
-    """Remember that stsr wrote this element and may replace it."""
-    owned = sdata.attrs.get(ATTRS, {}).get("elements", [])
-    note(sdata, elements=sorted({*owned, name}))
+def _own(sdata: SpatialData, name: str, made: Mapping[str, Any] | None) -> None:
+    """Remember that stsr wrote this element and may replace it, and what it was made from."""
+    kept = sdata.attrs.get(ATTRS, {})
+    owned = sorted({*kept.get("elements", []), name})
+    note(sdata, elements=owned, made={**kept.get("made", {}), name: dict(made or {})})
 
 
-def _write(sdata: SpatialData, kind: str, name: str, element: Any, fill: Fill | None) -> Any:
+def _write(
+    sdata: SpatialData, kind: str, name: str, element: Any, fill: Fill | None, made: Mapping[str, Any] | None
+) -> Any:
     """Write one element into the store of ``sdata``; returns it as read back."""
     path = Path(sdata.path).resolve()
     _check_store(path)
     with _told_if_full(path, repr(name)), transaction(path) as work:
         elements.write_alone(work / NEW, kind, name, element, fill)
         elements.read(work / NEW, kind, name, lazy_bytes=0)
-        _own(sdata, name)
+        _own(sdata, name, made)
         part = Path(kind, name) if (path / kind).exists() else Path(kind)
         swap_in(path, work, work / NEW / part, path / part)
     return elements.read(path, kind, name)
