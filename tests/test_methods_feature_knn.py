@@ -104,12 +104,6 @@ def test_a_gene_without_counts_is_predicted_as_zero():
     np.testing.assert_array_equal(got[:, 1], 0)
 
 
-@pytest.mark.parametrize("option", ["neighbours", "components"])
-def test_options_out_of_range_are_refused(option):
-    with pytest.raises(ValueError, match=f"{option}=0 must be at least 1"):
-        create("feature_knn", {option: 0})
-
-
 def test_too_few_spots_are_refused():
     with pytest.raises(ValueError, match="spots=19 are too few to train method='feature_knn'"):
         fit(TOY.section.subset(np.arange(19)))
