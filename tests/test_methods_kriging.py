@@ -18,7 +18,7 @@ from stsr.methods import Training, create
 from stsr.methods.kriging import Neighbourhoods
 
 TOY = toy_section()
-ALL = 10_000
+ALL = 128
 """More neighbours than there are spots."""
 
 
