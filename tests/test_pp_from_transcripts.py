@@ -199,7 +199,7 @@ def test_what_is_refused(read, tmp_path):
     sdata = section(molecules(100), alignment())
     with pytest.raises(ValueError, match=r"coordinate_system='microns' is not one of sdata's: global"):
         read(sdata, coordinate_system="microns")
-    with pytest.raises(ValueError, match=r"bin_size=1 µm is outside 2 to 100 µm"):
+    with pytest.raises(ValueError, match="bin_size=1 is not allowed; pass a number from 2 to 100"):
         read(sdata, bin_size=1)
     with pytest.raises(ValueError, match=r"no transcript of a gene reaches min_qv; lower it"):
         read(sdata, min_qv=99)

@@ -9,11 +9,13 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from stsr.arguments import SEED
 from stsr.constants import microns
 from stsr.datasets._expression import count_bins, make_programs
 from stsr.datasets._histology import render
 from stsr.datasets._tissue import CELL_TYPES, make_tissue
 from stsr.geometry import Disc, Grid
+from stsr.options import Items, Number, Whole
 from stsr.pp.slide import Slide
 from stsr.spatial import Record, grid_to_labels
 from stsr.spatial.assemble import complete, disc_spots
@@ -101,7 +103,12 @@ def synthetic_section(
     import dask.array as da
     import pandas as pd
 
-    _check(size=size, n_genes=n_genes, truth_bin=truth_bin, mpp=mpp, depth=depth)
+    Items(Number(400, 50_000), least=2, most=2)("size", size)
+    Whole(1, 50_000)("n_genes", n_genes)
+    Number(2, 20)("truth_bin", truth_bin)
+    Number(0.25, 2)("mpp", mpp)
+    Number(1, 1e6)("depth", depth)
+    SEED("seed", seed)
     if store is not None:
         check_vacant(Path(store), overwrite)
 
@@ -138,20 +145,6 @@ def synthetic_section(
     sdata[f"truth_{microns(truth_bin)}"] = truth
     complete(sdata, da.from_array(image, chunks=(3, 1024, 1024)), record)
     return sdata if store is None else create_store(sdata, store, overwrite=overwrite)
-
-
-def _check(*, size: tuple[float, float], n_genes: int, truth_bin: float, mpp: float, depth: float) -> None:
-    """Refuse parameters out of range."""
-    if min(size) < 400:
-        raise ValueError(f"size={size} µm is too small for a few spots on tissue; take 400 µm or more each way.")
-    for name, value, low, high in (
-        ("n_genes", n_genes, 1, 50_000),
-        ("truth_bin", truth_bin, 2, 20),
-        ("mpp", mpp, 0.25, 2),
-        ("depth", depth, 1, 1e6),
-    ):
-        if not low <= value <= high:
-            raise ValueError(f"{name}={value} is outside {low:g} to {high:g}; choose a value in that range.")
 
 
 def _dominant(composition: NDArray[np.float32]) -> Any:

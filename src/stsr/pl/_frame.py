@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from stsr.constants import IMAGE
 from stsr.geometry import Grid
+from stsr.options import Items, Number
 from stsr.spatial import read_raster, record
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ class Frame:
         if crop is None:
             margin = MARGIN * max(right - left, bottom - top)
             return cls(left - margin, top - margin, right + margin, bottom + margin)
-        if len(crop) != 4 or not (crop[0] < crop[2] and crop[1] < crop[3]):
+        crop = Items(Number(), least=4, most=4)("crop", crop)
+        if not (crop[0] < crop[2] and crop[1] < crop[3]):
             raise ValueError(
                 f"crop={tuple(crop)} must be left, top, right and bottom in µm, the smaller first each way."
             )
@@ -86,6 +88,7 @@ class Frame:
 
 def panels(frame: Frame, rows: int, cols: int, size: float) -> tuple[Figure, NDArray[Any]]:
     """A figure of ``rows`` x ``cols`` panels whose longer side is ``size`` inches."""
+    Number(0.1, 100)("size", size)
     scale = size / max(frame.width, frame.height)
     bars, titles = 0.75, 0.35
     figure, axes = figure_of(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stsr.arguments import SWITCH
+from stsr.options import Whole
 from stsr.pl._cells import colour_bar, colour_limit, colour_scale, draw_cells, draw_outline, see_through
 from stsr.pl._frame import Frame, draw_image, draw_scale_bar, fade, panels, read_image
 from stsr.pl._results import as_list, choose_table
@@ -87,8 +89,8 @@ def gene_map(
     frame = Frame.of(grid, crop)
     seen = frame.shows(grid.xy)
 
-    n_panels = len(genes) + image
-    ncols = min(ncols, n_panels)
+    n_panels = len(genes) + SWITCH("image", image)
+    ncols = min(Whole(1, 1000)("ncols", ncols), n_panels)
     figure, axes = panels(frame, -(-n_panels // ncols), ncols, size)
     for empty in axes.flat[n_panels:]:
         empty.set_visible(False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from stsr.arguments import TARGET_MPP
 from stsr.constants import ATTRS, IMAGE, TISSUE
 from stsr.imaging import (
     STAINS,
@@ -90,7 +91,7 @@ def calibrate_image(
     'reinhard'
     """
     check_target_mpp(target_mpp)
-    if stain is not None and stain not in STAINS:
+    if stain is not None and stain not in list(STAINS):
         raise ValueError(f"stain={stain!r} is not known; choose one of {', '.join(STAINS)} or None.")
     if key_added in sdata and not overwrite:
         raise ValueError(f"key_added={key_added!r} exists already; pass overwrite=True to replace it or another name.")
@@ -133,8 +134,7 @@ def check_target_mpp(target_mpp: float) -> None:
     ValueError
         When it is outside 0.05 to 5 µm/px.
     """
-    if not 0.05 <= target_mpp <= 5:
-        raise ValueError(f"target_mpp={target_mpp} µm/px is outside 0.05 to 5; most encoders work at 0.5.")
+    TARGET_MPP("target_mpp", target_mpp)
 
 
 def _working_mpp(source: float, target: float) -> float:

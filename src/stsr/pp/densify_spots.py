@@ -83,7 +83,7 @@ def densify_spots(
     from stsr.methods.densified import Densified
 
     facts = spots_record(sdata)
-    if factor not in FACTORS:
+    if isinstance(factor, bool) or factor not in list(FACTORS):
         raise ValueError(f"factor={factor!r} must be one of {', '.join(map(str, FACTORS))}: the pitch is halved.")
     if facts.spots not in sdata.shapes:
         raise ValueError(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from stsr.arguments import BATCH_SIZE, SWITCH
 from stsr.constants import ATTRS, IMAGE, features_key
 from stsr.geometry import Grid
 from stsr.imaging.raster import Raster
@@ -109,7 +110,11 @@ def extract_features(
     dtype('float16')
     """
     from stsr.encoders import create, identity, plain_name
+    from stsr.nn.device import check_device
 
+    check_device(device)
+    BATCH_SIZE("batch_size", batch_size)
+    SWITCH("progress", progress)
     who = identity(encoder, weights)
     grid_name, cells = _prepare(sdata, bin_size, grid)
     raster = read_raster(sdata, IMAGE)

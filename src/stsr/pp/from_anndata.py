@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from stsr.arguments import LENGTH, MPP
 from stsr.constants import REGION, SPATIAL
 from stsr.geometry import nearest_pitch
 from stsr.pp._reading import check_dataset_id, find_fullres, unique_symbols, write_discs
@@ -99,6 +100,10 @@ def from_anndata(
     """
     check_vacant(store, overwrite)
     dataset_id = check_dataset_id(dataset_id)
+    MPP("mpp", mpp)
+    LENGTH("spot_diameter", spot_diameter)
+    if pitch is not None:
+        LENGTH("pitch", pitch)
     xy = _centres(adata, spatial_key)
     apart = nearest_pitch(xy)
     measured = mpp if pitch is None else pitch / apart

@@ -6,6 +6,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
+from stsr.arguments import MPP
 from stsr.pp._reading import check_dataset_id, find_fullres, write_section
 from stsr.spatial.fullres import fullres_of
 from stsr.spatial.scale import PLAUSIBLE
@@ -73,7 +74,7 @@ def from_image(
     check_vacant(store, overwrite)
     dataset_id = check_dataset_id(dataset_id)
     low, high = PLAUSIBLE
-    if not low <= mpp <= high:
+    if mpp is None or not low <= MPP("mpp", mpp) <= high:
         raise ValueError(f"mpp={mpp} µm per pixel is outside {low} to {high}; a scanner's 20x objective has about 0.5.")
     is_file = isinstance(fullres_image, str | os.PathLike)
     image = find_fullres(None, fullres_image) if is_file else fullres_of(fullres_image)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stsr.arguments import LENGTH, MIN_QV
 from stsr.constants import ATTRS, counts_key
 from stsr.geometry import Grid
 from stsr.pp._alignment import read_alignment, scale_of
@@ -128,6 +129,8 @@ def from_transcripts(
     import dask
 
     check_bin_size(bin_size)
+    LENGTH("pixel_size", pixel_size)
+    MIN_QV("min_qv", min_qv)
     check_vacant(store, overwrite)
     dataset_id = name_section(Path(), dataset_id)
     image = find_fullres(None, fullres_image)

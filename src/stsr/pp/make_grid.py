@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from stsr.arguments import ANGLE, BIN_SIZE
 from stsr.constants import ARRAY_COL, ARRAY_ROW, TISSUE, grid_key
 from stsr.geometry import Grid
 from stsr.spatial import grid_to_labels, labels_to_grid, put, record, um_affine
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SMALLEST, LARGEST, USUAL = 2.0, 100.0, 8.0
-"""Bin sizes in µm: the range that a spot's expression can be spread over with any meaning, and the default."""
+USUAL = 8.0
+"""Bin size in µm unless told otherwise."""
 
 SAME = 0.001
 """Relative difference between two sizes that is none."""
@@ -88,6 +89,7 @@ def make_grid(
     facts = record(sdata)
     if bin_size is not None:
         check_bin_size(bin_size)
+    ANGLE("angle", angle)
     if like is None:
         grid = _on_tissue(sdata, facts, bin_size or USUAL, tissue, angle)
     else:
@@ -120,8 +122,7 @@ def check_bin_size(bin_size: float) -> None:
     ValueError
         When it is outside 2 to 100 µm.
     """
-    if not SMALLEST <= bin_size <= LARGEST:
-        raise ValueError(f"bin_size={bin_size} µm is outside {SMALLEST:g} to {LARGEST:g} µm; 8 is usual for Visium.")
+    BIN_SIZE("bin_size", bin_size)
 
 
 def _like(sdata: SpatialData, facts: Record, like: AnnData | str, bin_size: float | None) -> Grid:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.sparse as sp
 
+from stsr.arguments import LENGTH, MPP
 from stsr.constants import ARRAY_COL, ARRAY_ROW, SPATIAL
 from stsr.geometry import fit_affine
 from stsr.pp._reading import find_fullres, name_section, unique_symbols, write_discs
@@ -113,7 +114,8 @@ def read_st(
     folder = Path(path)
     check_vacant(store, overwrite)
     dataset_id = name_section(Path(section), dataset_id)
-    if not 0 < spot_diameter <= pitch:
+    MPP("mpp", mpp)
+    if not LENGTH("spot_diameter", spot_diameter) <= LENGTH("pitch", pitch):
         raise ValueError(f"spot_diameter={spot_diameter} µm does not fit pitch={pitch} µm; spots must not overlap.")
     counts_file = _find(folder, section, "counts", COUNTS, counts)
     selection_file = _find(folder, section, "selection", SELECTION, selection)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from stsr.arguments import MPP
 from stsr.geometry import nearest_pitch
 from stsr.pp._reading import check_inside, find_fullres, name_section, tell_repeated_symbols, write_section
 from stsr.spatial.fullres import FullRes
@@ -101,6 +102,7 @@ def read_visium(
     1.0
     """
     folder = Path(path)
+    MPP("mpp", mpp)
     _check_folder(folder)
     check_vacant(store, overwrite)
     image = find_fullres(folder, fullres_image)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stsr.arguments import MPP
 from stsr.pp._hd_bins import read_bins, sources
 from stsr.pp._reading import check_inside, find_fullres, name_section, tell_repeated_symbols, write_section
 from stsr.spatial.scale import resolve_mpp
@@ -106,6 +107,7 @@ def read_visium_hd(
     from spatialdata import SpatialData
 
     folder = Path(path)
+    MPP("mpp", mpp)
     binned = _find_bins(folder)
     taken = sources(binned, np.atleast_1d(bin_size).tolist())
     check_vacant(store, overwrite)

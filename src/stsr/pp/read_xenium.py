@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from stsr.arguments import MIN_QV
 from stsr.pp._alignment import apply, read_alignment
 from stsr.pp._reading import find_fullres, name_section
 from stsr.pp.from_transcripts import from_transcripts
+from stsr.pp.make_grid import check_bin_size
 from stsr.spatial.store import check_vacant
 
 if TYPE_CHECKING:
@@ -105,6 +107,8 @@ def read_xenium(
     250
     """
     folder = Path(path)
+    check_bin_size(bin_size)
+    MIN_QV("min_qv", min_qv)
     pixel_size = _check_folder(folder)
     image = find_fullres(folder, _the_one(folder, IMAGE, "fullres_image") if fullres_image is None else fullres_image)
     to_morphology = read_alignment(_the_one(folder, ALIGNMENT, "alignment") if alignment is None else alignment, folder)

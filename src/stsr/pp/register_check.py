@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from stsr.arguments import SEED
 from stsr.geometry import Aperture, Square, cell_lookup, nearest_pitch
 from stsr.imaging.registration import FEWEST, STEP, block_maps
 from stsr.imaging.similarity import fit_similarity
+from stsr.options import Number
 from stsr.pp.registration import Registration, registration_of
 from stsr.spatial import raw_counts, read_raster, record, spot_aperture, spot_positions, spots_record
 from stsr.spatial.bins import table_grid
@@ -86,8 +88,9 @@ def register_check(
     """
     facts = record(sdata)
     table = table or spots_record(sdata).table
-    if not 2 * STEP <= reach <= 1000:
-        raise ValueError(f"reach={reach} µm is outside {2 * STEP:g} to 1000 µm; 120 is usual.")
+    SEED("seed", seed)
+    Number(2 * STEP, 1000)("reach", reach)
+    Number(1, 1e5, optional=True)("window", window)
     if table not in sdata.tables:
         raise KeyError(f"table={table!r} not found; sdata holds the tables {', '.join(sdata.tables) or 'none'}.")
     xy, totals, aperture = _measured(sdata, facts, table)

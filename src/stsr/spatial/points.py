@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stsr.arguments import NAME
+from stsr.options import Items
 from stsr.spatial.frames import um_affine
 from stsr.spatial.record import record
 
@@ -164,13 +166,13 @@ def choose_genes(transcripts: Sequence[Transcripts], genes: Sequence[str] | None
     known = {name for element in transcripts for name in element.features()}
     if genes is None:
         return sorted(name for name in known if not CONTROLS.match(name))
-    names = [str(gene) for gene in genes]
+    names = Items(NAME, most=1_000_000)("genes", genes)
     if repeated := [name for name, times in Counter(names).items() if times > 1]:
         raise ValueError(f"genes lists {', '.join(repeated[:5])} more than once; name each gene once.")
     if unknown := [name for name in names if name not in known]:
         close = ", ".join(difflib.get_close_matches(unknown[0], known, n=3)) or "one of their features"
         raise ValueError(f"genes={unknown[0]!r} is no feature of the transcripts; did you mean {close}?")
-    return names
+    return list(names)
 
 
 def _declared(rows: Any) -> str | None:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from stsr.constants import ATTRS
+from stsr.options import shown
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -86,6 +87,11 @@ def spots_record(sdata: SpatialData) -> SpotsRecord:
 
 def _kept(sdata: SpatialData) -> dict[str, Any]:
     """What ``sdata.attrs`` holds of a record."""
+    if not hasattr(sdata, "attrs") or not hasattr(sdata, "tables"):
+        raise ValueError(
+            f"sdata={shown(sdata)} is no SpatialData object; pass what a reader such as stsr.pp.read_visium or "
+            "spatialdata.read_zarr returned."
+        )
     kept = sdata.attrs.get(ATTRS, {})
     names = [field.name for field in fields(Record)]
     if missing := [name for name in names if name not in kept]:

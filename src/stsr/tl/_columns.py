@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr import metrics as score
+from stsr.options import Items, Text
 
 METRICS: dict[str, Callable[[Any, Any], NDArray[np.float64]]] = {
     "pearson": score.pearson,
@@ -37,6 +38,7 @@ def check_metrics(metrics: Sequence[str]) -> None:
         For an unknown name; the message lists the valid ones.
     """
     valid = [*METRICS, "ssim"]
+    Items(Text())("metrics", metrics)
     if unknown := [name for name in metrics if name not in valid]:
         raise ValueError(f"metrics={unknown[0]!r} is not known; choose any of {', '.join(valid)}.")
 

@@ -11,10 +11,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from stsr.arguments import SEED, SWITCH
 from stsr.constants import ARRAY_COL, ARRAY_ROW
 from stsr.geometry import Aperture, Grid
 from stsr.geometry.resample import resample
 from stsr.metrics import block_operator, noise_ceiling, thin
+from stsr.options import Items, Number
 from stsr.spatial import (
     gene_positions,
     raw_counts,
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 logger = logging.getLogger(__name__)
+
+SCALES = Items(Number(0.001, 1e6))
+"""Sides of blocks in µm."""
 
 BATCH_VALUES = 2**23
 """Values of a dense (bins, genes) matrix held at a time: 32 MB as float32."""
@@ -119,6 +124,9 @@ def evaluate(
     import pandas as pd
 
     check_metrics(metrics)
+    scales = SCALES("scales", scales)
+    SWITCH("ceiling", ceiling)
+    SEED("seed", seed)
     facts = record(sdata)
     grid, rows = table_grid(sdata, table)
     bins, position = bin_grid(truth, facts.mpp, name="truth")

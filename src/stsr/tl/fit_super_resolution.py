@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from stsr.arguments import GENES, SEED, SWITCH
 from stsr.constants import table_key
 from stsr.methods import Training, create
 from stsr.methods.model import Model
+from stsr.nn.device import check_device
 from stsr.spatial.store import check_name
 from stsr.tl._fit import fit, ready
 from stsr.tl.predict import predict
@@ -101,9 +103,15 @@ def fit_super_resolution(
     >>> [section["sr_008um"].n_vars for section in sections]
     [20, 20]
     """
+    from stsr.pp.make_grid import check_bin_size
     from stsr.pp.shared_genes import shared_genes
 
     fitted = create(method, options)
+    genes = GENES("genes", genes)
+    check_bin_size(bin_size)
+    SEED("seed", seed)
+    check_device(device)
+    SWITCH("progress", progress)
     sections = list(sdata) if isinstance(sdata, Sequence) else [sdata]
     if len({id(section) for section in sections}) < max(1, len(sections)):
         raise ValueError(f"sdata lists {len(sections)} sections, some more than once; pass one or several, each once.")

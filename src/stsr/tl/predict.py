@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stsr.arguments import SWITCH
 from stsr.constants import ATTRS, LATENT, SD, features_key, table_key
 from stsr.methods import METHODS, Prediction, Predictor
 from stsr.methods.features import BAND_VALUES
 from stsr.methods.model import Model
+from stsr.nn.device import check_device
+from stsr.options import shown
 from stsr.spatial import put, read_section, record, spots_table
 from stsr.spatial.grid_table import grid_table
 from stsr.spatial.store import check_name
@@ -91,6 +94,12 @@ def predict(
     >>> stsr.tl.predict(sdata, model, key_added="again")
     'again'
     """
+    if not isinstance(model, Model):
+        raise ValueError(
+            f"model={shown(model)} is not allowed; pass what stsr.tl.fit_super_resolution or stsr.tl.Model.load returned."
+        )
+    check_device(device)
+    SWITCH("progress", progress)
     key = key_added or table_key(model.bin_size)
     check_name(sdata, "tables", key, overwrite)
     with_spots = _asks_spots(sdata, model)
