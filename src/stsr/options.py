@@ -102,8 +102,8 @@ class Number(Rule):
         if math.isinf(self.low) and math.isinf(self.high):
             return f"{self.kind} that is finite"
         if math.isinf(self.high):
-            return f"{self.kind} of {self.low:g} or more"
-        return f"{self.kind} from {self.low:g} to {self.high:g}"
+            return f"{self.kind} of {_plain(self.low)} or more"
+        return f"{self.kind} from {_plain(self.low)} to {_plain(self.high)}"
 
     def parse(self, text: str) -> float:
         """A float."""
@@ -266,6 +266,11 @@ def shown(value: Any) -> str:
         return " ".join(short.repr(value).split())
     except ValueError:  # Python writes out no whole number of thousands of digits
         return "a number of more digits than Python shows"
+
+
+def _plain(number: float) -> str:
+    """A bound in digits where it is whole, else in six of them."""
+    return str(int(number)) if abs(number) < 1e15 and number == int(number) else f"{number:g}"
 
 
 def _real(value: Any, kind: type) -> Any:

@@ -60,6 +60,8 @@ def prepare(job: PrepareJob) -> None:
     source = next(source for source in find_sources(job.argument) if source.name == job.section)
     clock = Clock()
     sdata = source.read(folder / STORE)
+    if isinstance(job.genes, list):
+        select_genes(sdata, job.genes)  # a name that is not there is told before minutes of work
     calibrate_image(sdata)
     if job.shuffled:
         shuffle_image(sdata)

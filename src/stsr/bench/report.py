@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,7 +52,7 @@ def _bench(folder: Path) -> Iterator[str]:
     facts = read_facts(folder)
     yield _how_it_was_made(facts)
     for section, known in facts["sections"].items():
-        yield f"## {section}\n\n{_section(known)}\n"
+        yield f"## {escaped(section)}\n\n{_section(known)}\n"
         for setting, what in facts["settings"].items():
             chosen = [
                 table[(table["section"] == section) & (table["setting"] == setting)] for table in (summary, costs)
@@ -58,7 +60,9 @@ def _bench(folder: Path) -> Iterator[str]:
             if len(chosen[1]):
                 blind = facts.get("blind", []) if SETTINGS[setting].transfer else []
                 left_out = (
-                    f" Not applicable to {', '.join(blind)}, which need spots where they predict." if blind else ""
+                    f" Not applicable to {escaped(', '.join(blind))}, which need spots where they predict."
+                    if blind
+                    else ""
                 )
                 yield f"### {setting}\n\n{what[0].upper()}{what[1:]}.{left_out}\n\n{_setting(*chosen)}"
 
@@ -66,9 +70,10 @@ def _bench(folder: Path) -> Iterator[str]:
 def _how_it_was_made(facts: Mapping[str, Any]) -> str:
     machine, versions = facts["machine"], facts["versions"]
     names = ", ".join(f"{name} {version}" for name, version in versions.items())
+    fence = max(re.findall("`{3,}", facts["command"]), key=len, default="``") + "`"  # longer than any in the command
     return (
-        f"Made by\n\n```bash\n{facts['command']}\n```\n\non {machine['cores']} cores ({machine['processor']}, "
-        f"{machine['system']}) with {machine['memory_gb']} GB of memory; image features: {facts['encoder']}; {names}.\n"
+        f"Made by\n\n{fence}bash\n{facts['command']}\n{fence}\n\non {machine['cores']} cores ({machine['processor']}, "
+        f"{machine['system']}) with {machine['memory_gb']} GB of memory; image features: {escaped(facts['encoder'])}; {names}.\n"
     )
 
 
@@ -157,11 +162,11 @@ def _notes(summary: pd.DataFrame, costs: pd.DataFrame, where: str) -> list[str]:
     for method, group in here[here["flat_prediction"] > 0].groupby("method", sort=False):
         numbers = zip(group["flat_prediction"], group["genes"], group["scale_um"], strict=True)
         told = ", ".join(f"{flat} of {genes} genes at {scale:g} µm" for flat, genes, scale in numbers)
-        notes.append(f"- {method} predicts {told} constant: they count as a correlation of 0.")
+        notes.append(f"- {escaped(method)} predicts {told} constant: they count as a correlation of 0.")
     for method, group in costs[costs["error"].notna()].groupby("method", sort=False):
         for error, runs in group.groupby("error", sort=False):
             seeds = ", ".join(str(seed) for seed in runs["seed"])
-            notes.append(f"- {method} (seed {seeds}): {error}")
+            notes.append(f"- {escaped(method)} (seed {seeds}): {escaped(error)}")
     return [*notes, ""] if notes else []
 
 
@@ -202,5 +207,17 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     | idw | 0.175 |
     <BLANKLINE>
     """
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    lines = [list(map(escaped, head)), rule, *(list(map(escaped, row)) for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def escaped(text: str) -> str:
+    r"""Text of one line in which nothing is Markdown or HTML.
+
+    Examples
+    --------
+    >>> escaped("a|b <img>\n*c*")
+    'a\\|b &lt;img&gt; \\*c\\*'
+    """
+    return re.sub(r"([\\`*|\[\]])", r"\\\1", html.escape(" ".join(str(text).split()), quote=False))
