@@ -232,7 +232,7 @@ def test_existing_output_needs_overwrite(outs, finished, capsys):
         (("--method", "histex", "--option", "faithful=abc"), "faithful='abc' is not allowed; pass True or False"),
         (("--genes", "-5"), "--genes=-5 is not allowed; pass how many"),
         (("--genes", "2000000"), "--genes=2000000 is not allowed"),
-        (("--genes", ""), "--genes  is neither a number"),
+        (("--genes", ""), "--genes is neither a number"),
         (("--dataset-id", ""), "dataset_id='' cannot name elements"),
         (("--device", "cuda:99"), "device='cuda:99' is not there"),
         (("--option", "spell=1"), "method 'idw' has no option 'spell'; it has"),
