@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.methods.base import Method, MethodInfo, Predictor, Training, at_least_one, register
-from stsr.methods.expected import LEAST, Array, Expected, Facts
+from stsr.methods.expected import Array, Expected, Facts
 from stsr.methods.held_out import all_unseen, dispersion, explained, hold_out
 from stsr.methods.inputs import FEWEST, require_spots
 from stsr.methods.residuals import Residuals
@@ -216,7 +216,9 @@ class CrossAttention(Method):
         held_out = hold_out(grid.rowcol[tissue.patches.cells[:, 0]], side // 2, share, rng)
         with fork_seed(int(rng.integers(2**31))):
             if attends:
-                return self.on_tiles(self.attending(len(tissue.section.genes), grid.bin_size), tissue, held_out, side, rng)
+                return self.on_tiles(
+                    self.attending(len(tissue.section.genes), grid.bin_size), tissue, held_out, side, rng
+                )
             patience = None if many else config.patience
             return self.on_discs(self.reading(len(tissue.section.genes)), tissue, held_out, patience, rng)
 

@@ -102,7 +102,9 @@ class Header:
         except (TypeError, OverflowError, ZeroDivisionError) as error:
             raise ValueError(f"its options are none of method={self.method!r}") from error
         if ("features" in method.info.needs) != (self.encoder is not None):
-            raise ValueError(f"method={self.method!r} {'lacks an' if self.encoder is None else 'has no use for an'} encoder")
+            raise ValueError(
+                f"method={self.method!r} {'lacks an' if self.encoder is None else 'has no use for an'} encoder"
+            )
         return method
 
 
