@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, at_least_one, register
+from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, register
 from stsr.methods.features import bands
 from stsr.methods.inputs import LearnedSpots, mass_factor, require_spots
 from stsr.methods.interpolation import sparse_weights
+from stsr.options import Options, Whole
 from stsr.section import Section
 
 DISTANCES = 2**22
@@ -20,7 +21,7 @@ DISTANCES = 2**22
 
 
 @dataclass(frozen=True)
-class FeatureKnnConfig:
+class FeatureKnnConfig(Options):
     """Options of the nearest spots in feature space.
 
     Parameters
@@ -31,11 +32,8 @@ class FeatureKnnConfig:
         Principal components of the features in which distances are measured; a section with fewer features keeps all.
     """
 
-    neighbours: int = 32
-    components: int = 32
-
-    def __post_init__(self) -> None:
-        at_least_one(self, "neighbours", "components")
+    neighbours: Annotated[int, Whole(1, 4096)] = 32
+    components: Annotated[int, Whole(1, 4096)] = 32
 
 
 @register

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, register
 from stsr.methods.features import bands
 from stsr.methods.inputs import LearnedSpots, mass_factor, require_spots
+from stsr.options import Number, Options, Whole
 from stsr.section import Section
 
 PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
@@ -20,7 +21,7 @@ FOLDS = 5
 
 
 @dataclass(frozen=True)
-class RidgeConfig:
+class RidgeConfig(Options):
     """Options of ridge regression.
 
     Parameters
@@ -32,14 +33,8 @@ class RidgeConfig:
         share their surroundings, so leaving out single ones would choose too small a penalty.
     """
 
-    penalty: float | None = None
-    blocks: int = 4
-
-    def __post_init__(self) -> None:
-        if self.penalty is not None and self.penalty <= 0:
-            raise ValueError(f"penalty={self.penalty} must be positive, or None to choose it by cross-validation.")
-        if self.blocks < 3:
-            raise ValueError(f"blocks={self.blocks} must be at least 3 for {FOLDS} folds.")
+    penalty: Annotated[float | None, Number(1e-6, 1e12, optional=True)] = None
+    blocks: Annotated[int, Whole(3, 64)] = 4
 
 
 @register
