@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stsr.constants import ATTRS, IMAGE, TISSUE
+from stsr.constants import IMAGE, TISSUE
 from stsr.imaging import (
     STAINS,
     TISSUE_MPP,
@@ -22,7 +22,7 @@ from stsr.imaging import (
 )
 from stsr.spatial.frames import transformations, um_affine
 from stsr.spatial.raster import TILE, image_pyramid, read_raster
-from stsr.spatial.record import Record, note, record
+from stsr.spatial.record import Record, made, note, record
 from stsr.spatial.store import put
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def calibrate_image(
     mpp = _working_mpp(raster.mpp, target_mpp)
 
     overview = _overview(raster)
-    own = TISSUE in sdata and TISSUE not in sdata.attrs[ATTRS].get("elements", [])
+    own = TISSUE in sdata and made(sdata, TISSUE) is None
     tissue = _own_tissue(sdata, facts, raster, overview.shape) if own else tissue_mask(overview, TISSUE_MPP)
     tiles = _sample(raster, tissue, mpp)
     figures: dict[str, Any] = {"mpp": mpp, **image_quality(overview, tissue, tiles)}
@@ -108,10 +108,11 @@ def calibrate_image(
     pixels = _calibrated(raster, mpp, normalise)
     if not sdata.is_backed():
         pixels = pixels.persist()  # else every later look at the image would compute it again
-    put(sdata, key_added, image_pyramid(pixels, transformations(_frame(raster, mpp), facts)), overwrite=overwrite)
+    # The image last: a run that is stopped before it starts anew, and finds nothing half done.
+    note(sdata, image_qc=figures | stain_figures)
     if not own:
         put(sdata, TISSUE, _labels(tissue, _frame(raster, TISSUE_MPP), facts), overwrite=True)
-    note(sdata, image_qc=figures | stain_figures)
+    put(sdata, key_added, image_pyramid(pixels, transformations(_frame(raster, mpp), facts)), overwrite=overwrite)
     logger.info(
         "Wrote %r (%d x %d pixels, %.4g µm/px, stain %s) and %r (%.0f %% of the image).",
         key_added,

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from stsr.constants import ATTRS, IMAGE, features_key
+from stsr.constants import IMAGE, features_key
 from stsr.geometry import Grid
 from stsr.imaging.raster import Raster
-from stsr.spatial import labels_to_grid, note, put, read_raster, record, transformations
+from stsr.spatial import labels_to_grid, made, put, read_raster, record, transformations
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -25,9 +25,6 @@ logger = logging.getLogger(__name__)
 
 VERSION = 2
 """Raised whenever the same encoder on the same image gives other numbers than before."""
-
-FEATURES = "features"
-"""Where ``sdata.attrs["stsr"]`` keeps, for each feature raster, its encoder and a checksum of what it was made from."""
 
 BAND_BYTES = 2**28
 """A band of rows takes about this much as float32."""
@@ -56,7 +53,7 @@ def extract_features(
     that see the image in tiles are run on overlapping tiles, which are blended so that no seam shows, and their tokens
     are interpolated to the cells.
 
-    What the raster was made from (encoder, weights, grid, image) is kept in ``sdata.attrs["stsr"]["features"]``. When
+    What the raster was made from (encoder, weights, grid, image) is kept with the element. When
     the element is there already and was made from the same, nothing is computed.
 
     Parameters
@@ -116,8 +113,7 @@ def extract_features(
     name = plain_name(encoder)
     key = key_added or features_key(name, grid_name)
     digest = None if who is None else _content_key(who, cells, raster)
-    known = sdata.attrs.get(ATTRS, {}).get(FEATURES, {})
-    if key in sdata and digest is not None and known.get(key, {}).get("made_from") == digest:
+    if key in sdata and digest is not None and (made(sdata, key) or {}).get("made_from") == digest:
         logger.info("%s: cached, made from the same image, grid and encoder.", key)
         return key
     if key in sdata and not overwrite:
@@ -127,15 +123,14 @@ def extract_features(
         )
 
     maker = create(encoder, weights=weights, device=device, batch_size=batch_size)
-    known = {other: made for other, made in known.items() if other != key}
-
-    def fill(open_array: Any) -> None:
-        _encode(open_array("0"), maker, raster, cells, progress)
-        # Forgotten before the new raster replaces the old, known again after: a kill in between leaves no wrong answer.
-        note(sdata, **{FEATURES: known})
-
-    put(sdata, key, _skeleton(sdata, maker, cells), overwrite=overwrite, fill=fill)
-    note(sdata, **{FEATURES: {**known, key: {"encoder": name, "made_from": digest}}})
+    put(
+        sdata,
+        key,
+        _skeleton(sdata, maker, cells),
+        overwrite=overwrite,
+        fill=lambda open_array: _encode(open_array("0"), maker, raster, cells, progress),
+        made={"encoder": name, "made_from": digest},
+    )
     logger.info("%s: %d features of %d cells by %s.", key, maker.info.dim, cells.n_cells, maker.info.name)
     return key
 
@@ -148,10 +143,11 @@ def encoder_of(sdata: SpatialData, features: str) -> str:
     KeyError
         When no such raster was made; the message lists those that were.
     """
-    known = sdata.attrs.get(ATTRS, {}).get(FEATURES, {})
+    known = {name: made(sdata, name) or {} for name in sdata.images}
+    known = {name: facts["encoder"] for name, facts in known.items() if "encoder" in facts}
     if features not in known:
         raise KeyError(f"features={features!r} not found; sdata holds the features {', '.join(known) or 'none'}.")
-    return known[features]["encoder"]
+    return known[features]
 
 
 def _prepare(sdata: SpatialData, bin_size: float, grid: str | None) -> tuple[str, Grid]:
