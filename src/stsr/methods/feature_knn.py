@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, register
+from stsr.methods.expected import Array, Expected, Facts
 from stsr.methods.features import bands
 from stsr.methods.inputs import LearnedSpots, mass_factor, require_spots
 from stsr.methods.interpolation import sparse_weights
@@ -72,6 +73,13 @@ class FeatureKnn(Method):
         factor = mass_factor(section, use @ spots.density)
         self.arrays["density"] = (spots.density * factor).astype(np.float32)
         return self
+
+    def expected(self, facts: Facts) -> Expected:
+        """As :meth:`fit` keeps them."""
+        yield "mean", Array((facts.features,))
+        yield "projection", Array((facts.features, "components"))
+        yield "places", Array(("spots", "components"))
+        yield "density", Array(("spots", facts.genes), low=0)
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
         """Compare the cells of ``section`` with the spots that were kept; its own play no part."""

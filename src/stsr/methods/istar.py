@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, register
+from stsr.methods.expected import Expected, Facts
 from stsr.methods.inputs import require_spots, spots_on_tissue
 from stsr.methods.minmax import MinMax
 from stsr.methods.patches import under_spots
-from stsr.methods.states import StatesConfig, load_states, train_states
+from stsr.methods.states import StatesConfig, load_states, networks, train_states
 from stsr.methods.tiles import CellTokens, SpotTile, cell_colours, disc_weights, tile_cells
 from stsr.section import Section
 
@@ -91,6 +92,12 @@ class Istar(Method):
         )
         self.arrays |= trained
         return self
+
+    def expected(self, facts: Facts) -> Expected:
+        """As :meth:`fit` keeps them."""
+        yield from CellTokens.expected(facts)
+        yield from MinMax.expected(facts)
+        yield from networks(self._network, self.config.states)
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
         """Apply the networks to the cells of ``section``; its spots play no part."""

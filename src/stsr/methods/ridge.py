@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, register
+from stsr.methods.expected import Array, Expected, Facts
 from stsr.methods.features import bands
 from stsr.methods.inputs import LearnedSpots, mass_factor, require_spots
 from stsr.options import Number, Options, Whole
@@ -78,6 +79,11 @@ class Ridge(Method):
             "intercept": (intercept * factor).astype(np.float32),
         }
         return self
+
+    def expected(self, facts: Facts) -> Expected:
+        """As :meth:`fit` keeps them."""
+        yield "coefficients", Array((facts.features, facts.genes))
+        yield "intercept", Array((facts.genes,))
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
         """Apply B to the features of ``section``; its spots play no part."""
