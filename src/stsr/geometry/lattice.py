@@ -83,13 +83,12 @@ def regular_pitch(xy: ArrayLike) -> float | None:
     opposite, _ = tree.query(np.vstack([2 * xy[pairs[:, 0]] - xy[pairs[:, 1]], 2 * xy[pairs[:, 1]] - xy[pairs[:, 0]]]))
     if (opposite < 0.35 * pitch).mean() < 0.35:
         return None
-    # On a hexagonal or square lattice neighbours are as far away in all directions: no part in twice the angle.
-    turn = 2 * np.arctan2(step[:, 1], step[:, 0])
-    design = np.column_stack([np.ones(len(turn)), np.cos(turn), np.sin(turn)])
-    solution, _, rank, _ = np.linalg.lstsq(design, squared, rcond=1e-6)
-    if rank == 3 and np.hypot(*solution[1:]) > 0.5 * ALIKE * solution[0]:
-        return None
-    return pitch
+    # On a hexagonal or square lattice neighbours are as far away in all directions, here in steps of 15 degrees.
+    direction = (np.arctan2(step[:, 1], step[:, 0]) % np.pi // (np.pi / 12)).astype(int) % 12
+    number, total = np.bincount(direction, minlength=12), np.bincount(direction, squared, minlength=12)
+    usual = number >= 0.05 * len(pairs)
+    apart = np.sqrt(total[usual] / number[usual])
+    return pitch if apart.max() <= STRETCH * apart.min() else None
 
 
 def fit_affine(colrow: ArrayLike, xy: ArrayLike) -> NDArray[np.float64]:
