@@ -2,7 +2,7 @@
 
 from stsr.geometry.aperture import Aperture, Disc, Square
 from stsr.geometry.bins import grid_of_bins
-from stsr.geometry.footprint import cell_lookup, footprint
+from stsr.geometry.footprint import cell_lookup, covered_share, footprint
 from stsr.geometry.grid import Grid
 from stsr.geometry.lattice import fit_affine, nearest_pitch
 
@@ -12,6 +12,7 @@ __all__ = [
     "Grid",
     "Square",
     "cell_lookup",
+    "covered_share",
     "fit_affine",
     "footprint",
     "grid_of_bins",
