@@ -2,7 +2,7 @@
 
 from stsr.geometry.aperture import Aperture, Disc, Square
 from stsr.geometry.bins import grid_of_bins
-from stsr.geometry.footprint import cell_lookup, footprint
+from stsr.geometry.footprint import cell_lookup, covered_share, footprint
 from stsr.geometry.grid import Grid
 from stsr.geometry.lattice import Lattice, fit_affine, fit_lattice, nearest_pitch, regular_pitch
 
@@ -13,6 +13,7 @@ __all__ = [
     "Lattice",
     "Square",
     "cell_lookup",
+    "covered_share",
     "fit_affine",
     "fit_lattice",
     "footprint",
