@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from stsr.methods.points import (
     seen_by_spots,
 )
 from stsr.methods.states import StatesConfig, load_states, networks, train_states
+from stsr.options import Whole
 from stsr.section import Section
 
 if TYPE_CHECKING:
@@ -69,13 +70,8 @@ class HistoSgeConfig(StatesConfig):
     corrected: ClassVar = {"epochs": 200, "states": 1, "learning_rate": 3e-4, "batch": 128, "points": 19}
     published: ClassVar = corrected | {"epochs": 1000, "learning_rate": 1e-3, "batch": 50, "points": 50}
 
-    points: int | None = None
-    patience: int = 10
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.points is not None and self.points < 2:
-            raise ValueError(f"points={self.points} must be at least 2; 50 were published.")
+    points: Annotated[int | None, Whole(2, 4096, optional=True)] = None
+    patience: Annotated[int, Whole(1, 100_000)] = 10
 
 
 @register

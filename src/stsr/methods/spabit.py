@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from stsr.methods.base import Arrays, Method, MethodInfo, Predictor, Training, at_least_one, register
+from stsr.methods.base import Arrays, Method, MethodInfo, Predictor, Training, register
 from stsr.methods.depth import at_depth, kept_depth, times
 from stsr.methods.expected import LEAST, Array, Expected, Facts
 from stsr.methods.inputs import require_spots, spots_on_tissue, standard
@@ -24,6 +24,7 @@ from stsr.methods.points import (
     seen_by_spots,
 )
 from stsr.methods.states import StatesConfig, load_states, networks, train_states
+from stsr.options import Whole
 from stsr.section import Section
 
 if TYPE_CHECKING:
@@ -79,16 +80,17 @@ class SpaBitConfig(StatesConfig):
         "width": 1024,
     }
 
-    graph_epochs: int = 3000
-    neighbours: int = 6
-    hidden: int | None = None
-    width: int | None = None
+    graph_epochs: Annotated[int, Whole(1, 100_000)] = 3000
+    neighbours: Annotated[int, Whole(1, 128)] = 6
+    hidden: Annotated[int | None, Whole(1, 2048, optional=True)] = None
+    width: Annotated[int | None, Whole(8, 2048, optional=True)] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least_one(self, "graph_epochs", "neighbours", "hidden", "width")
         if self.width and self.width % 8:
-            raise ValueError(f"width={self.width} must be a multiple of 8, the heads that attend both ways.")
+            raise ValueError(
+                f"width={self.width} is not allowed; pass a multiple of 8, the heads that attend both ways."
+            )
 
 
 @register

@@ -12,6 +12,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from stsr.spatial.stored import lazy
+
 if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
@@ -21,6 +23,10 @@ LAZY_BYTES = 2**30
 
 CHUNKS = (16384, 32)
 """Cells and genes of a chunk: 2 MB of float32. One gene of 2 M cells touches 122 chunks."""
+
+
+LAZY = ("X", "layers", "obsm")
+"""Where the matrices of a table lie that are large."""
 
 
 def lazy_arrays(table: AnnData) -> dict[str, Any]:
@@ -68,15 +74,15 @@ def create_array(group: Any, path: str, like: Any) -> Any:
 
 def read_table(path: Path, *, lazy_bytes: int | None = None) -> AnnData:
     """Read a table of a SpatialData store; dense arrays above ``lazy_bytes`` (``LAZY_BYTES``) stay behind dask."""
-    import dask.array as da
     import zarr
     from anndata.experimental import read_dispatched
 
     limit = LAZY_BYTES if lazy_bytes is None else lazy_bytes
 
     def read(load: Any, _name: str, stored: Any, iospec: Any) -> Any:
-        if iospec.encoding_type == "array" and stored.nbytes > limit:
-            return da.from_zarr(stored)
+        slot, _, _ = stored.path.partition("/")
+        if iospec.encoding_type == "array" and slot in LAZY and stored.ndim > 1 and stored.nbytes > limit:
+            return lazy(stored, Path(path, stored.path))
         return load(stored)
 
     table = read_dispatched(zarr.open_group(path, mode="r", use_consolidated=False), read)
