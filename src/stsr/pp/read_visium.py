@@ -153,7 +153,8 @@ def read_visium(
 
 def _pitch(files: VisiumFiles, places: pd.DataFrame) -> float:
     """Pixels between neighbouring spots: fitted to all places of the slide, or where these follow no lattice to those in
-    tissue."""
+    tissue.
+    """
     reason = "it lists one place"
     for some in (places, places[places[INSIDE]]):
         try:
@@ -183,7 +184,9 @@ def _spots(files: VisiumFiles, places: pd.DataFrame, dataset_id: str) -> AnnData
     here = places.iloc[row]
     inside = here[INSIDE].to_numpy()
     if not inside.any():
-        raise ValueError(f"path: {str(files.positions)!r} lists no spot with counts as in tissue; take both from one run.")
+        raise ValueError(
+            f"path: {str(files.positions)!r} lists no spot with counts as in tissue; take both from one run."
+        )
     _tell_tissue(inside, int(places[INSIDE].sum()))
     table.obs[INSIDE] = inside.astype(np.int64)
     table.obs[[ARRAY_ROW, ARRAY_COL]] = here[[ARRAY_ROW, ARRAY_COL]].to_numpy(dtype=np.int64)
@@ -204,4 +207,3 @@ def _tell_tissue(inside: Any, listed: int) -> None:
             off,
             bare,
         )
-
