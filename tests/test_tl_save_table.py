@@ -41,7 +41,7 @@ def test_what_cannot_be_saved_is_told(sdata, tmp_path):
         save_table(sdata, "sr")
     with pytest.raises(ValueError, match="table='table' is not one that stsr wrote"):
         save_table(sdata, "table")
-    memory = stsr.datasets.synthetic_section(size=(300, 300), n_genes=2, seed=0)
+    memory = stsr.datasets.synthetic_section(size=(400, 400), n_genes=2, seed=0)
     with pytest.raises(ValueError, match="section 'synthetic' is in memory and has no store"):
         save_table(memory, "table")
 
