@@ -88,7 +88,7 @@ def _numbers(rows: AnnData, instance: str, name: str) -> NDArray[np.int64]:
         return column.astype(np.int64)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"table={name!r} has values in obs[{instance!r}] that are no labels, such as {column[0]!r}; it must hold whole "
+            f"table={name!r} has values in obs[{instance!r}] that are no labels, such as {column[0]}; it must hold whole "
             "numbers."
         ) from error
 
@@ -110,6 +110,8 @@ def bin_grid(bins: AnnData, mpp: float, *, name: str) -> tuple[Grid, NDArray[np.
     ValueError
         When one of the three is missing, or they do not make a regular grid.
     """
+    if not hasattr(bins, "obsm"):
+        raise ValueError(f"{name} is of type {type(bins).__name__}, not a table; pass an AnnData such as sdata['table'].")
     if missing := [column for column in (ARRAY_ROW, ARRAY_COL) if column not in bins.obs]:
         raise ValueError(f"{name} lacks obs[{missing[0]!r}]; pass a table of bins with their row and column.")
     if SPATIAL not in bins.obsm:

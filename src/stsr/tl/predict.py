@@ -18,6 +18,7 @@ from stsr.spatial import put, read_section, record, spots_table
 from stsr.spatial.grid_table import grid_table
 from stsr.spatial.store import check_name
 from stsr.spatial.tables import CHUNKS
+from stsr.spatial.units import expect_totals, with_totals
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -120,7 +121,7 @@ def predict(
         key,
         table,
         overwrite=overwrite,
-        fill=lambda open_: _fill(open_, predictor, section, table, progress),
+        fill=with_totals(lambda open_: _fill(open_, predictor, section, table, progress)),
     )
     logger.info("%s: %d cells x %d genes from %s.", key, *table.shape, model.name)
     return key
@@ -199,6 +200,7 @@ def _skeleton(sdata: SpatialData, model: Model, grid: Grid, region: str, key: st
         "units": "expected UMI counts per cell",
         "versions": {name: version(name) for name in ("stsr", "torch", "spatialdata", "anndata")},
     }
+    expect_totals(table)
     return table
 
 
