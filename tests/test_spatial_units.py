@@ -116,7 +116,7 @@ def test_changes_of_other_kinds_of_matrices(kind):
 def test_what_leaves_counts_counts():
     for change in (
         lambda t: t.obs.__setitem__("a", 1),
-        sc.pp.calculate_qc_metrics,
+        lambda t: sc.pp.calculate_qc_metrics(t, percent_top=None, inplace=True),
         lambda t: setattr(t, "X", sp.csr_matrix(np.where(t.X > 1e-3, t.X, 0))),
         lambda t: setattr(t, "X", t.X.astype(np.float16).astype(np.float64)),
         lambda t: sc.pp.log1p(t, layer="copy"),

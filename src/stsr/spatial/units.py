@@ -69,7 +69,7 @@ def set_totals(table: AnnData) -> None:
 
 def _describe(table: AnnData, rows: Any, columns: Any) -> None:
     table.obsm[TOTAL], table.varm[TOTAL] = rows, columns
-    table.uns[ATTRS] = {**table.uns.get(ATTRS, {}), "cells": table.n_obs, "genes": table.n_vars}
+    table.uns[ATTRS] = {**table.uns.get(ATTRS, {}), "n_cells": table.n_obs, "n_genes": table.n_vars}
 
 
 def state(table: AnnData, layer: str | None = None) -> State:
@@ -83,7 +83,7 @@ def state(table: AnnData, layer: str | None = None) -> State:
     if not np.isfinite(sample).all() or (sample < 0).any():
         return "changed"
     facts = table.uns.get(ATTRS, {})
-    if TOTAL in table.obsm and TOTAL in table.varm and "cells" in facts and "genes" in facts:
+    if TOTAL in table.obsm and TOTAL in table.varm and "n_cells" in facts and "n_genes" in facts:
         return "counts" if _agrees(table, values, rows, sample, facts) else "changed"
     if layer is None and "log1p" in table.uns:
         return "changed"
@@ -120,7 +120,7 @@ def _agrees(table: AnnData, values: Any, rows: slice, sample: NDArray[Any], fact
     genes = slice(0, GENES)
     ours = sample.sum(axis=1, dtype=np.float64), _dense(values[:, genes]).sum(axis=0, dtype=np.float64)
     then = np.asarray(table.obsm[TOTAL])[rows, 0], np.asarray(table.varm[TOTAL])[genes, 0]
-    whole = table.n_vars == facts["genes"], table.n_obs == facts["cells"]
+    whole = table.n_vars == facts["n_genes"], table.n_obs == facts["n_cells"]
     if not any(whole):  # of fewer cells and fewer genes, no sum can have grown
         return "log1p" not in table.uns and all(
             (now <= before * (1 + AGREE) + 1e-6).all() for now, before in zip(ours, then, strict=True)
