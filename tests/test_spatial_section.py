@@ -188,9 +188,11 @@ def test_categories_without_rows_do_no_harm(sdata):
 
 def test_spots_that_cannot_be_told(sdata):
     sdata["table"].obs["spot_id"] = sdata["table"].obs["spot_id"].astype(str)
-    with pytest.raises(ValueError, match=r"table 'table' names its spots by str, the shapes 'toy' by int.*; write (.*)\.") as e:
+    with pytest.raises(
+        ValueError, match=r"table 'table' names its spots by str, the shapes 'toy' by int.*; write (.*)\."
+    ) as e:
         read(sdata)
-    exec(str(e.value).split("write ")[1].rstrip("."), {"sdata": sdata})  # noqa: S102 the remedy that the message names
+    exec(str(e.value).split("write ")[1].rstrip("."), {"sdata": sdata})
     assert len(read(sdata).spots) == 12
     sdata["table"].obs["spot_id"] = [0, 0, *range(2, 12)]
     with pytest.raises(ValueError, match=r"table 'table' has 1 spots more than once in obs\['spot_id'\], such as 0"):

@@ -14,7 +14,12 @@ from hypothesis import strategies as st
 
 from stsr.spatial.units import Tally, check_counts, set_totals, state
 
-KINDS = {"dense": np.asarray, "csr": sp.csr_matrix, "csc": sp.csc_matrix, "dask": lambda x: da.from_array(x, chunks=(50, 7))}
+KINDS = {
+    "dense": np.asarray,
+    "csr": sp.csr_matrix,
+    "csc": sp.csc_matrix,
+    "dask": lambda x: da.from_array(x, chunks=(50, 7)),
+}
 
 
 def result(kind="dense", *, cells=200, genes=20, totals=True, seed=0):

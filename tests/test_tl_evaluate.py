@@ -336,7 +336,9 @@ def test_options_are_checked(sdata, truth, options, message):
 
 def test_what_is_no_truth_or_no_section(sdata, truth):
     add_result(sdata, noisy(truth), truth.var_names)
-    with pytest.raises(ValueError, match=r"truth is of type str, not a table; pass an AnnData such as sdata\['table'\]"):
+    with pytest.raises(
+        ValueError, match=r"truth is of type str, not a table; pass an AnnData such as sdata\['table'\]"
+    ):
         evaluate(sdata, truth="truth_008um")
     with pytest.raises(ValueError, match="sdata is of type AnnData, not a SpatialData object"):
         evaluate(truth, truth=truth)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
+
 def add(commands: Any, common: argparse.ArgumentParser) -> None:
     """Add ``stsr evaluate``."""
     command = commands.add_parser(
@@ -22,7 +23,11 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
     command.add_argument("--truth", required=True, metavar="TABLE|H5AD", help="a table of the same store, or an .h5ad")
     command.add_argument("--table", default="sr_008um", help="the table to score (default: %(default)s)")
     command.add_argument(
-        "--scales", type=float, nargs="+", metavar="UM", help="µm to pool to (default: 8 16 32 56, as far as bins make them)"
+        "--scales",
+        type=float,
+        nargs="+",
+        metavar="UM",
+        help="µm to pool to (default: 8 16 32 56, as far as bins make them)",
     )
     command.add_argument("--out", metavar="CSV", type=Path, help="also write the score of every gene")
     command.add_argument("--overwrite", action="store_true", help="replace what --out names")

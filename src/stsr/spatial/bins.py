@@ -111,7 +111,9 @@ def bin_grid(bins: AnnData, mpp: float, *, name: str) -> tuple[Grid, NDArray[np.
         When one of the three is missing, or they do not make a regular grid.
     """
     if not hasattr(bins, "obsm"):
-        raise ValueError(f"{name} is of type {type(bins).__name__}, not a table; pass an AnnData such as sdata['table'].")
+        raise ValueError(
+            f"{name} is of type {type(bins).__name__}, not a table; pass an AnnData such as sdata['table']."
+        )
     if missing := [column for column in (ARRAY_ROW, ARRAY_COL) if column not in bins.obs]:
         raise ValueError(f"{name} lacks obs[{missing[0]!r}]; pass a table of bins with their row and column.")
     if SPATIAL not in bins.obsm:

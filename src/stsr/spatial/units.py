@@ -7,13 +7,13 @@ genes leaves it counts; scaling, logging or smoothing it in place does not, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stsr.constants import ATTRS, TOTAL
+from stsr.constants import ATTRS, SD, TOTAL
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -78,17 +78,18 @@ def state(table: AnnData, layer: str | None = None) -> State:
     if values is None or 0 in table.shape:
         return "unknown"
     middle = max(0, (table.n_obs - ROWS) // 2)
-    rows = slice(middle, middle + ROWS)
-    sample = _dense(values[rows])
-    if not np.isfinite(sample).all() or (sample < 0).any():
-        return "changed"
-    facts = table.uns.get(ATTRS, {})
-    if TOTAL in table.obsm and TOTAL in table.varm and "n_cells" in facts and "n_genes" in facts:
-        return "counts" if _agrees(table, values, rows, sample, facts) else "changed"
-    if layer is None and "log1p" in table.uns:
-        return "changed"
-    written = layer is None and ("method" in facts or "aggregated" in facts)
-    return "counts" if written or not (sample % 1).any() else "unknown"
+    rows, genes = slice(middle, middle + ROWS), np.arange(min(GENES, table.n_vars))
+    across = _dense(values[rows])
+    if _carries(table):
+        return _compared(table, rows, across, genes, _dense(values[:, genes]))
+    return _guessed(table, across, layer)
+
+
+def columns_state(table: AnnData, genes: NDArray[Any], values: NDArray[Any], *, layer: str | None = None) -> State:
+    """As :func:`state`, from the (rows, genes) values of some columns alone: nothing more is read."""
+    if _carries(table):
+        return _compared(table, slice(0), np.empty((0, table.n_vars)), genes, values)
+    return _guessed(table, values, layer)
 
 
 def check_counts(table: AnnData, name: str, *, layer: str | None = None) -> State:
@@ -103,33 +104,64 @@ def check_counts(table: AnnData, name: str, *, layer: str | None = None) -> Stat
     """
     if layer is not None and layer not in table.layers:
         raise KeyError(f"layer={layer!r} not found in {name!r}; it has {', '.join(table.layers) or 'none'}.")
-    found = state(table, layer)
-    if found == "changed":
-        kept = [other for other in table.layers if other != layer and state(table, other) == "counts"]
-        where = "X" if layer is None else f"layer {layer!r}"
-        remedy = f"pass layer={kept[0]!r}, which still does" if kept else "make the table again with overwrite=True"
+    if table.X is None and layer is None:
         raise ValueError(
-            f"table={name!r} does not hold counts in {where} any more: it was normalised, logged or changed otherwise; "
-            f"{remedy}, and normalise a copy."
+            f"table={name!r} has no X; pass layer, one of {', '.join(table.layers) or 'none that there are'}."
         )
-    return found
+    return _refused(table, name, state(table, layer), layer)
 
 
-def _agrees(table: AnnData, values: Any, rows: slice, sample: NDArray[Any], facts: Any) -> bool:
-    """Whether the sums of some rows and columns are what they were when the table was written."""
-    genes = slice(0, GENES)
-    ours = sample.sum(axis=1, dtype=np.float64), _dense(values[:, genes]).sum(axis=0, dtype=np.float64)
+def check_columns(
+    table: AnnData, name: str, genes: Sequence[str], values: NDArray[Any], *, layer: str | None = None
+) -> State:
+    """As :func:`check_counts`, from the (rows, genes) values of some columns alone: nothing more is read."""
+    found = columns_state(table, table.var_names.get_indexer(list(genes)), values, layer=layer)
+    return _refused(table, name, found, layer)
+
+
+def _refused(table: AnnData, name: str, found: State, layer: str | None) -> State:
+    if found != "changed":
+        return found
+    kept = [other for other in table.layers if other not in (layer, SD) and state(table, other) == "counts"]
+    where = "X" if layer is None else f"layer {layer!r}"
+    remedy = f"pass layer={kept[0]!r}, which still does" if kept else "make the table again with overwrite=True"
+    raise ValueError(
+        f"table={name!r} does not hold counts in {where} any more: it was normalised, logged or changed otherwise; "
+        f"{remedy}, and normalise a copy."
+    )
+
+
+def _carries(table: AnnData) -> bool:
+    """Whether a table carries the sums of what was written."""
+    facts = table.uns.get(ATTRS, {})
+    return TOTAL in table.obsm and TOTAL in table.varm and "n_cells" in facts and "n_genes" in facts
+
+
+def _guessed(table: AnnData, sample: NDArray[Any], layer: str | None) -> State:
+    """The state of a table that carries no sums."""
+    if not np.isfinite(sample).all() or (sample < 0).any() or (layer is None and "log1p" in table.uns):
+        return "changed"
+    facts = table.uns.get(ATTRS, {})
+    written = layer is None and ("method" in facts or "aggregated" in facts)
+    return "counts" if written or not (sample % 1).any() else "unknown"
+
+
+def _compared(table: AnnData, rows: slice, across: NDArray[Any], genes: NDArray[Any], down: NDArray[Any]) -> State:
+    """The state of a table, from all genes of some rows, and from all rows of some genes."""
+    if any(not np.isfinite(values).all() or (values < 0).any() for values in (across, down)):
+        return "changed"
+    facts = table.uns[ATTRS]
+    now = across.sum(axis=1, dtype=np.float64), down.sum(axis=0, dtype=np.float64)
     then = np.asarray(table.obsm[TOTAL])[rows, 0], np.asarray(table.varm[TOTAL])[genes, 0]
     whole = table.n_vars == facts["n_genes"], table.n_obs == facts["n_cells"]
-    if not any(whole):  # of fewer cells and fewer genes, no sum can have grown
-        return "log1p" not in table.uns and all(
-            (now <= before * (1 + AGREE) + 1e-6).all() for now, before in zip(ours, then, strict=True)
+    equal = [sums for *sums, complete in zip(now, then, whole, strict=True) if complete and len(sums[0])]
+    if equal:
+        same = all(np.allclose(ours, before, rtol=AGREE, atol=1e-6) for ours, before in equal)
+    else:  # of fewer cells and fewer genes, no sum can have grown
+        same = "log1p" not in table.uns and all(
+            (ours <= before * (1 + AGREE) + 1e-6).all() for ours, before in zip(now, then, strict=True)
         )
-    return all(
-        np.allclose(now, before, rtol=AGREE, atol=1e-6)
-        for now, before, complete in zip(ours, then, whole, strict=True)
-        if complete
-    )
+    return "counts" if same else "changed"
 
 
 def _dense(values: Any) -> NDArray[Any]:

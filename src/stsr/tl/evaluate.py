@@ -238,7 +238,7 @@ def _fits(scale: float, bin_size: float) -> bool:
 def _factors(scales: Sequence[float], bin_size: float) -> dict[float, int]:
     """Bins to a block's side, by scale."""
     factors = {float(scale): round(scale / bin_size) for scale in scales}
-    for scale, factor in factors.items():
+    for scale in factors:
         if not _fits(scale, bin_size):
             raise ValueError(
                 f"scales={scale:g} µm is no whole multiple of the truth's bin of {bin_size:.3g} µm; pass multiples of it."
