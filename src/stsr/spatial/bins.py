@@ -72,13 +72,14 @@ def rows_grid(sdata: SpatialData, rows: AnnData, *, name: str) -> tuple[Grid, ND
 
 
 def _on_grids(sdata: SpatialData) -> list[str]:
-    """The results that annotate labels of ``sdata``."""
+    """The tables that annotate labels of ``sdata``: results, or all where there is none."""
     from spatialdata.models import get_table_keys
 
     def regions(table: AnnData) -> set[str]:
         return set(table.obs[get_table_keys(table)[1]].unique()) if "spatialdata_attrs" in table.uns else set()
 
-    return [name for name in result_tables(sdata) if regions(sdata.tables[name]) & set(sdata.labels)]
+    found = [name for name in sdata.tables if regions(sdata.tables[name]) & set(sdata.labels)]
+    return [name for name in result_tables(sdata) if name in found] or found
 
 
 def _numbers(rows: AnnData, instance: str, name: str) -> NDArray[np.int64]:
