@@ -297,10 +297,10 @@ def test_a_few_spots_are_used_where_they_are(toy, fitted, spots):
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("members", 0, "members=0 must be at least 1"),
-        ("readers", 0, "readers=0 must be at least 1"),
-        ("reader_steps", -3, "reader_steps=-3 must be at least 1"),
-        ("held_out", 0.7, "held_out=0.7 must lie between 0 and 0.5"),
+        ("members", 0, "members=0 is not allowed; pass a whole number from 1 to 32"),
+        ("dim", 10, "dim=10 is not allowed; pass a multiple of 4"),
+        ("lengths", (3, 1), r"lengths=\(3.0, 1.0\) is not allowed; pass the shortest first"),
+        ("held_out", 0.7, "held_out=0.7 is not allowed; pass a number from 0.001 to 0.5"),
     ],
 )
 def test_options_that_leave_nothing_to_train_are_refused(option, value, message):

@@ -31,7 +31,7 @@ def standardised(section):
     return z, (section.footprint @ z) / section.footprint.sum(axis=1)[:, None]
 
 
-@pytest.mark.parametrize("neighbours", [1, 7, 10_000])
+@pytest.mark.parametrize("neighbours", [1, 7, 4096])
 def test_it_is_scikit_learns_up_to_a_factor_for_each_gene(neighbours):
     section = TOY.section
     z, discs = standardised(section)
@@ -102,12 +102,6 @@ def test_a_gene_without_counts_is_predicted_as_zero():
     got = predict(section)
     assert np.isfinite(got).all()
     np.testing.assert_array_equal(got[:, 1], 0)
-
-
-@pytest.mark.parametrize("option", ["neighbours", "components"])
-def test_options_out_of_range_are_refused(option):
-    with pytest.raises(ValueError, match=f"{option}=0 must be at least 1"):
-        create("feature_knn", {option: 0})
 
 
 def test_too_few_spots_are_refused():

@@ -113,8 +113,6 @@ def test_defaults_and_what_faithful_makes_of_them():
     assert HistoSgeConfig(faithful=True) == HistoSgeConfig(
         faithful=True, epochs=1000, states=1, learning_rate=1e-3, batch=50, points=50
     )
-    with pytest.raises(ValueError, match="points=1 must be at least 2"):
-        HistoSgeConfig(points=1)
 
 
 def test_a_gene_without_counts_is_predicted_as_none(toy):

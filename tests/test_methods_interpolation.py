@@ -109,11 +109,3 @@ def test_spots_that_span_no_triangle_are_refused_by_linear_only(spots):
     with pytest.raises(ValueError, match=f"spots={len(spots)} span no triangle.*method='nearest'"):
         predict("linear", section)
     assert np.isfinite(predict("idw", section)).all()
-
-
-@pytest.mark.parametrize(
-    ("options", "message"), [({"neighbours": 0}, "neighbours=0 must be at least 1"), ({"power": 0}, "power=0 must be")]
-)
-def test_options_out_of_range_are_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        create("idw", options)

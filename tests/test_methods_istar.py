@@ -92,15 +92,6 @@ def test_defaults_and_what_faithful_makes_of_them():
     assert IstarConfig(faithful=True) == IstarConfig(faithful=True, **published)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [({"held_out": 1.5}, "held_out=1.5 must lie between 0 and 1"), ({"states": 0}, "states=0 must be at least 1")],
-)
-def test_options_out_of_range_are_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        create("istar", options)
-
-
 def test_faithful_takes_features_as_they_are_runs_all_epochs_and_predicts_the_median(toy):
     method = create("istar", {"faithful": True, "epochs": 2, "states": 3}).fit(toy.section, seed=0, training=QUIET)
     assert {len(losses) for losses in method.history.values()} == {2}

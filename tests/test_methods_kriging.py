@@ -18,7 +18,7 @@ from stsr.methods import Training, create
 from stsr.methods.kriging import Neighbourhoods
 
 TOY = toy_section()
-ALL = 10_000
+ALL = 128
 """More neighbours than there are spots."""
 
 
@@ -141,19 +141,6 @@ def test_spots_and_genes_without_counts_are_no_trouble():
     assert np.isfinite(got).all()
     assert got.min() >= 0
     np.testing.assert_array_equal(got[:, 1], 0)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"neighbours": 1}, "neighbours=1 must be at least 2"),
-        ({"length": 0.0}, "length=0.0 µm must be positive"),
-        ({"nugget": -0.1}, "nugget=-0.1 must be at least 0"),
-    ],
-)
-def test_options_out_of_range_are_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        create("kriging", options)
 
 
 def test_too_few_spots_are_refused():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import toy_section
+from helpers import toy_encoder, toy_section
 from safetensors.numpy import save_file
 
 from stsr.methods import Training, create
@@ -17,13 +17,13 @@ SMALL = {"steps": 4, "dim": 16, "heads": 4, "stem": 8, "dilations": (1, 2), "mem
 def model():
     section = toy_section().section
     method = create("cross_attention", SMALL).fit(section, seed=3, training=Training("cpu", progress=False))
-    return Model(method, section.genes, 8.0, "texture", section.n_features, seed=3)
+    return Model(method, section.genes, 8.0, toy_encoder(section), seed=3)
 
 
 def test_a_round_trip_changes_nothing(model, tmp_path):
     back = Model.load(model.save(tmp_path / "model.safetensors"))
     assert back.method.config == model.method.config
-    assert (back.name, back.genes, back.bin_size, back.encoder) == ("cross_attention", model.genes, 8.0, "texture")
+    assert (back.name, back.genes, back.bin_size, back.encoder) == ("cross_attention", model.genes, 8.0, model.encoder)
     assert (back.n_features, back.seed) == (model.n_features, 3)
     assert back.history == model.history
     section = toy_section().section

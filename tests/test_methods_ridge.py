@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 import scipy.sparse as sp
 from helpers import toy_section
 from sklearn.linear_model import Ridge
@@ -78,12 +77,3 @@ def test_a_gene_without_counts_is_predicted_as_zero():
     got = fit(section).on(section)(slice(None)).mean
     assert np.isfinite(got).all()
     np.testing.assert_allclose(got[:, 1], 0, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [({"penalty": -1}, "penalty=-1 must be positive"), ({"blocks": 2}, "blocks=2 must be at least 3")],
-)
-def test_options_out_of_range_are_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        create("ridge", options)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 
 from stsr.methods import Training
@@ -77,9 +76,3 @@ def test_seeds_share_no_state():
     assert len({weight.tobytes() for weight in weights}) == 4
     again = train(states=2, seed=1)[0]["net1/out.weight"]
     np.testing.assert_array_equal(again, weights[3])
-
-
-@pytest.mark.parametrize("name", ["epochs", "states", "batch", "patience"])
-def test_numbers_below_one_are_refused(name):
-    with pytest.raises(ValueError, match=f"{name}=0 must be at least 1"):
-        IstarConfig(**{name: 0})

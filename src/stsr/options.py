@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
+from reprlib import Repr
 from typing import Any, get_type_hints
 
 import numpy as np
@@ -42,7 +43,7 @@ class Rule(ABC):
             return self.accept(value)
         except (TypeError, ValueError, OverflowError):
             none = " or None" if self.optional else ""
-            raise ValueError(f"{name}={value!r} is not allowed; pass {self.allowed}{none}.") from None
+            raise ValueError(f"{name}={shown(value)} is not allowed; pass {self.allowed}{none}.") from None
 
     @property
     @abstractmethod
@@ -138,6 +139,24 @@ class Choice(Rule):
 
 
 @dataclass(frozen=True)
+class Text(Rule):
+    """Text that is not empty, of at most ``most`` characters."""
+
+    most: int = 64
+
+    @property
+    def allowed(self) -> str:
+        """How long."""
+        return f"text of 1 to {self.most} characters"
+
+    def accept(self, value: Any) -> str:
+        """The text."""
+        if not isinstance(value, str) or not 1 <= len(value) <= self.most:
+            raise ValueError
+        return str(value)
+
+
+@dataclass(frozen=True)
 class Items(Rule):
     """A sequence, each item of which follows ``rule``; text is none.
 
@@ -161,10 +180,9 @@ class Items(Rule):
         """A tuple."""
         if isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray):
             raise TypeError
-        items = tuple(self.rule.accept(item) for item in value)
-        if not self.least <= len(items) <= self.most:
+        if not self.least <= len(value) <= self.most:
             raise ValueError
-        return items
+        return tuple(self.rule.accept(item) for item in value)
 
 
 @dataclass(frozen=True)
@@ -192,6 +210,22 @@ def rules(config: type[Any]) -> dict[str, Rule]:
             raise TypeError(f"{config.__name__}.{field.name} needs one rule, such as Annotated[int, Whole(1, 100)].")
         found[field.name] = stated[0]
     return found
+
+
+def shown(value: Any) -> str:
+    """A value as messages show it: in one line, and the beginning and end of a long one.
+
+    Examples
+    --------
+    >>> shown("a" * 1000)
+    "'aaaaaaaaaaaaaaaaaaaaaaaaa...aaaaaaaaaaaaaaaaaaaaaaaaaa'"
+    """
+    short = Repr()
+    short.maxstring = short.maxother = 56
+    try:
+        return " ".join(short.repr(value).split())
+    except ValueError:  # Python writes out no whole number of thousands of digits
+        return "a number of more digits than Python shows"
 
 
 def _real(value: Any, kind: type) -> Any:

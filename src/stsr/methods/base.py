@@ -6,13 +6,17 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stsr.nn.training import Training
+from stsr.options import Options, rules
 from stsr.section import Section
+
+if TYPE_CHECKING:
+    from stsr.methods.expected import Expected, Facts
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -76,12 +80,12 @@ class MethodInfo:
 class Method(ABC):
     """Base of all methods: ``fit`` learns from the spots of a section, ``on`` binds what was learned to a section.
 
-    A subclass sets ``info`` and ``Config`` (a frozen dataclass of numbers, strings and switches), keeps what it learned
+    A subclass sets ``info`` and ``Config`` (:class:`stsr.options.Options` with a rule for each field), keeps what it learned
     in ``arrays`` and nothing else, so that a checkpoint is the config and the arrays.
     """
 
     info: ClassVar[MethodInfo]
-    Config: ClassVar[type]
+    Config: ClassVar[type[Options]]
 
     config: Any
     arrays: Arrays = field(default_factory=dict)
@@ -95,13 +99,33 @@ class Method(ABC):
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
         """Bind to ``section``: its spots are the measured neighbours, its grid is what is predicted."""
 
+    def expected(self, facts: Facts) -> Expected | None:
+        """The arrays that it keeps once it is fitted, by which a file is checked; None when it does not say.
+
+        Each is checked before the next is asked for, so the later ones may depend on those before in ``arrays``.
+        """
+        return None
+
 
 METHODS: dict[str, type[Method]] = {}
 
 
 def register(method: type[Method]) -> type[Method]:
-    """Add a method to the register under ``method.info.name``; use as a class decorator."""
-    METHODS[method.info.name] = method
+    """Add a method to the register under ``method.info.name``; use as a class decorator.
+
+    Raises
+    ------
+    ValueError
+        When another method has that name. The same class may be defined again, as a notebook does.
+    TypeError
+        When a field of its ``Config`` has no rule.
+    """
+    name = method.info.name
+    known = METHODS.get(name, method)
+    if (known.__module__, known.__qualname__) != (method.__module__, method.__qualname__):
+        raise ValueError(f"method={name!r} is registered already, by {known.__module__}; choose another name.")
+    rules(method.Config)
+    METHODS[name] = method
     return method
 
 
@@ -111,20 +135,16 @@ def create(name: str, options: Mapping[str, Any] | None = None) -> Method:
     Raises
     ------
     ValueError
-        For a name that is not registered or an option that the method does not have; the message lists the valid ones.
+        For a name that is not registered, an option that the method does not have or a value that its rule does not
+        allow; the message lists what is valid.
     """
-    if name not in METHODS:
+    if not isinstance(name, str) or name not in METHODS:
         raise ValueError(f"method={name!r} is not known; choose one of {', '.join(sorted(METHODS))}.")
     kind = METHODS[name]
+    if not isinstance(options, Mapping | None):
+        raise ValueError(f"options={options!r} is not allowed; pass a dict, such as {{'option': value}}, or None.")
     options = dict(options or {})
     valid = {f.name for f in dataclasses.fields(kind.Config)}
-    if unknown := sorted(set(options) - valid):
+    if unknown := [option for option in options if option not in valid]:
         raise ValueError(f"method {name!r} has no option {unknown[0]!r}; it has {', '.join(sorted(valid)) or 'none'}.")
     return kind(kind.Config(**options))
-
-
-def at_least_one(config: Any, *names: str) -> None:
-    """Refuse settings below 1."""
-    for name in names:
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name}={getattr(config, name)} must be at least 1.")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stsr.methods.base import Method, MethodInfo, Predictor, Training, at_least_one, register
+from stsr.methods.base import Method, MethodInfo, Predictor, Training, register
+from stsr.methods.expected import Array, Expected, Facts
 from stsr.methods.held_out import all_unseen, dispersion, explained, hold_out
 from stsr.methods.inputs import FEWEST, require_spots
 from stsr.methods.residuals import Residuals
 from stsr.methods.scaling import Scaling
-from stsr.methods.states import load_states, numbered
+from stsr.methods.states import load_states, networks, numbered
 from stsr.methods.typical import Typical
+from stsr.options import Items, Number, Options, Whole
 from stsr.section import Section
 
 if TYPE_CHECKING:
@@ -34,13 +36,22 @@ SHORTEST_TILE = 12
 MANY = 1000
 """Spots from which on readers do not stop early, fewer being soon known by heart, and networks hold few of them out each."""
 
+LARGEST_PITCH = 10_000.0
+"""µm between spots, beyond which a file that says so is not believed."""
+
 TELLING = 0.1
 """Share of the deviance of unseen spots from their mean that readers must explain from the image alone to be heard. On
 sections of about a hundred spots noise or another place's H&E came to .07 at most, by chance, and their own to .2 at least."""
 
 
+IMAGE_HEADS = 4
+"""Attention heads by which expression asks the image, of :class:`stsr.nn.cross_attention.CrossAttentionNet`."""
+
+WIDTHS = Items(Whole(1, 2048), most=4)
+
+
 @dataclass(frozen=True)
-class CrossAttentionConfig:
+class CrossAttentionConfig(Options):
     """Settings of ``cross_attention``.
 
     Parameters
@@ -91,55 +102,48 @@ class CrossAttentionConfig:
         that holds between them, in pitches of the spots.
     """
 
-    neighbours: int = 12
-    dim: int = 64
-    heads: int = 8
-    width: int = 16
-    rank: int = 32
-    read: tuple[int, ...] = (256, 256)
-    stem: int = 16
-    dilations: tuple[int, ...] = (1, 2)
-    lengths: tuple[float, float] = (0.5, 3.2)
-    reach: int = 3
-    components: int = 192
-    steps: int = 1450
-    passes: int = 60
-    patience: int = 6
-    learning_rate: float = 5e-3
-    weight_decay: float = 1e-2
-    library_weight: float = 0.03
-    held_out: float = 0.1
-    tile: float = 4.0
-    members: int = 2
-    readers: int = 4
-    reader_widths: tuple[int, ...] = (384, 384)
-    reader_rank: int = 128
-    reader_batch: int = 32
-    reader_steps: int = 1800
-    reader_passes: int = 20
-    reader_learning_rate: float = 4e-3
-    reader_share: float = 0.6
-    directions: int = 20
-    context_length: float = 0.6
-    diffusion: float = 8.0
-    balance_edge: float = 0.12
-    balance_length: float = 0.7
+    neighbours: Annotated[int, Whole(1, 128)] = 12
+    dim: Annotated[int, Whole(4, 1024)] = 64
+    heads: Annotated[int, Whole(1, 64)] = 8
+    width: Annotated[int, Whole(1, 256)] = 16
+    rank: Annotated[int, Whole(1, 1024)] = 32
+    read: Annotated[tuple[int, ...], WIDTHS] = (256, 256)
+    stem: Annotated[int, Whole(1, 256)] = 16
+    dilations: Annotated[tuple[int, ...], Items(Whole(1, 16), most=4)] = (1, 2)
+    lengths: Annotated[tuple[float, float], Items(Number(0.01, 100), least=2, most=2)] = (0.5, 3.2)
+    reach: Annotated[int, Whole(1, 32)] = 3
+    components: Annotated[int, Whole(1, 4096)] = 192
+    steps: Annotated[int, Whole(1, 1_000_000)] = 1450
+    passes: Annotated[int, Whole(1, 100_000)] = 60
+    patience: Annotated[int, Whole(1, 100_000)] = 6
+    learning_rate: Annotated[float, Number(1e-8, 0.1)] = 5e-3
+    weight_decay: Annotated[float, Number(0, 10)] = 1e-2
+    library_weight: Annotated[float, Number(0, 100)] = 0.03
+    held_out: Annotated[float, Number(0.001, 0.5)] = 0.1
+    tile: Annotated[float, Number(0.1, 1000)] = 4.0
+    members: Annotated[int, Whole(1, 32)] = 2
+    readers: Annotated[int, Whole(1, 32)] = 4
+    reader_widths: Annotated[tuple[int, ...], WIDTHS] = (384, 384)
+    reader_rank: Annotated[int, Whole(1, 1024)] = 128
+    reader_batch: Annotated[int, Whole(1, 65_536)] = 32
+    reader_steps: Annotated[int, Whole(1, 1_000_000)] = 1800
+    reader_passes: Annotated[int, Whole(1, 100_000)] = 20
+    reader_learning_rate: Annotated[float, Number(1e-8, 0.1)] = 4e-3
+    reader_share: Annotated[float, Number(0, 1)] = 0.6
+    directions: Annotated[int, Whole(1, 256)] = 20
+    context_length: Annotated[float, Number(0.01, 100)] = 0.6
+    diffusion: Annotated[float, Number(0, 50)] = 8.0
+    balance_edge: Annotated[float, Number(0.01, 10)] = 0.12
+    balance_length: Annotated[float, Number(0.01, 10)] = 0.7
 
     def __post_init__(self) -> None:
-        at_least_one(
-            self,
-            "members",
-            "readers",
-            "steps",
-            "passes",
-            "patience",
-            "reader_batch",
-            "reader_steps",
-            "reader_passes",
-            "directions",
-        )
-        if not 0 < self.held_out < 0.5:
-            raise ValueError(f"held_out={self.held_out} must lie between 0 and 0.5; 0.1 is usual.")
+        super().__post_init__()
+        if self.dim % IMAGE_HEADS:
+            raise ValueError(
+                f"dim={self.dim} is not allowed; pass a multiple of {IMAGE_HEADS}, the heads by which expression asks the image."
+            )
+        if self.lengths[0] > self.lengths[1]:
+            raise ValueError(f"lengths={self.lengths} is not allowed; pass the shortest first.")
 
 
 @register
@@ -186,6 +190,19 @@ class CrossAttention(Method):
         }
         return self
 
+    def expected(self, facts: Facts) -> Expected:
+        """As :meth:`fit` keeps them."""
+        config = self.config
+        yield from Scaling.expected(facts, width=config.components)
+        yield from Typical.expected(facts)
+        yield from Residuals.expected(facts)
+        yield "pitch", Array((1,), low=1, high=LARGEST_PITCH)
+        yield "dispersion/spots", Array((facts.genes,), low=0)
+        yield "dispersion/image", Array((facts.genes,), low=0)
+        yield "reader_share", Array((1,), low=0, high=1)
+        yield from networks(lambda: self.attending(facts.genes, facts.bin_size), config.members)
+        yield from networks(lambda: self.reading(facts.genes), config.readers, first=config.members)
+
     def task(self, number: int, tissue: Tissue, seed: int) -> Task:
         """A network and how it is trained, with its own choice of spots to hold out."""
         from stsr.nn.trainer import fork_seed
@@ -199,9 +216,11 @@ class CrossAttention(Method):
         held_out = hold_out(grid.rowcol[tissue.patches.cells[:, 0]], side // 2, share, rng)
         with fork_seed(int(rng.integers(2**31))):
             if attends:
-                return self.on_tiles(self.attending(tissue.section), tissue, held_out, side, rng)
+                return self.on_tiles(
+                    self.attending(len(tissue.section.genes), grid.bin_size), tissue, held_out, side, rng
+                )
             patience = None if many else config.patience
-            return self.on_discs(self.reading(tissue.section), tissue, held_out, patience, rng)
+            return self.on_discs(self.reading(len(tissue.section.genes)), tissue, held_out, patience, rng)
 
     def on_tiles(
         self,
@@ -285,8 +304,9 @@ class CrossAttention(Method):
 
         config, pitch = self.config, float(self.arrays["pitch"][0])
         enough = len(section.spots) >= FEWEST
-        attending = [self.attending(section) for _ in range(config.members)]
-        reading = [self.reading(section) for _ in range(config.readers)]
+        genes, bin_size = len(section.genes), section.grid.bin_size
+        attending = [self.attending(genes, bin_size) for _ in range(config.members)]
+        reading = [self.reading(genes) for _ in range(config.readers)]
         load_states([*attending, *reading], self.arrays, device)
         return BandPredictor(
             self.tissue(section, pick_device(device)),
@@ -300,27 +320,27 @@ class CrossAttention(Method):
             dispersion=self.arrays["dispersion/spots" if enough else "dispersion/image"],
         )
 
-    def reading(self, section: Section) -> HistologyNet:
-        """A network for a section's genes and features, untrained, that reads a cell's features."""
+    def reading(self, genes: int) -> HistologyNet:
+        """A network for the features learned from, untrained, that reads a cell's."""
         from stsr.nn.histology import HistologyNet
 
         widths, rank = self.config.reader_widths, self.config.reader_rank
-        return HistologyNet(*self.told, len(section.genes), read=widths, rank=rank)
+        return HistologyNet(*self.told, genes, read=widths, rank=rank)
 
     @property
     def told(self) -> tuple[int, int]:
         """How many features, and how many numbers of what the spots around measured, a cell is described by."""
         return self.arrays["scaling/matrix"].shape[1], self.arrays["residuals/axes"].shape[1] + 1
 
-    def attending(self, section: Section) -> CrossAttentionNet:
-        """A network for a section's genes, features and bin size, untrained, that attends to the spots around."""
+    def attending(self, genes: int, bin_size: float) -> CrossAttentionNet:
+        """A network for the features learned from and cells of a size, untrained, that attends to the spots around."""
         from stsr.nn.cross_attention import CrossAttentionNet
 
-        c, bin_size, pitch = self.config, section.grid.bin_size, float(self.arrays["pitch"][0])
+        c, pitch = self.config, float(self.arrays["pitch"][0])
         doublings = max(0, round(np.log2(BLOCK / bin_size)))
         return CrossAttentionNet(
             *self.told,
-            len(section.genes),
+            genes,
             halvings=max(doublings, round(np.log2(bin_size * 2**doublings / PIXEL))),
             block=2**doublings,
             dim=c.dim,
@@ -345,7 +365,7 @@ class CrossAttention(Method):
             Residuals.load(self.arrays),
             near=self.config.neighbours,
             length=self.config.context_length * float(self.arrays["pitch"][0]),
-            view=self.attending(section).view,
+            view=self.attending(len(section.genes), section.grid.bin_size).view,
             device=device,
             training=training,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from stsr.geometry import Aperture, Square
 from stsr.methods.base import Arrays, Method, MethodInfo, Predictor, Training, register
+from stsr.methods.expected import LEAST, Array, Expected, Facts
 from stsr.methods.inputs import require_spots, spots_on_tissue
 from stsr.methods.points import (
     Crops,
@@ -23,7 +24,8 @@ from stsr.methods.points import (
     seen_by_points,
     seen_by_spots,
 )
-from stsr.methods.states import StatesConfig, load_states, train_states
+from stsr.methods.states import StatesConfig, load_states, networks, train_states
+from stsr.options import Whole
 from stsr.section import Section
 
 if TYPE_CHECKING:
@@ -68,13 +70,8 @@ class HistoSgeConfig(StatesConfig):
     corrected: ClassVar = {"epochs": 200, "states": 1, "learning_rate": 3e-4, "batch": 128, "points": 19}
     published: ClassVar = corrected | {"epochs": 1000, "learning_rate": 1e-3, "batch": 50, "points": 50}
 
-    points: int | None = None
-    patience: int = 10
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.points is not None and self.points < 2:
-            raise ValueError(f"points={self.points} must be at least 2; 50 were published.")
+    points: Annotated[int | None, Whole(2, 4096, optional=True)] = None
+    patience: Annotated[int, Whole(1, 100_000)] = 10
 
 
 @register
@@ -112,6 +109,16 @@ class HistoSge(Method):
         self.arrays |= weights | {"factor": np.ones_like(target[0])}
         self.arrays["factor"] = gene_factors(used, self._counts(crops, training.device)(used.spots, crops.spots))
         return self
+
+    def expected(self, facts: Facts) -> Expected:
+        """As :meth:`fit` keeps them."""
+        yield "mean", Array((facts.features,))
+        yield "sd", Array((facts.features,), low=LEAST)
+        yield "top", Array((facts.genes,), low=0)
+        yield "factor", Array((facts.genes,), low=0)
+        yield "origin", Array((2,))
+        yield "step", Array((2,), low=LEAST)
+        yield from networks(self._network, self.config.states)
 
     def _crop(self, section: Section) -> Aperture:
         published = Square(CROP * section.raster.mpp)

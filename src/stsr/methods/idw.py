@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from stsr.methods.base import MethodInfo, at_least_one, register
+from stsr.methods.base import MethodInfo, register
 from stsr.methods.interpolation import Interpolation, Weights, sparse_weights
+from stsr.options import Number, Options, Whole
 
 TOUCHING = 1e-3
 """µm: a cell's centre this near to a spot's takes that spot's value."""
 
 
 @dataclass(frozen=True)
-class IdwConfig:
+class IdwConfig(Options):
     """Options of inverse-distance weighting.
 
     Parameters
@@ -28,13 +29,8 @@ class IdwConfig:
         Exponent of the distance: larger is closer to the nearest spot.
     """
 
-    neighbours: int = 8
-    power: float = 2.0
-
-    def __post_init__(self) -> None:
-        at_least_one(self, "neighbours")
-        if self.power <= 0:
-            raise ValueError(f"power={self.power} must be positive.")
+    neighbours: Annotated[int, Whole(1, 1024)] = 8
+    power: Annotated[float, Number(0.01, 20)] = 2.0
 
 
 @register

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import Delaunay, QhullError
 
 from stsr.methods.base import Method, Prediction, Predictor, Training
+from stsr.methods.expected import Expected, Facts
 from stsr.section import Section
 
 Weights = Callable[[NDArray[np.float64]], sp.csr_array]
@@ -31,6 +32,10 @@ class Interpolation(Method):
     def fit(self, section: Section, *, seed: int, training: Training) -> Self:
         """Nothing to learn."""
         return self
+
+    def expected(self, facts: Facts) -> Expected:
+        """None."""
+        return ()
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
         """Interpolate the spots of ``section``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from itertools import product
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, register
+from stsr.methods.expected import LEAST, Array, Expected, Facts
 from stsr.methods.inputs import require_spots
 from stsr.methods.interpolation import Weights, sparse_weights
+from stsr.options import Number, Options, Whole
 from stsr.section import Section
 
 logger = logging.getLogger(__name__)
@@ -33,7 +35,7 @@ POINTS = 4096
 
 
 @dataclass(frozen=True)
-class KrigingConfig:
+class KrigingConfig(Options):
     """Options of kriging.
 
     Parameters
@@ -47,17 +49,9 @@ class KrigingConfig:
         in its centre. None chooses it by hiding spots.
     """
 
-    neighbours: int = 32
-    length: float | None = None
-    nugget: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.neighbours < 2:
-            raise ValueError(f"neighbours={self.neighbours} must be at least 2.")
-        if self.length is not None and self.length <= 0:
-            raise ValueError(f"length={self.length} µm must be positive, or None to choose it by hiding spots.")
-        if self.nugget is not None and self.nugget < 0:
-            raise ValueError(f"nugget={self.nugget} must be at least 0, or None to choose it by hiding spots.")
+    neighbours: Annotated[int, Whole(2, 128)] = 32
+    length: Annotated[float | None, Number(0.1, 1e5, optional=True)] = None
+    nugget: Annotated[float | None, Number(0, 1e6, optional=True)] = None
 
 
 @register
@@ -90,6 +84,11 @@ class Kriging(Method):
         logger.info("Kriging with a length of %.0f µm and a nugget of %g.", length, nugget)
         self.arrays = {"length": np.array([length]), "nugget": np.array([nugget])}
         return self
+
+    def expected(self, facts: Facts) -> Expected:
+        """As :meth:`fit` keeps them."""
+        yield "length", Array((1,), low=LEAST)
+        yield "nugget", Array((1,), low=0)
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
         """Krige the spots of ``section``."""

@@ -11,10 +11,11 @@ from scipy.spatial import cKDTree
 
 from stsr.methods.base import MethodInfo, register
 from stsr.methods.interpolation import Interpolation, Weights, sparse_weights
+from stsr.options import Options
 
 
 @dataclass(frozen=True)
-class NearestConfig:
+class NearestConfig(Options):
     """The nearest spot has no options."""
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, register
+from stsr.methods.expected import Array, Expected, Facts
 from stsr.methods.features import bands
-from stsr.methods.inputs import LearnedSpots, mass_factor, require_spots
+from stsr.methods.inputs import LearnedSpots, require_spots
+from stsr.options import Number, Options, Whole
 from stsr.section import Section
 
 PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
@@ -20,7 +22,7 @@ FOLDS = 5
 
 
 @dataclass(frozen=True)
-class RidgeConfig:
+class RidgeConfig(Options):
     """Options of ridge regression.
 
     Parameters
@@ -32,22 +34,16 @@ class RidgeConfig:
         share their surroundings, so leaving out single ones would choose too small a penalty.
     """
 
-    penalty: float | None = None
-    blocks: int = 4
-
-    def __post_init__(self) -> None:
-        if self.penalty is not None and self.penalty <= 0:
-            raise ValueError(f"penalty={self.penalty} must be positive, or None to choose it by cross-validation.")
-        if self.blocks < 3:
-            raise ValueError(f"blocks={self.blocks} must be at least 3 for {FOLDS} folds.")
+    penalty: Annotated[float | None, Number(1e-6, 1e12, optional=True)] = None
+    blocks: Annotated[int, Whole(3, 64)] = 4
 
 
 @register
 class Ridge(Method):
     """λ(b) = m · max(0, c + z(b)·B): learned from the mean features of the discs, applied to every cell.
 
-    B minimises Σ_s |y_s / a_s - c - z̄_s·B|² + α |B|² (Hoerl & Kennard 1970) over the spots with more than half of
-    their disc on tissue, a_s being its cells there. z are the features standardised by their mean and standard deviation
+    B minimises Σ_s |y_s / a - c - z̄_s·B|² + α |B|² (Hoerl & Kennard 1970) over the spots whose disc lies on tissue as a
+    whole, a being the cells of a disc. z are the features standardised by their mean and standard deviation
     *over cells*, z̄_s their mean over the disc. Details finer than a disc average out in z̄, so that α weighs most on
     them, and these are what a cell has in excess of a disc.
     """
@@ -73,16 +69,21 @@ class Ridge(Method):
         model = linear_model.Ridge(penalty).fit(spots.z, spots.density)
         coefficients = np.atleast_2d(model.coef_).T / spots.sd[:, None]  # scikit-learn drops the axis of a single gene
         intercept = model.intercept_ - spots.mean @ coefficients
-        covered, predicted = section.footprint.sum(axis=0), np.zeros(len(section.genes))
+        covered, predicted = section.footprint[spots.used].sum(axis=0), np.zeros(len(section.genes))
         for rows in bands(section, max(section.n_features, len(section.genes))):
             rates = np.maximum(section.cell_features(rows) @ coefficients + intercept, 0)
             predicted += covered[section.grid.cells(rows)] @ rates
-        factor = mass_factor(section, predicted)
+        factor = spots.mass_factor(section, predicted)
         self.arrays = {
             "coefficients": (coefficients * factor).astype(np.float32),
             "intercept": (intercept * factor).astype(np.float32),
         }
         return self
+
+    def expected(self, facts: Facts) -> Expected:
+        """As :meth:`fit` keeps them."""
+        yield "coefficients", Array((facts.features, facts.genes))
+        yield "intercept", Array((facts.genes,))
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
         """Apply B to the features of ``section``; its spots play no part."""

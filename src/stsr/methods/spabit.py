@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from stsr.methods.base import Arrays, Method, MethodInfo, Predictor, Training, at_least_one, register
+from stsr.methods.base import Arrays, Method, MethodInfo, Predictor, Training, register
 from stsr.methods.depth import at_depth, kept_depth, times
+from stsr.methods.expected import LEAST, Array, Expected, Facts
 from stsr.methods.inputs import require_spots, spots_on_tissue, standard
 from stsr.methods.points import (
     Crops,
@@ -22,7 +23,8 @@ from stsr.methods.points import (
     seen_by_all,
     seen_by_spots,
 )
-from stsr.methods.states import StatesConfig, load_states, train_states
+from stsr.methods.states import StatesConfig, load_states, networks, train_states
+from stsr.options import Whole
 from stsr.section import Section
 
 if TYPE_CHECKING:
@@ -78,16 +80,17 @@ class SpaBitConfig(StatesConfig):
         "width": 1024,
     }
 
-    graph_epochs: int = 3000
-    neighbours: int = 6
-    hidden: int | None = None
-    width: int | None = None
+    graph_epochs: Annotated[int, Whole(1, 100_000)] = 3000
+    neighbours: Annotated[int, Whole(1, 128)] = 6
+    hidden: Annotated[int | None, Whole(1, 2048, optional=True)] = None
+    width: Annotated[int | None, Whole(8, 2048, optional=True)] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least_one(self, "graph_epochs", "neighbours", "hidden", "width")
         if self.width and self.width % 8:
-            raise ValueError(f"width={self.width} must be a multiple of 8, the heads that attend both ways.")
+            raise ValueError(
+                f"width={self.width} is not allowed; pass a multiple of 8, the heads that attend both ways."
+            )
 
 
 @register
@@ -131,6 +134,15 @@ class SpaBit(Method):
         self.arrays |= weights | {"factor": np.ones_like(target[0])}
         self.arrays["factor"] = gene_factors(used, self._counts(crops, training.device)(used.spots, crops.spots))
         return self
+
+    def expected(self, facts: Facts) -> Expected:
+        """As :meth:`fit` keeps them."""
+        yield "depth", Array((1,), low=LEAST)
+        yield "mean", Array((facts.features,))
+        yield "sd", Array((facts.features,), low=LEAST)
+        for name, low in (("top", 0), ("factor", 0), ("centre", -np.inf), ("spread", LEAST)):
+            yield name, Array((facts.genes,), low=low)
+        yield from networks(self._network, self.config.states)
 
     def _shown(self, expressed: NDArray[np.float32]) -> NDArray[np.float32]:
         """(spots, genes) expression as the network sees it."""

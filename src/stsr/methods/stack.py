@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from stsr.methods.base import METHODS, Method, MethodInfo, Prediction, Predictor, Training, create, register
+from stsr.methods.expected import Array, Expected, Facts
 from stsr.methods.feature_knn import FeatureKnn
 from stsr.methods.features import disc_sums
 from stsr.methods.idw import Idw
@@ -19,6 +20,7 @@ from stsr.methods.inputs import FEWEST, require_spots, warned
 from stsr.methods.kriging import Kriging
 from stsr.methods.ridge import Ridge
 from stsr.methods.trials import trials
+from stsr.options import Items, Options, Text, Whole
 from stsr.section import Section
 
 logger = logging.getLogger(__name__)
@@ -31,7 +33,7 @@ TINY = 1e-6
 
 
 @dataclass(frozen=True)
-class StackConfig:
+class StackConfig(Options):
     """Options of the stack.
 
     Parameters
@@ -43,13 +45,13 @@ class StackConfig:
         more fits of each are to thinned spots and to all.
     """
 
-    methods: tuple[str, ...] = tuple(member.info.name for member in (Idw, Kriging, Ridge, FeatureKnn))
-    folds: int = 5
+    methods: Annotated[tuple[str, ...], Items(Text(), least=2)] = tuple(
+        member.info.name for member in (Idw, Kriging, Ridge, FeatureKnn)
+    )
+    folds: Annotated[int, Whole(2, 100)] = 5
 
     def __post_init__(self) -> None:
-        if isinstance(self.methods, str):
-            raise ValueError(f"methods={self.methods!r} is one text; list names, as in ['idw', 'ridge'].")
-        object.__setattr__(self, "methods", tuple(self.methods))
+        super().__post_init__()
         usable = sorted(
             name for name, kind in METHODS.items() if kind is not Stack and kind.info.needs <= Stack.info.needs
         )
@@ -57,10 +59,8 @@ class StackConfig:
             raise ValueError(
                 f"methods lists {unusable[0]!r}, which cannot be stacked; choose from {', '.join(usable)}."
             )
-        if len(set(self.methods)) < max(2, len(self.methods)):
-            raise ValueError(f"methods={list(self.methods)} must name at least two methods, each once.")
-        if self.folds < 2:
-            raise ValueError(f"folds={self.folds} must be at least 2; 5 is usual.")
+        if len(set(self.methods)) < len(self.methods):
+            raise ValueError(f"methods={list(self.methods)} is not allowed; name each method once.")
 
 
 @register
@@ -96,6 +96,13 @@ class Stack(Method):
         for member in members:
             self.arrays |= {f"member/{member.info.name}/{key}": array for key, array in member.arrays.items()}
         return self
+
+    def expected(self, facts: Facts) -> Expected:
+        """As :meth:`fit` keeps them."""
+        yield "weights", Array((facts.genes, len(self.config.methods)), low=0)
+        for name in self.config.methods:
+            for key, array in self._fitted(name).expected(facts) or ():
+                yield f"member/{name}/{key}", array
 
     def _members(self, section: Section, seed: int, training: Training) -> list[Method]:
         return [create(name).fit(section, seed=seed, training=training) for name in self.config.methods]

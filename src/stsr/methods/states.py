@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stsr.methods.base import Arrays, Training, at_least_one
+from stsr.methods.base import Arrays, Training
+from stsr.methods.expected import Array, network
+from stsr.options import Number, Options, Switch, Whole
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,27 +20,26 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class StatesConfig:
+class StatesConfig(Options):
     """Options that methods trained in states share; a subclass documents them and says what None stands for."""
 
     corrected: ClassVar[dict[str, Any]]
     published: ClassVar[dict[str, Any]]
 
-    faithful: bool = False
-    epochs: int = None  # type: ignore[assignment]  # filled in below, as the next three are
-    states: int = None  # type: ignore[assignment]
-    learning_rate: float = None  # type: ignore[assignment]
-    batch: int = None  # type: ignore[assignment]
-    patience: int = 5
-    held_out: float = 0.1
+    faithful: Annotated[bool, Switch()] = False
+    # What is None is filled in below.
+    epochs: Annotated[int, Whole(1, 100_000, optional=True)] = None  # type: ignore[assignment]
+    states: Annotated[int, Whole(1, 32, optional=True)] = None  # type: ignore[assignment]
+    learning_rate: Annotated[float, Number(1e-8, 0.1, optional=True)] = None  # type: ignore[assignment]
+    batch: Annotated[int, Whole(1, 65_536, optional=True)] = None  # type: ignore[assignment]
+    patience: Annotated[int, Whole(1, 100_000)] = 5
+    held_out: Annotated[float, Number(0.001, 0.9)] = 0.1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, value in (self.published if self.faithful else self.corrected).items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
-        at_least_one(self, "epochs", "states", "batch", "patience")
-        if not 0 < self.held_out < 1:
-            raise ValueError(f"held_out={self.held_out} must lie between 0 and 1; 0.1 is usual.")
 
 
 def train_states(
@@ -106,6 +107,12 @@ def numbered(trained: Sequence[tuple[nn.Module, dict[str, list[float]]]]) -> tup
         arrays |= {f"net{number}/{name}": value.cpu().numpy() for name, value in net.state_dict().items()}
         history |= {name + (f" {number + 1}" if number else ""): values for name, values in losses.items()}
     return arrays, history
+
+
+def networks(make: Callable[[], nn.Module], count: int, *, first: int = 0) -> Iterator[tuple[str, Array]]:
+    """The arrays that :func:`numbered` makes of ``count`` networks."""
+    for state in range(first, first + count):
+        yield from network(make, f"net{state}/")
 
 
 def load_states(untrained: Iterable[Net], arrays: Arrays, device: str) -> list[Net]:

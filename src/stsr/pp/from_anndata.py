@@ -150,7 +150,7 @@ def _bare(adata: AnnData, xy: NDArray[np.float64], layer: str | None) -> AnnData
         obs=adata.obs.rename(
             columns={name: f"{name}_before" for name in adata.obs if name.lower() in (REGION, SPOT_ID)}
         ),
-        var=adata.var.set_axis(unique_symbols(adata.var_names)),
+        var=adata.var.set_axis(unique_symbols(adata.var_names, source='adata.var_names')),
         obsm={SPATIAL: xy},
     )
     raw_counts(table, name="adata" if layer is None else layer)

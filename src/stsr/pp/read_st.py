@@ -165,7 +165,7 @@ def _read_counts(file: Path) -> AnnData:
     table = AnnData(
         sp.csr_matrix(values.to_numpy(dtype=np.float32)),
         obs=pd.DataFrame(index=spots),
-        var=pd.DataFrame(index=unique_symbols(genes.iloc[-values.shape[1] :].tolist())),
+        var=pd.DataFrame(index=unique_symbols(genes.iloc[-values.shape[1] :].tolist(), source=f"counts={str(file)!r}")),
     )
     raw_counts(table, name=file.name)
     return table
