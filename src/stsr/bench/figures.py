@@ -23,11 +23,14 @@ DPI = 130
 
 def draw(plan: Plan, tables: Tables, out: Path) -> dict[str, str]:
     """Write all figures; returns what each shows by its path below ``out``."""
+    import matplotlib.pyplot as plt
+
     found: dict[str, str] = {}
 
     def keep(figure: Figure, name: str, caption: str) -> None:
         path = f"{name.replace('/', '_')}.png"
         figure.savefig(out / path, dpi=DPI, bbox_inches="tight")
+        plt.close(figure)
         found[path] = caption
 
     for (section, setting), chosen in tables.scores.groupby(["section", "setting"], sort=False):

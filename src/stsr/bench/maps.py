@@ -30,8 +30,11 @@ def extremes(scores: pd.DataFrame) -> list[str]:
 
 def draw_extremes(sdata: SpatialData, scores: pd.DataFrame, truth: AnnData, path: Path) -> None:
     """Draw spots, prediction and truth of the best and worst genes; nothing when no gene has a score."""
+    import matplotlib.pyplot as plt
+
     from stsr.pl import compare
 
     if genes := extremes(scores):
         figure = compare(sdata, genes, table=RESULT, truth=truth, size=3.5)
         figure.savefig(path, dpi=110, bbox_inches="tight")
+        plt.close(figure)

@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stsr.cli.evaluate import SCALES
 from stsr.cli.registries import columns
 from stsr.cli.steps import Steps, check_vacant
 
@@ -71,7 +70,7 @@ def demo(args: argparse.Namespace) -> None:
                 progress=steps.bars,
             )
         with steps(f"scoring {method}"):
-            scores[method] = stsr.tl.evaluate(sdata, key, truth=truth, scales=SCALES)
+            scores[method] = stsr.tl.evaluate(sdata, key, truth=truth)
     model.save(checkpoint, overwrite=args.overwrite)
 
     with steps("drawing"):

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
-SCALES = (8.0, 16.0, 32.0, 56.0)
-"""µm; where scores are printed unless told otherwise."""
-
 
 def add(commands: Any, common: argparse.ArgumentParser) -> None:
     """Add ``stsr evaluate``."""
@@ -26,7 +23,11 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
     command.add_argument("--truth", required=True, metavar="TABLE|H5AD", help="a table of the same store, or an .h5ad")
     command.add_argument("--table", default="sr_008um", help="the table to score (default: %(default)s)")
     command.add_argument(
-        "--scales", type=float, nargs="+", default=SCALES, metavar="UM", help="µm to pool to (default: 8 16 32 56)"
+        "--scales",
+        type=float,
+        nargs="+",
+        metavar="UM",
+        help="µm to pool to (default: 8 16 32 56, as far as bins make them)",
     )
     command.add_argument("--out", metavar="CSV", type=Path, help="also write the score of every gene")
     command.add_argument("--overwrite", action="store_true", help="replace what --out names")
@@ -41,7 +42,7 @@ def evaluate(args: argparse.Namespace) -> None:
     check_vacant("--out", args.out, args.overwrite)
     sdata = open_store(args.section)
     truth = find_truth(sdata, args.truth)
-    scores = tl.evaluate(sdata, args.table, truth=truth, scales=tuple(args.scales))
+    scores = tl.evaluate(sdata, args.table, truth=truth, scales=args.scales)
     if args.out is not None:
         scores.to_csv(args.out, index=False)
     if not args.quiet:

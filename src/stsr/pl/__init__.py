@@ -1,7 +1,8 @@
 """Plots: gene maps, comparisons with the truth, training curves and scores.
 
-Every function returns a :class:`matplotlib.figure.Figure` that pyplot no longer holds: a notebook shows it once, and
-``figure.savefig("map.png", dpi=200)`` keeps it.
+Every function returns a :class:`matplotlib.figure.Figure`. A notebook shows it once; elsewhere it is pyplot's current
+figure, which ``plt.show()`` shows and ``plt.savefig`` keeps. ``save="map.png"`` writes it and lets it go, ``show=True``
+shows it at once.
 """
 
 from stsr.pl.compare import compare

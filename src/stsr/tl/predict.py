@@ -17,6 +17,7 @@ from stsr.spatial import made, put, read_section, record, spots_table
 from stsr.spatial.grid_table import grid_table
 from stsr.spatial.store import check_name
 from stsr.spatial.tables import CHUNKS
+from stsr.spatial.units import expect_totals, with_totals
 from stsr.spatial.uns import plain_uns
 from stsr.tl._bands import write_bands
 
@@ -121,7 +122,7 @@ def predict(
         key,
         table,
         overwrite=overwrite,
-        fill=lambda open_: write_bands(open_, predictor, section, table, progress, model.name),
+        fill=with_totals(lambda open_: write_bands(open_, predictor, section, table, progress, model.name)),
     )
     logger.info("%s: %d cells x %d genes from %s.", key, *table.shape, model.name)
     return key
@@ -223,6 +224,7 @@ def _skeleton(sdata: SpatialData, model: Model, grid: Grid, region: str, key: st
         "versions": {name: _version(name) for name in ("stsr", "torch", "spatialdata", "anndata")},
     }
     table.uns[ATTRS] = plain_uns(about)
+    expect_totals(table)
     return table
 
 
