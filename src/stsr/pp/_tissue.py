@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from stsr.constants import TISSUE
 from stsr.imaging import SURE, TISSUE_MPP, Raster, find_tissue
-from stsr.pp._area import given_area
+from stsr.spatial.area import given_area
 from stsr.pp._evidence import tissue_evidence
 from stsr.spatial import made, put, read_raster, record, transformations
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
-    from stsr.pp._area import TissueLike
+    from stsr.spatial.area import TissueLike
 
 logger = logging.getLogger(__name__)
 
