@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from stsr.constants import TISSUE
 from stsr.imaging import SURE, TISSUE_MPP, Raster, find_tissue
-from stsr.spatial.area import given_area
 from stsr.pp._evidence import tissue_evidence
 from stsr.spatial import made, put, read_raster, record, transformations
+from stsr.spatial.area import given_area
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
