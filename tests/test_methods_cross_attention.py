@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from border_toys import whole_spots
 from helpers import toy_section
 from sklearn.metrics import mean_poisson_deviance
 
@@ -41,7 +42,7 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def toy():
-    return toy_section()
+    return whole_spots(toy_section(shape=(54, 60)))
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from stsr.constants import ATTRS, LATENT, SD, features_key, table_key
 from stsr.methods import METHODS, Prediction, Predictor
+from stsr.methods.border import Unplaced
 from stsr.methods.features import BAND_VALUES
 from stsr.methods.model import Model
 from stsr.spatial import put, read_section, record, spots_table
@@ -73,7 +75,9 @@ def predict(
     The table's name. Its ``X`` holds expected UMI counts per cell, on the scale of the spots' counts: the cells under a
     spot add up to what the spot measured. Where no spots are looked at, the scale is that of the spots the model was
     fitted on. ``obsm["X_stsr"]`` is the method's latent and ``layers["sd"]`` its
-    standard deviation, where it has them; ``uns["stsr"]`` says how the table was made.
+    standard deviation, where it has them; ``uns["stsr"]`` says how the table was made. Of spots that lie on the grid in
+    part, no more than that part's share is placed on cells: ``uns["stsr"]["unplaced"]`` has their number ``"spots_cut"``,
+    that of spots beside the grid, ``"spots_off"``, and the ``"share"`` of all counts that cannot be placed at most.
 
     Raises
     ------
@@ -113,8 +117,11 @@ def predict(
             f"features={features!r} are {section.n_features} a cell, the model was fitted on {model.n_features}; extract "
             "them again with overwrite=True, or fit the model again."
         )
+    unplaced = Unplaced.of(section)
+    unplaced.tell()
     predictor = model.method.on(section, device=device)
     table = _skeleton(sdata, model, section.grid, grid, key, predictor)
+    table.uns[ATTRS]["unplaced"] = asdict(unplaced)
     put(
         sdata,
         key,
