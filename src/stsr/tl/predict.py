@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stsr.constants import ATTRS, LATENT, SD, features_key, table_key
+from stsr.constants import ATTRS, IMAGE, LATENT, SD, features_key, table_key
 from stsr.methods import METHODS, Prediction, Predictor
 from stsr.methods.border import Unplaced
 from stsr.methods.features import BAND_VALUES
 from stsr.methods.model import Model
-from stsr.spatial import put, read_section, record, spots_table
+from stsr.spatial import made, put, read_section, record, spots_table
 from stsr.spatial.grid_table import grid_table
 from stsr.spatial.store import check_name
 from stsr.spatial.tables import CHUNKS
@@ -202,7 +202,7 @@ def _skeleton(sdata: SpatialData, model: Model, grid: Grid, region: str, key: st
         "encoder": model.encoder or "none",
         "seed": model.seed,
         "history": {name: np.array(values) for name, values in model.history.items()},
-        "image_qc": sdata.attrs[ATTRS].get("image_qc", {}),
+        "image_qc": (made(sdata, IMAGE) or sdata.attrs[ATTRS]).get("image_qc", {}),
         "units": "expected UMI counts per cell",
         "versions": {name: version(name) for name in ("stsr", "torch", "spatialdata", "anndata")},
     }
