@@ -11,7 +11,7 @@ import pytest
 import stsr
 from stsr.encoders.texture import TextureEncoder
 from stsr.geometry import Grid
-from stsr.spatial import labels_to_grid, open_store, read_raster
+from stsr.spatial import labels_to_grid, made, open_store, read_raster
 from stsr.spatial.store import create_store
 
 extract = sys.modules[stsr.pp.extract_features.__module__]
@@ -110,14 +110,13 @@ def test_memory_and_disk_agree(prepared, store):
         np.testing.assert_array_equal(prepared[KEY].data.compute(), store[run(store)].data.compute())
     finally:
         del prepared[KEY]
-        prepared.attrs["stsr"].pop("features")
 
 
 def test_the_same_again_is_cached(store, caplog, monkeypatch):
     run(store)
-    made = dict(store.attrs["stsr"]["features"])
+    before = made(store, KEY)
     store = open_store(store.path)
-    assert store.attrs["stsr"]["features"] == made
+    assert made(store, KEY) == before != {}
     monkeypatch.setattr("stsr.encoders.create", lambda *args, **kwargs: pytest.fail("computed again"))
     with caplog.at_level(logging.INFO, logger="stsr"):
         assert run(store) == run(store, overwrite=True) == KEY
@@ -141,7 +140,7 @@ def test_another_encoder_image_or_grid_under_the_same_name_needs_overwrite(store
 
 def test_an_interrupted_run_leaves_the_store_as_it_was(store, monkeypatch):
     run(store)
-    before, attrs = store[KEY].data.compute(), dict(store.attrs["stsr"])
+    before, known = store[KEY].data.compute(), made(store, KEY)
     stsr.pp.make_grid(store, bin_size=16, angle=5, overwrite=True)
 
     def encode_rows(self, raster, grid, rows):
@@ -152,7 +151,7 @@ def test_an_interrupted_run_leaves_the_store_as_it_was(store, monkeypatch):
         run(store, overwrite=True)
     again = open_store(store.path)
     np.testing.assert_array_equal(again[KEY].data.compute(), before)
-    assert again.attrs["stsr"]["features"] == attrs["features"]
+    assert made(again, KEY) == known
     assert not list(store.path.parent.glob(".*stsr-*"))
 
 
@@ -177,7 +176,7 @@ def test_an_object_is_an_encoder_too_and_never_taken_as_known(store):
     values = store["features_colour_016um"].data.compute()
     assert values.shape == (3, *grid.shape)
     assert values[:, grid.mask].min() > 20
-    assert store.attrs["stsr"]["features"]["features_colour_016um"] == {"encoder": "colour", "made_from": None}
+    assert made(store, "features_colour_016um") == {"encoder": "colour", "made_from": None}
     with pytest.raises(ValueError, match="exists already"):
         run(store, encoder=Colour(), device="cpu")
     run(store, encoder=Colour(), device="cpu", overwrite=True)
@@ -187,7 +186,7 @@ def test_a_small_vision_transformer_runs_end_to_end(store):
     key = run(store, encoder="timm:test_vit", weights="random", device="cpu")
     assert key == "features_test-vit_016um"
     assert store[key].shape[0] == 64
-    assert key in store.attrs["stsr"]["features"]
+    assert made(store, key)["encoder"] == "test_vit"
 
 
 def test_values_beyond_float16_are_clipped(store):

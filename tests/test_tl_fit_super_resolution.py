@@ -222,20 +222,19 @@ def test_sections_that_do_not_go_together_are_named(pair, monkeypatch):
     second["table"].var_names = names
 
 
-def test_sections_of_different_cells_or_encoders_are_refused(pair):
+def test_sections_of_different_cells_or_encoders_are_refused(pair, monkeypatch):
     first, second = pair
     stsr.pp.make_grid(first, bin_size=16, key_added="mine", overwrite=True)
     stsr.pp.make_grid(second, bin_size=20, key_added="mine", overwrite=True)
     with pytest.raises(ValueError, match="section 2 has cells of 20 µm, the first of 16 µm"):
         fit([first, second], grid="mine", key_added="x")
-    known = second.attrs["stsr"]["features"]
     key = "features_texture_008um"
-    second.attrs["stsr"]["features"] = {key: known[key] | {"encoder": "uni"}}
+    marked = second[key].attrs["stsr"]["made"]
+    monkeypatch.setitem(marked, "encoder", "uni")
     with pytest.raises(
         ValueError, match="of section 'second' were made by encoder 'uni', those of 'first' by 'texture'"
     ):
         fit([first, second], "ridge", features=key, key_added="x")
-    second.attrs["stsr"]["features"] = known
 
 
 def test_every_table_is_checked_before_any_work(pair, monkeypatch):
