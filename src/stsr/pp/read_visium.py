@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stsr.constants import ARRAY_COL, ARRAY_ROW, SPATIAL
-from stsr.geometry import fit_lattice
 from stsr.pp._counts import read_counts
 from stsr.pp._folder import as_folder
-from stsr.pp._positions import INSIDE, X, Y, read_positions
+from stsr.pp._positions import INSIDE, X, Y, lattice_of, read_positions
 from stsr.pp._reading import find_fullres, name_section, on_image, unique_symbols, write_section
 from stsr.pp._reduced_images import add_reduced, refuse_reduced
 from stsr.pp._scale_factors import factor, refuse_reduced_positions
@@ -152,20 +151,18 @@ def read_visium(
 
 
 def _pitch(files: VisiumFiles, places: pd.DataFrame) -> float:
-    """Pixels between neighbouring spots: fitted to all places of the slide, or where these follow no lattice to those in
-    tissue."""
-    reason = "it lists one place"
-    for some in (places, places[places[INSIDE]]):
-        try:
-            lattice = fit_lattice(some[[ARRAY_ROW, ARRAY_COL]], some[[X, Y]], layout="hexagonal")
-        except ValueError as error:
-            reason = str(error).removesuffix(".")
-            continue
-        if lattice is not None:
-            return lattice.pitch
-    raise ValueError(
-        f"path: {str(files.positions)!r} describes no slide of spots: {reason}; take the file that Space Ranger wrote."
-    )
+    """Pixels between neighbouring spots of the slide."""
+    reason = "it lists one place."
+    try:
+        inside = places[INSIDE].to_numpy()
+        lattice = lattice_of(places[[ARRAY_ROW, ARRAY_COL]], places[[X, Y]], inside, layout="hexagonal")
+    except ValueError as error:
+        lattice, reason = None, str(error)
+    if lattice is None:
+        raise ValueError(
+            f"path: {str(files.positions)!r} describes no slide of spots, take the file that Space Ranger wrote: {reason}"
+        )
+    return lattice.pitch
 
 
 def _spots(files: VisiumFiles, places: pd.DataFrame, dataset_id: str) -> AnnData:
