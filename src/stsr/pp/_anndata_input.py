@@ -111,8 +111,12 @@ def in_memory(adata: AnnData, layer: str | None) -> sp.csr_matrix:
         raise ValueError(damaged) from error
 
 
-def spots_lattice(adata: AnnData, xy: NDArray[np.float64], inside: NDArray[np.bool_]) -> tuple[Lattice | None, bool]:
+def spots_lattice(
+    adata: AnnData, xy: NDArray[np.float64], inside: NDArray[np.bool_], size: tuple[int, int]
+) -> tuple[Lattice | None, bool]:
     """The lattice of the spots, None when they tell none; and whether it was fitted to row and column of the array.
+
+    ``xy`` (rows, 2) are pixels of an image of ``size`` (width, height), ``inside`` (rows,) tells which lie on tissue.
 
     Raises
     ------
@@ -125,7 +129,7 @@ def spots_lattice(adata: AnnData, xy: NDArray[np.float64], inside: NDArray[np.bo
         columns = [pd.to_numeric(adata.obs[name].astype(object), errors="coerce") for name in (ARRAY_ROW, ARRAY_COL)]
         rowcol = np.column_stack([np.asarray(column, dtype=np.float64) for column in columns])
         try:
-            lattice = lattice_of(rowcol, xy, inside)
+            lattice = lattice_of(rowcol, xy, inside, size)
         except ValueError as error:
             raise ValueError(
                 f"adata: {str(error).removesuffix('.')}; pass the spots of one section with their own positions, or "
@@ -133,7 +137,8 @@ def spots_lattice(adata: AnnData, xy: NDArray[np.float64], inside: NDArray[np.bo
             ) from error
         if lattice is not None:
             return lattice, True
-    return regular_lattice(xy[inside]), False
+    on = ((xy >= 0) & (xy <= size)).all(axis=1)
+    return regular_lattice(xy[inside & on]), False
 
 
 def scale_factors(adata: AnnData, inside: NDArray[np.bool_]) -> Mapping[str, Any]:

@@ -113,20 +113,39 @@ def _number(column: pd.Series) -> pd.Series:
 
 
 def lattice_of(
-    rowcol: Any, xy: Any, inside: NDArray[np.bool_], *, layout: str | None = None
+    rowcol: Any, xy: Any, inside: NDArray[np.bool_], size: tuple[int, int], *, layout: str | None = None
 ) -> Lattice | None:
-    """The array of the spots, fitted to all listed places, or where these follow none to those in tissue.
+    """The array of the spots, fitted to all listed places.
 
-    Places off tissue tell the pitch as well as others, but some tools leave them without true positions.
+    Places off tissue tell the pitch as well as others, but some tools leave them without true positions, and a single
+    position beside the image is wrong. Where not all places follow a lattice, those are left out.
+
+    Parameters
+    ----------
+    rowcol, xy
+        (places, 2) row and column on the array, and pixels (x, y).
+    inside
+        (places,) which lie on tissue.
+    size
+        Width and height of the image in pixels.
+    layout
+        As of :func:`~stsr.geometry.lattice.fit_lattice`.
 
     Raises
     ------
     ValueError
-        When the spots in tissue follow no lattice either.
+        When the spots on tissue and on the image follow no lattice either.
     """
     rowcol, xy = np.asarray(rowcol, dtype=np.float64), np.asarray(xy, dtype=np.float64)
     known = np.isfinite(rowcol).all(axis=1) & np.isfinite(xy).all(axis=1)
-    try:
-        return fit_lattice(rowcol[known], xy[known], layout=layout)
-    except ValueError:
-        return fit_lattice(rowcol[known & inside], xy[known & inside], layout=layout)
+    on = ((xy >= 0) & (xy <= size)).all(axis=1)
+    fault = None
+    for some in (known, known & on, known & inside, known & inside & on):
+        try:
+            if lattice := fit_lattice(rowcol[some], xy[some], layout=layout):
+                return lattice
+        except ValueError as error:
+            fault = fault or error
+    if fault:
+        raise fault
+    return None

@@ -15,8 +15,8 @@ from stsr.options import Number
 from stsr.pp._anndata_input import INSIDE, check_section, check_table, in_memory, scale_factors, spots_lattice
 from stsr.pp._columns import storable
 from stsr.pp._positions import in_tissue
-from stsr.pp._reading import check_dataset_id, find_fullres, unique_symbols, write_discs
-from stsr.pp._scale_factors import refuse_reduced_positions
+from stsr.pp._reading import check_dataset_id, find_fullres, image_size, unique_symbols, write_discs
+from stsr.pp._scale_factors import refuse_reduced_positions, usable
 from stsr.spatial.assemble import SPOT_ID
 from stsr.spatial.scale import check_mpp, resolve_mpp
 from stsr.spatial.section import raw_counts
@@ -118,16 +118,16 @@ def from_anndata(
     inside = _inside(adata)
     check_section(adata, inside)
     xy = _centres(adata, spatial_key, inside)
-    lattice, sure = spots_lattice(adata, xy, inside)
+    image = find_fullres(None, fullres_image)
+    lattice, sure = spots_lattice(adata, xy, inside, image_size(image))
     if lattice is not None and lattice.layout == "hexagonal":
         refuse_reduced_positions(
             lattice.pitch,
-            scale_factors(adata, inside),
+            usable(scale_factors(adata, inside)),
             where=f"adata.obsm[{spatial_key!r}]",
             remedy="divide them by it, or delete adata.uns['spatial'] if fullres_image is that image.",
         )
     table = _bare(adata, xy, layer, inside)
-    image = find_fullres(None, fullres_image)
     measured = _measured(lattice, mpp, pitch, image.mpp)
     resolved, source = resolve_mpp(measured, stated=image.mpp, user=mpp, sure=sure)
     _check_diameter(spot_diameter, xy[inside], lattice, resolved)

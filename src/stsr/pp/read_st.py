@@ -16,7 +16,7 @@ from stsr.constants import ARRAY_COL, ARRAY_ROW, SPATIAL
 from stsr.options import Number
 from stsr.pp._folder import as_folder, contents
 from stsr.pp._positions import in_tissue, lattice_of
-from stsr.pp._reading import find_fullres, name_section, unique_symbols, write_discs
+from stsr.pp._reading import find_fullres, image_size, name_section, unique_symbols, write_discs
 from stsr.spatial.scale import check_mpp, resolve_mpp
 from stsr.spatial.section import raw_counts
 from stsr.spatial.store import check_vacant
@@ -136,7 +136,7 @@ def read_st(
     image = find_fullres(folder, fullres_image or _find(folder, section, "fullres_image", IMAGE, None).absolute())
     every = _read_selection(selection_file)
     table = _join(_read_counts(counts_file), every[every["selected"]])
-    measured = _microns_per_pixel(every, pitch, mpp, selection_file)
+    measured = _microns_per_pixel(every, image_size(image), pitch, mpp, selection_file)
     resolved, source = resolve_mpp(measured, stated=image.mpp, user=mpp)
     return write_discs(
         table,
@@ -220,8 +220,8 @@ def _read_selection(file: Path) -> pd.DataFrame:
         )
     where = f"selection={str(file)!r}"
     places["selected"] = in_tissue(places["selected"], where, "selected") if "selected" in places else True
-    numbers = places[[*ARRAY, *PIXELS]].apply(pd.to_numeric, errors="coerce")
-    known = np.isfinite(numbers).all(axis=1).to_numpy()
+    numbers = places[[*ARRAY, *PIXELS]].apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    known = np.isfinite(numbers.to_numpy()).all(axis=1)
     if lost := int((places["selected"] & ~known).sum()):
         raise ValueError(f"{where} gives {lost} selected spots no number in {', '.join((*ARRAY, *PIXELS))}; drop them.")
     places[numbers.columns] = numbers
@@ -256,11 +256,13 @@ def _join(counts: AnnData, places: pd.DataFrame) -> AnnData:
     return table
 
 
-def _microns_per_pixel(places: pd.DataFrame, pitch: float, mpp: float | None, file: Path) -> float:
+def _microns_per_pixel(
+    places: pd.DataFrame, size: tuple[int, int], pitch: float, mpp: float | None, file: Path
+) -> float:
     """From the spots' place on the array, whose unit is the pitch, to their pixels; ``mpp`` where one spot is listed."""
     columns = EXACT if {*EXACT} <= {*places.columns} else ARRAY
     try:
-        lattice = lattice_of(places[columns[::-1]], places[PIXELS], places["selected"].to_numpy(), layout="square")
+        lattice = lattice_of(places[columns[::-1]], places[PIXELS], places["selected"].to_numpy(), size, layout="square")
     except (TypeError, ValueError) as error:
         raise ValueError(f"selection={str(file)!r} describes no array of spots: {error}") from error
     if lattice is None and mpp is None:

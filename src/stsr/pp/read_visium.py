@@ -12,9 +12,9 @@ from stsr.constants import ARRAY_COL, ARRAY_ROW, SPATIAL
 from stsr.pp._counts import read_counts
 from stsr.pp._folder import as_folder
 from stsr.pp._positions import INSIDE, X, Y, lattice_of, read_positions
-from stsr.pp._reading import find_fullres, name_section, on_image, unique_symbols, write_section
+from stsr.pp._reading import find_fullres, image_size, name_section, on_image, unique_symbols, write_section
 from stsr.pp._reduced_images import add_reduced, refuse_reduced
-from stsr.pp._scale_factors import factor, refuse_reduced_positions
+from stsr.pp._scale_factors import DIAMETER, refuse_reduced_positions, usable
 from stsr.pp._visium_files import VisiumFiles, find_visium
 from stsr.spatial.assemble import SPOT_ID, disc_spots
 from stsr.spatial.scale import check_mpp, resolve_mpp
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
     from spatialdata import SpatialData
+
+    from stsr.spatial.fullres import FullRes
 
 logger = logging.getLogger(__name__)
 
@@ -118,10 +120,10 @@ def read_visium(
     check_vacant(store, overwrite)
     image = find_fullres(as_folder(path), fullres_image)
     dataset_id = name_section(as_folder(path), dataset_id)
-    factors = read_json(files.factors, "scale factors")
+    factors = usable(read_json(files.factors, "scale factors"))
     refuse_reduced(files, image, factors)
     places = read_positions(files.positions)
-    pitch = _pitch(files, places)
+    pitch = _pitch(files, places, image)
     refuse_reduced_positions(
         pitch,
         factors,
@@ -131,7 +133,7 @@ def read_visium(
     table = _spots(files, places, dataset_id)
     table = table[on_image(table.obsm[SPATIAL], table.obs_names, image)].copy()
     resolved, source = resolve_mpp(PITCH / pitch, stated=image.mpp, user=mpp)
-    diameter = factor(factors, "spot_diameter_fullres", VENDOR_DIAMETER / resolved)
+    diameter = factors.get(DIAMETER, VENDOR_DIAMETER / resolved)
 
     sdata = disc_spots(table, dataset_id, radius=diameter / 2)
     add_reduced(sdata, files, factors, dataset_id)
@@ -150,12 +152,12 @@ def read_visium(
     )
 
 
-def _pitch(files: VisiumFiles, places: pd.DataFrame) -> float:
+def _pitch(files: VisiumFiles, places: pd.DataFrame, image: FullRes) -> float:
     """Pixels between neighbouring spots of the slide."""
     reason = "it lists one place."
     try:
-        inside = places[INSIDE].to_numpy()
-        lattice = lattice_of(places[[ARRAY_ROW, ARRAY_COL]], places[[X, Y]], inside, layout="hexagonal")
+        rowcol, xy, inside = places[[ARRAY_ROW, ARRAY_COL]], places[[X, Y]], places[INSIDE].to_numpy()
+        lattice = lattice_of(rowcol, xy, inside, image_size(image), layout="hexagonal")
     except ValueError as error:
         lattice, reason = None, str(error)
     if lattice is None:
