@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -132,7 +132,7 @@ def from_transcripts(
     """
     import dask
 
-    _check_options(sdata, pixel_size=pixel_size, min_qv=min_qv, genes=genes, coordinate_system=coordinate_system)
+    _check_options(sdata, pixel_size, min_qv, coordinate_system, points=points, genes=genes)
     check_bin_size(bin_size)
     check_vacant(store, overwrite)
     dataset_id = name_section(Path(), dataset_id)
@@ -163,19 +163,22 @@ def from_transcripts(
 
 
 def _check_options(
-    sdata: object, *, pixel_size: float, min_qv: float | None, genes: object, coordinate_system: object
+    sdata: object, pixel_size: float, min_qv: float | None, coordinate_system: object, **names: object
 ) -> None:
-    """Refuse what no section has, before any file is opened."""
+    """Refuse what no section has, before any file is opened; ``names`` are lists of them."""
     from spatialdata import SpatialData
 
     if not isinstance(sdata, SpatialData):
         raise ValueError(f"sdata is a {type(sdata).__name__}; pass a SpatialData object with transcripts as points.")
     Number(1e-3, 1e3)("pixel_size", pixel_size)
     Number(0, 1000, optional=True)("min_qv", min_qv)
-    if isinstance(genes, str | bytes):
-        raise ValueError(f"genes={genes!r} is a single name; pass a list of names.")
     if not isinstance(coordinate_system, str):
         raise ValueError(f"coordinate_system={coordinate_system!r} is no name of one.")
+    for name, values in names.items():
+        if isinstance(values, Sized) and not len(values):
+            raise ValueError(f"{name} is empty; pass names, or None for all.")
+    if isinstance(names["genes"], str | bytes):
+        raise ValueError(f"genes={names['genes']!r} is a single name; pass a list of names.")
 
 
 def _resolution(to_section: NDArray[np.float64], pixel_size: float, image: FullRes) -> float:
