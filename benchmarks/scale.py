@@ -21,6 +21,7 @@ import stsr
 from stsr.constants import features_key, grid_key
 from stsr.methods import Method, Training, create
 from stsr.section import Section
+from stsr.pp._features import checked
 from stsr.spatial import open_store, read_section
 
 SIDES = {"fit": 6940.0, "predict": 8360.0}
@@ -65,8 +66,9 @@ def prepare_model(folder: Path, name: str) -> None:
     method = create(name, {"steps": 40} if name == "cross_attention" else {})
     section = section_for(method, folder)
     method.fit(section.subset(np.arange(SOME)), seed=0, training=Training(progress=False))
-    encoder = "texture" if "features" in method.info.needs else None
-    stsr.tl.Model(method, section.genes, 8.0, encoder, section.n_features, seed=0).save(folder / "model.safetensors")
+    store = open_store(folder / "section.zarr")
+    encoder = checked(store, FEATURES, GRID).encoder if "features" in method.info.needs else None
+    stsr.tl.Model(method, section.genes, 8.0, encoder, seed=0).save(folder / "model.safetensors")
 
 
 def predict(folder: Path) -> str:

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from stsr.geometry import Disc, Grid
+from stsr.identity import Identity
 from stsr.imaging.raster import Raster
 from stsr.section import Section
 
@@ -116,6 +117,11 @@ def toy_section(
     counts = rng.poisson(expected) if noise else np.rint(expected)
     section = replace(section, counts=sp.csr_array(counts.astype(np.float32)), library=counts.sum(axis=1) * 10.0)
     return Toy(section, truth.astype(np.float32))
+
+
+def toy_encoder(section: Section) -> Identity:
+    """What made the features of a toy section."""
+    return Identity("texture", "none", None, section.n_features, 1)
 
 
 def _features(grid: Grid, rng: np.random.Generator) -> NDArray[np.float16]:

@@ -7,7 +7,7 @@ import hashlib
 
 import pytest
 
-from stsr.encoders import ENCODERS, create, identity, register
+from stsr.encoders import ENCODERS, create, register, source
 from stsr.encoders.base import weights_file
 from stsr.encoders.registry import known_name
 
@@ -43,16 +43,16 @@ def test_weights_cannot_go_with_an_object():
         create(object(), weights="a.pth")
 
 
-def test_identity_tells_weights_apart(tmp_path):
+def test_the_source_tells_weights_apart(tmp_path):
     file = tmp_path / "model.safetensors"
     file.write_bytes(b"1")
     digest = hashlib.sha256(b"1").hexdigest()
-    assert identity("resnet18", file) == identity("timm:resnet18", tmp_path) == f"resnet18 {digest}"
-    assert identity("resnet18", None) == "resnet18 published"
-    assert identity("resnet18", "random") == "resnet18 random"
-    assert identity(object(), None) is None
+    assert source("resnet18", file) == source("timm:resnet18", tmp_path) == f"resnet18 {digest}"
+    assert source("resnet18", None) == "resnet18 published"
+    assert source("resnet18", "random") == "resnet18 random"
+    assert source(object(), None) is None
     with pytest.raises(ValueError, match="encoder='resnett18' is not known"):
-        identity("resnett18", None)
+        source("resnett18", None)
 
 
 def test_the_register_goes_before_timm():

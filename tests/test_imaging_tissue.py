@@ -8,7 +8,7 @@ from imaging_toys import tissue_image
 from scipy import ndimage
 
 from stsr.imaging import TISSUE_MPP, tissue_mask
-from stsr.imaging.tissue import optical_density
+from stsr.imaging.detectors import optical_density
 
 
 def section(seed: int = 0) -> np.ndarray:

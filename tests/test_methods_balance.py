@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from border_toys import cut, cut_toy
 from helpers import toy_section
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from stsr.geometry import Disc
+from stsr.geometry import Disc, Grid, Square
 from stsr.methods.balance import CERTAIN, Balance
+from stsr.section import Section
 
 EDGE, LENGTH = 8.0, 45.0
 
@@ -18,7 +24,7 @@ def balance(section, rates):
     """(cells, genes) factor for every cell of a section."""
     counts, predicted, xy = section.counts.toarray(), section.footprint @ rates, section.grid.xy
     spots = cKDTree(section.spots)
-    learned = Balance(spots, section.aperture, counts, section.footprint, xy, edge=EDGE, length=LENGTH)
+    learned = Balance(spots, section.aperture, counts, section.covered, section.footprint, xy, edge=EDGE, length=LENGTH)
     learned.meet(np.arange(len(counts)), predicted)
     return learned.factor(*learned.weights(xy))
 
@@ -36,8 +42,8 @@ def test_spots_with_many_counts_are_met_to_a_hundredth(bin_size):
     flat = np.full((section.grid.n_cells, len(section.genes)), 60 / section.spot_cells, dtype=np.float32)
     balanced = section.footprint @ (flat * balance(section, flat))
     observed = section.counts.toarray()
-    many = observed > CERTAIN
-    assert many.sum() > 50
+    many = (observed > CERTAIN) & (section.covered == 1)[:, None]
+    assert many.sum() > 40
     np.testing.assert_allclose(balanced[many] / observed[many], 1, atol=0.01)
 
 
@@ -59,7 +65,8 @@ def test_a_wrong_level_is_put_right_everywhere():
 def of_points(spots, counts):
     """A balance of Visium spots on tissue whose cells are points on their centres."""
     spots, one_each = np.array(spots), sp.eye_array(len(counts), format="csr")
-    return Balance(cKDTree(spots), Disc(55.0), np.array(counts), one_each, spots, edge=12.0, length=70.0)
+    covered = np.ones(len(counts), dtype=np.float32)
+    return Balance(cKDTree(spots), Disc(55.0), np.array(counts), covered, one_each, spots, edge=12.0, length=70.0)
 
 
 def learn_two(counts, predicted):
@@ -89,3 +96,68 @@ def test_weights_sum_to_one_among_spots_and_fade_beyond():
     total = held.sum(axis=1) + around.sum(axis=1)
     np.testing.assert_allclose(total[:2], 1, atol=1e-5)
     assert total[2] < 1e-6
+
+
+@pytest.mark.parametrize("at", [0.5, 0.53, 0.56])
+@pytest.mark.parametrize("angle", [0.0, 1.0])
+def test_where_the_mask_cuts_spots_no_cell_stands_out(angle, at):
+    """Half of a disc is not told the counts of all of it.
+
+    What is left is what half of a disc has more or less than the whole: in the toy fine structure, up to a quarter.
+    """
+    toy, section = cut_toy(angle, at, noise=False, depth=1e5)
+    assert (section.covered < 0.8).sum() >= 2
+    factor = balance(section, toy.truth)
+    assert 0.8 < factor.min() < factor.max() < 1.35
+    under = np.unique(section.footprint[section.covered < 1].indices)
+    assert factor[under].mean() == pytest.approx(1, abs=0.06)
+
+
+def test_where_the_mask_is_right_spots_at_the_border_are_left_alone_too():
+    """What a disc measured then came from its part on tissue: the model, which says so, is not dimmed."""
+    toy, section = cut_toy(0.5, 0.55, noise=False, depth=1e5)
+    measured = section.footprint @ toy.truth
+    right = replace(section, counts=sp.csr_array(measured), library=measured.sum(axis=1))
+    np.testing.assert_allclose(balance(right, toy.truth), 1, atol=0.02)
+
+
+@given(st.floats(0, 2 * np.pi), st.floats(0.3, 0.9), st.floats(-2, 2), st.integers(0, 100))
+@settings(max_examples=25)
+def test_a_disc_pushes_no_more_than_its_share_into_its_cells(angle, at, level, seed):
+    toy, section = cut_toy(angle, at, n_genes=2, seed=seed)
+    rates = toy.truth * np.float32(np.exp(level))
+    predicted, share = section.footprint @ rates, section.covered[:, None] * section.counts.toarray()
+    balanced = section.footprint @ (rates * balance(section, rates))
+    alone = section.covered < 1
+    # What neighbours say of a disc that is hardly there, pseudo-counts, and cells that two discs share.
+    assert (balanced <= 1.15 * np.maximum(predicted, share) + 2)[alone].all()
+
+
+def test_spots_away_from_the_border_are_met_as_without_it():
+    toy, section = cut_toy(0.0, 0.55)
+    flat = np.full_like(toy.truth, toy.truth.mean())
+    before = balance(section, flat)
+    inside = section.covered == 1
+    far = section.spots[:, 0] < section.spots[~inside, 0].min() - 150
+    wide = toy_section().section
+    wide = wide.subset(wide.covered == 1)
+    whole = balance(wide, np.full((wide.grid.n_cells, len(wide.genes)), toy.truth.mean()))
+    at = {tuple(place): cell for cell, place in enumerate(wide.grid.rowcol.tolist())}
+    same = [at[tuple(place)] for place in section.grid.rowcol.tolist()]
+    under = np.unique(section.footprint[inside & far].indices)
+    assert far.sum() > 3
+    np.testing.assert_allclose(before[under], whole[same][under], rtol=1e-3)
+
+
+def test_bins_at_the_border_of_a_finer_grid_push_no_more_than_their_share():
+    """Visium HD: squares of 16 µm, cells of 4 µm, and a mask that is cut through them."""
+    grid = Grid(np.diag([4.0, 4, 1]), np.ones((40, 40), dtype=bool))
+    centres = Grid(np.diag([16.0, 16, 1]), np.ones((10, 10), dtype=bool)).xy
+    counts = sp.csr_array(np.full((100, 1), 160.0, dtype=np.float32))
+    whole = Section(("A",), centres, Square(16.0), counts, np.full(100, 160.0), grid)
+    section = cut(whole, grid.xy[:, 0] < 70)
+    near = section.subset(section.covered > 0)
+    assert sorted(np.unique(near.covered).tolist()) == pytest.approx([0.25, 1])
+    np.testing.assert_allclose(balance(near, np.full((section.grid.n_cells, 1), 10.0)), 1, atol=0.01)
+    dim = balance(near, np.full((section.grid.n_cells, 1), 5.0))
+    np.testing.assert_allclose(dim, 2, rtol=0.2)

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from helpers import toy_section
+from helpers import toy_encoder, toy_section
 from scipy.optimize import nnls
 
 from stsr.methods import METHODS, Method, MethodInfo, Prediction, Training, create
@@ -17,7 +17,7 @@ from stsr.methods.stack import STRENGTH, StackConfig, blend
 from stsr.metrics import deviance
 from stsr.tl import Model
 
-TOY = toy_section(shape=(60, 66), depth=200.0)
+TOY = toy_section(shape=(84, 90), depth=200.0)
 QUIET = Training(device="cpu", progress=False)
 
 
@@ -100,7 +100,7 @@ def test_a_gene_without_counts_keeps_equal_weights():
 
 
 def test_saved_and_loaded_it_predicts_the_same(fitted, tmp_path):
-    model = Model(fitted, TOY.section.genes, 8.0, "texture", TOY.section.n_features, seed=0)
+    model = Model(fitted, TOY.section.genes, 8.0, toy_encoder(TOY.section), seed=0)
     back = Model.load(model.save(tmp_path / "stack.safetensors"))
     assert back.method.config == fitted.config
     before, after = (m.on(TOY.section)(slice(0, 20)).mean for m in (fitted, back.method))

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import shutil
 from pathlib import Path
 
@@ -254,9 +253,8 @@ def test_folder_values_that_are_no_counts(folder, value, fault):
     assert left_behind(folder) == []
 
 
-@pytest.mark.skipif("STSR_DATA_DIR" not in os.environ, reason="STSR_DATA_DIR is not set")
-def test_real_kidney(tmp_path):
-    folder = Path(os.environ["STSR_DATA_DIR"]) / "kidney" / "visium"
+def test_real_kidney(data_dir, tmp_path):
+    folder = data_dir / "kidney" / "visium"
     sdata = read_visium(folder, fullres_image="kidney_he.tif", store=tmp_path / "a.zarr", dataset_id="kidney")
     assert record(sdata).mpp == pytest.approx(2.008, abs=5e-4)
     assert sdata["table"].shape == (2769, 18084)

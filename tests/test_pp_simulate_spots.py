@@ -129,7 +129,7 @@ def test_bins_may_be_fewer_than_the_cells_of_their_grid(fine, simulate):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"table": None}, r"table='table' does not annotate a grid of bins; pass one that does, such as truth_008um"),
+        ({"table": None}, r"table='table' annotates 'synthetic', which is no grid of sdata; pass one of truth_008um"),
         ({"layout": "round"}, r"layout='round' is not allowed; pass one of 'hexagonal', 'square'"),
         ({"pitch": 50}, r"pitch=50 µm is less than diameter=55 µm, so spots would overlap"),
         ({"diameter": 0}, "diameter=0 is not allowed"),

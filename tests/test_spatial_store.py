@@ -12,7 +12,7 @@ import zarr.storage._local
 from spatial_toys import toy_image, toy_labels, toy_sdata, toy_table
 from spatialdata.models import Image2DModel, ShapesModel
 
-from stsr.spatial import create_store, image_pyramid, note, open_store, put, record
+from stsr.spatial import create_store, image_pyramid, made, note, open_store, put, record
 
 
 @pytest.fixture(params=["memory", "disk"])
@@ -57,7 +57,8 @@ def test_elements_of_all_kinds(sdata):
         assert there["outline"].geometry.x.tolist() == [1, 3]
         assert there["sr"].X.sum() == 2 * 5 * 3
         assert there["sr"].layers["sd"].sum() == 0
-    assert sdata.attrs["stsr"]["elements"] == ["features_texture_008um", "grid", "he", "outline", "sr"]
+    assert all(made(sdata, name) == {} for name in ("features_texture_008um", "grid", "he", "outline", "sr"))
+    assert made(sdata, "toy") is None
     if sdata.is_backed():
         assert again.has_consolidated_metadata()
         assert again.attrs == sdata.attrs

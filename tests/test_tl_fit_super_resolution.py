@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import stsr
 from stsr.methods import METHODS, Prediction
 from stsr.spatial import labels_to_grid, open_store, read_section, record
-from stsr.tl.predict import in_runs
+from stsr.tl._bands import in_runs
 
 SMALL = {"steps": 6, "dim": 16, "heads": 4, "stem": 8, "dilations": (1, 2), "members": 2}
 
@@ -51,6 +51,7 @@ def test_the_table_keeps_its_contract(sdata):
     assert table.obsm["X_stsr"].shape == (grid.n_cells, 64)
     facts_of_run = table.uns["stsr"]
     assert (facts_of_run["method"], facts_of_run["seed"], facts_of_run["encoder"]) == ("cross_attention", 4, "texture")
+    assert facts_of_run["encoder_weights"] == "none"
     assert facts_of_run["options"]["steps"] == 6
     assert list(facts_of_run["history"]["held_out"]) == model.history["held_out"]
 
@@ -149,7 +150,7 @@ def test_a_model_is_not_put_on_features_of_another_width(sdata):
     name = next(key for key in sdata.images if key.startswith("features"))
     sdata.images[name] = sdata.images[name].isel(c=slice(0, 9))
     with pytest.raises(
-        ValueError, match=f"are 9 a cell, the model was fitted on {model.n_features}; extract them again"
+        ValueError, match=f"are 9 a cell and were {model.n_features} when they were made; run stsr.pp.extract_features"
     ):
         stsr.tl.predict(sdata, model, key_added="narrow")
 
@@ -228,14 +229,13 @@ def test_sections_of_different_cells_or_encoders_are_refused(pair):
     stsr.pp.make_grid(second, bin_size=20, key_added="mine", overwrite=True)
     with pytest.raises(ValueError, match="section 2 has cells of 20 µm, the first of 16 µm"):
         fit([first, second], grid="mine", key_added="x")
-    known = second.attrs["stsr"]["features"]
-    key = "features_texture_008um"
-    second.attrs["stsr"]["features"] = {key: known[key] | {"encoder": "uni"}}
+    for section, weights in ((first, "first"), (second, "second")):
+        values = np.ones((*section["mine"].shape, 3))
+        stsr.pp.add_features(section, values, name="own", grid="mine", identity=weights, key_added="features")
     with pytest.raises(
-        ValueError, match="of section 'second' were made by encoder 'uni', those of 'first' by 'texture'"
+        ValueError, match="of section 'second' were made by encoder 'own', your own .* those of 'first' by 'own'"
     ):
-        fit([first, second], "ridge", features=key, key_added="x")
-    second.attrs["stsr"]["features"] = known
+        fit([first, second], "ridge", grid="mine", features="features", key_added="x")
 
 
 def test_every_table_is_checked_before_any_work(pair, monkeypatch):

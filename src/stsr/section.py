@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from stsr.geometry import Aperture, Grid, footprint, nearest_pitch
+from stsr.geometry import Aperture, Grid, covered_share, footprint, nearest_pitch
 
 
 class Picture(Protocol):
@@ -71,6 +71,11 @@ class Section:
     def footprint(self) -> sp.csr_array:
         """(spots, cells) share of each cell under each spot: ``footprint @ cells`` sums a spot."""
         return footprint(self.grid, self.spots, self.aperture)
+
+    @cached_property
+    def covered(self) -> NDArray[np.float32]:
+        """(spots,) share of what each spot covers that lies on cells: 1 but at the border of the tissue."""
+        return covered_share(self.grid, self.spots, self.aperture, self.footprint)
 
     @cached_property
     def spot_cells(self) -> float:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from stsr.arguments import SEED
 from stsr.cli.arguments import argument, path
-from stsr.cli.evaluate import SCALES
 from stsr.cli.registries import columns
 from stsr.cli.steps import Steps, check_vacant
 
@@ -73,7 +72,7 @@ def demo(args: argparse.Namespace) -> None:
                 progress=steps.bars,
             )
         with steps(f"scoring {method}"):
-            scores[method] = stsr.tl.evaluate(sdata, key, truth=truth, scales=SCALES)
+            scores[method] = stsr.tl.evaluate(sdata, key, truth=truth)
     model.save(checkpoint, overwrite=args.overwrite)
 
     with steps("drawing"):

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
-SCALES = (8.0, 16.0, 32.0, 56.0)
-"""µm; where scores are printed unless told otherwise."""
-
 
 def add(commands: Any, common: argparse.ArgumentParser) -> None:
     """Add ``stsr evaluate``."""
@@ -32,9 +29,8 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         "--scales",
         type=argument(Number(0.001, 1e6)),
         nargs="+",
-        default=SCALES,
         metavar="UM",
-        help="µm to pool to (default: 8 16 32 56)",
+        help="µm to pool to (default: 8 16 32 56, as far as bins make them)",
     )
     command.add_argument("--out", metavar="CSV", type=path, help="also write the score of every gene")
     command.add_argument("--overwrite", action="store_true", help="replace what --out names")
@@ -49,7 +45,7 @@ def evaluate(args: argparse.Namespace) -> None:
     check_vacant("--out", args.out, args.overwrite)
     sdata = open_store(args.section)
     truth = find_truth(sdata, args.truth)
-    scores = tl.evaluate(sdata, args.table, truth=truth, scales=tuple(args.scales))
+    scores = tl.evaluate(sdata, args.table, truth=truth, scales=args.scales)
     if args.out is not None:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         scores.to_csv(args.out, index=False)

@@ -11,6 +11,7 @@ from stsr.arguments import ALL, BIN_SIZE, GENES, SEED, TARGET_MPP, Device
 from stsr.cli.arguments import argument, path
 from stsr.cli.platforms import PLATFORMS
 from stsr.cli.steps import Steps, check_vacant
+from stsr.options import Text
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -53,7 +54,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="genes, one a line; or how many; or 'all' (default: %(default)s)",
     )
     parser.add_argument("--encoder", default="texture", help="see 'stsr encoders' (default: %(default)s)")
-    parser.add_argument("--weights", metavar="FILE", type=path, help="weights of the encoder (default: from the hub)")
+    parser.add_argument(
+        "--weights", metavar="FILE", type=argument(Text(4096)), help="weights of the encoder (default: from the hub)"
+    )
     parser.add_argument("--method", default="cross_attention", help="see 'stsr methods' (default: %(default)s)")
     parser.add_argument(
         "--option", metavar="KEY=VALUE", action="append", default=[], help="an option of the method; may be repeated"
@@ -88,6 +91,7 @@ def run(args: argparse.Namespace) -> None:
         encoders.create(args.encoder, weights=args.weights, device="cpu")
     check_vacant("--out", args.out, args.overwrite)
     check_vacant("--model-out", args.model_out, args.overwrite)
+    check_model_out(args.model_out, args.out, args.overwrite)
 
     steps = Steps(quiet=args.quiet)
     with steps(f"reading {args.folder}"):
@@ -115,17 +119,29 @@ def run(args: argparse.Namespace) -> None:
             grid=grid,
             features=features,
             options=options,
+            model_out=args.model_out,
             seed=args.seed,
             device=args.device,
             progress=steps.bars,
+            overwrite=args.overwrite,
         )
-    if args.model_out is not None:
-        model.save(args.model_out, overwrite=args.overwrite)
     key = table_key(model.bin_size)
     n_cells, n_genes = sdata[key].shape
     steps.say(
         f"{args.out} now holds {n_cells:,} cells x {n_genes:,} genes in the table {key!r} ({steps.seconds:.0f} s)."
     )
+
+
+def check_model_out(model_out: Path | None, out: Path, overwrite: bool) -> None:
+    """Refuse a file for the model that could not be written, or would lie where the store is made; make its folder."""
+    from stsr.methods.model_file import check_vacant as check_file
+
+    if model_out is None:
+        return
+    store, file = out.resolve(), model_out.resolve()
+    if file == store or store in file.parents or file in store.parents:
+        raise ValueError(f"--model-out {model_out} and --out {out} lie in one another; name a file beside the store.")
+    check_file(model_out, overwrite, name="--model-out")
 
 
 def lay_grid(sdata: SpatialData, args: argparse.Namespace) -> str:

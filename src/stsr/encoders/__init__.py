@@ -8,7 +8,7 @@ from typing import Any
 
 from stsr.encoders.base import Encoder, EncoderInfo, plain_name
 from stsr.encoders.catalogue import PUBLISHED, Published
-from stsr.encoders.registry import ENCODERS, create, identity, known_name, register
+from stsr.encoders.registry import ENCODERS, create, is_local, kind_of_weights, known_name, register, source
 from stsr.encoders.texture import TextureEncoder
 
 
@@ -28,4 +28,15 @@ register(TextureEncoder.info, _texture)
 for _entry in PUBLISHED:
     register(_entry.info, partial(_published, _entry))
 
-__all__ = ["ENCODERS", "Encoder", "EncoderInfo", "create", "identity", "known_name", "plain_name", "register"]
+__all__ = [
+    "ENCODERS",
+    "Encoder",
+    "EncoderInfo",
+    "create",
+    "is_local",
+    "kind_of_weights",
+    "known_name",
+    "plain_name",
+    "register",
+    "source",
+]

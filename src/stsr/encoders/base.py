@@ -42,6 +42,8 @@ class EncoderInfo:
         Whether the weights are only given out on request.
     source
         Where the weights come from, such as ``"hf-hub:MahmoodLab/uni"``.
+    learned
+        Whether it has weights at all.
     """
 
     name: str
@@ -57,12 +59,14 @@ class EncoderInfo:
     licence: str = ""
     gated: bool = False
     source: str = ""
+    learned: bool = True
 
 
 class Encoder(Protocol):
     """Turns the image under a grid into features of its cells.
 
-    An encoder whose features mean something each has their ``names`` too; they are kept with the raster.
+    An encoder whose features mean something each has their ``names`` too; they are kept with the raster. One with weights
+    has their ``checksum``.
     """
 
     info: EncoderInfo

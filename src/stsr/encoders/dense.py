@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.encoders.base import EncoderInfo, plain_name
+from stsr.encoders.identify import object_checksum
 from stsr.encoders.tiles import TileEncoder
 from stsr.encoders.timm import TILE, half_precision
 
@@ -18,6 +19,7 @@ class DenseEncoder(TileEncoder):
     """Adapts an object that takes images (n, 3, h, w) to patch tokens (n, rows x cols, dim) on its ``grid_size``.
 
     The tokens are what ``encode_image_dense`` returns, or the ``patch_tokens`` of it. The image is shown at 0.5 µm/px.
+    What tells one object from another is its ``identity``, a text, or else the weights in its ``state_dict()``.
 
     Raises
     ------
@@ -41,6 +43,11 @@ class DenseEncoder(TileEncoder):
         tile = int(self._transform(np.zeros((TILE, TILE, 3), dtype=np.uint8)).shape[-1])
         dim = self._encode(np.zeros((1, tile, tile, 3), dtype=np.uint8)).shape[-1]
         self.info = EncoderInfo(plain_name(model), type(model).__name__, dim, tile=tile, patch=tile // self._grid[0])
+
+    @property
+    def checksum(self) -> str | None:
+        """What tells the object from others; None where nobody knows."""
+        return object_checksum(self._model)
 
     def encode(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Take RGB tiles (n, tile, tile, 3) to their tokens (n, rows, cols, dim)."""

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from stsr.encoders.base import Encoder, EncoderInfo, plain_name, weights_file
+from stsr.encoders.identify import object_checksum
+from stsr.identity import FILE, NONE, OWN, PUBLISHED, RANDOM
 
 Factory = Callable[..., Encoder]
 """Makes an encoder from the keywords ``weights``, ``device`` and ``batch_size``."""
@@ -41,7 +43,8 @@ def create(encoder: Any, *, weights: str | Path | None = None, device: str = "au
     encoder
         A name from :data:`ENCODERS`, the name of any model of timm (``"resnet18"``, ``"timm:resnet18"``,
         ``"hf-hub:user/model"``), or an object with ``encode_image_dense(x)``, ``grid_size`` and ``get_transform()``,
-        such as a model of LazySlide.
+        such as a model of LazySlide. An object that changes without having a ``state_dict()`` says with an ``identity``,
+        a text, what it is.
     weights
         A local ``.safetensors``, ``.pth`` or ``.bin`` file or the folder that holds it; the published weights from the
         hub when None; ``"random"`` for a network that has learned nothing, as a control.
@@ -105,10 +108,28 @@ def known_name(encoder: str) -> str:
     return name
 
 
-def identity(encoder: Any, weights: str | Path | None) -> str | None:
+def kind_of_weights(encoder: Any, weights: str | Path | None) -> str:
+    """Which of :data:`stsr.identity.WEIGHTS` an encoder is made with."""
+    if not isinstance(encoder, str):
+        return OWN
+    known = ENCODERS.get(plain_name(encoder))
+    if known is not None and not known.learned:
+        return NONE
+    if weights is None:
+        return PUBLISHED
+    return RANDOM if weights == "random" else FILE
+
+
+def is_local(name: str, weights: str | Path | None) -> bool:
+    """Whether an encoder can be made of a name that nobody vouches for: nothing is looked for on the hub."""
+    known = ENCODERS.get(plain_name(name))
+    return (known is not None and not known.learned) or (weights is not None and ":" not in plain_name(name))
+
+
+def source(encoder: Any, weights: str | Path | None) -> str | None:
     """What tells this encoder with these weights from any other, without loading it.
 
-    None for an object: nobody knows what was done to it.
+    None for an object of which nobody can tell; see :func:`~stsr.encoders.identify.object_checksum`.
 
     Raises
     ------
@@ -116,7 +137,8 @@ def identity(encoder: Any, weights: str | Path | None) -> str | None:
         For an unknown name, or when ``weights`` is no file.
     """
     if not isinstance(encoder, str):
-        return None
+        known = object_checksum(encoder)
+        return None if known is None else f"{plain_name(encoder)} {known}"
     name = known_name(encoder)
     if weights is None or weights == "random":
         return f"{name} {weights or 'published'}"

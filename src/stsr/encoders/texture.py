@@ -22,6 +22,7 @@ class TextureEncoder:
         mpp=WORKING_MPP,
         licence="BSD-3-Clause",
         source="stsr",
+        learned=False,
     )
 
     def encode_rows(self, raster: Raster, grid: Grid, rows: slice) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from stsr.encoders.base import EncoderInfo, weights_file
 from stsr.encoders.catalogue import Published
+from stsr.encoders.identify import state_checksum
 from stsr.encoders.tiles import TileEncoder
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ class TimmEncoder(TileEncoder):
         self.device = pick_device(device)
         self.batch_size = batch_size
         self._model = model.eval().requires_grad_(False).to(self.device)
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of its weights."""
+        return state_checksum(self._model.state_dict())
 
     def encode(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Take RGB tiles (n, tile, tile, 3) to their tokens (n, tile / patch, tile / patch, dim)."""

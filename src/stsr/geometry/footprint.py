@@ -33,13 +33,51 @@ def footprint(grid: Grid, xy: ArrayLike, aperture: Aperture, *, subsamples: int 
     each disc.
     """
     xy = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
+    offsets, points = _around(grid, aperture, subsamples)
+    batch = max(1, PAIRS // len(offsets))
+    parts = [_shares(grid, xy[start : start + batch], aperture, offsets, points) for start in range(0, len(xy), batch)]
+    return sp.csr_array(sp.vstack(parts)) if parts else sp.csr_array((0, grid.n_cells), dtype=np.float32)
+
+
+def covered_share(
+    grid: Grid, xy: NDArray[np.float64], aperture: Aperture, shares: sp.csr_array, *, subsamples: int = 5
+) -> NDArray[np.float32]:
+    """How much of each spot lies on cells.
+
+    Parameters
+    ----------
+    grid, xy, aperture, subsamples
+        As given to :func:`footprint`.
+    shares
+        The (spots, cells) footprint.
+
+    Returns
+    -------
+    (spots,) share of what the spot covers that lies on cells, 0 to 1. It is 1 to the last digit for a spot that lies on
+    cells as a whole, since both areas are measured on the same points.
+    """
+    area = shares.sum(axis=1)
+    covered = np.where(area > 0, 1.0, 0.0)
+    # What holds as much as a whole spot lies on cells as a whole, or so nearly that it makes no difference.
+    less = np.flatnonzero((area > 0) & (area < aperture.area / grid.bin_size**2))
+    offsets, points = _around(grid, aperture, subsamples)
+    batch = max(1, PAIRS // len(offsets))
+    for start in range(0, len(less), batch):
+        some = less[start : start + batch]
+        corner = grid.to_um(np.floor(grid.to_index(xy[some]))[:, None] + offsets) - xy[some, None]
+        whole = sum(aperture.covers(corner + point).sum(axis=1) for point in points) / len(points)
+        covered[some] = np.minimum(area[some] / whole, 1)
+    covered[covered > 1 - 1e-5] = 1
+    return covered.astype(np.float32)
+
+
+def _around(grid: Grid, aperture: Aperture, subsamples: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """(col, row) of the cells that a spot may cover, from its own, and places in a cell at which that is looked up."""
     reach = int(np.ceil(aperture.reach / grid.bin_size)) + 1
     offsets = np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * 2, indexing="xy"), axis=-1).reshape(-1, 2)
     steps = (np.arange(subsamples) + 0.5) / subsamples
     points = np.stack(np.meshgrid(steps, steps, indexing="xy"), axis=-1).reshape(-1, 2) @ grid.affine[:2, :2].T
-    batch = max(1, PAIRS // len(offsets))
-    parts = [_shares(grid, xy[start : start + batch], aperture, offsets, points) for start in range(0, len(xy), batch)]
-    return sp.csr_array(sp.vstack(parts)) if parts else sp.csr_array((0, grid.n_cells), dtype=np.float32)
+    return offsets, points
 
 
 def _shares(

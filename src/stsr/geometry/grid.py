@@ -28,10 +28,14 @@ class Grid:
         flips are allowed, shear is not.
     mask
         (rows, cols) bool; the cells inside tissue. Only these get an id.
+    ids
+        (cells,) ascending ids under which tables know the cells, when these are not 1, 2, ...: a part of a larger grid
+        keeps those of the whole. Grids made from this one count from 1 again.
     """
 
     affine: NDArray[np.float64]
     mask: NDArray[np.bool_]
+    ids: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         affine = np.asarray(self.affine, dtype=np.float64)
@@ -46,6 +50,11 @@ class Grid:
             raise ValueError(f"mask must have two dimensions (rows, cols), got shape {mask.shape}.")
         object.__setattr__(self, "affine", affine)
         object.__setattr__(self, "mask", mask)
+        if self.ids is not None:
+            ids = np.asarray(self.ids, dtype=np.int64)
+            if ids.shape != (mask.sum(),) or (np.diff(ids, prepend=0) <= 0).any():
+                raise ValueError(f"ids must be {mask.sum()} ascending numbers from 1, one for each cell of the mask.")
+            object.__setattr__(self, "ids", ids)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -64,10 +73,15 @@ class Grid:
 
     @cached_property
     def labels(self) -> NDArray[np.uint32]:
-        """(rows, cols) raster of cell ids: 1, 2, ... in row-major order inside tissue, 0 outside."""
+        """(rows, cols) raster of cell numbers: 1, 2, ... in row-major order inside tissue, 0 outside."""
         labels = np.zeros(self.shape, dtype=np.uint32)
         labels[self.mask] = np.arange(1, self.n_cells + 1, dtype=np.uint32)
         return labels
+
+    @property
+    def known_as(self) -> NDArray[np.int64]:
+        """(cells,) ids under which tables know the cells: ``ids``, or 1, 2, ..."""
+        return np.arange(1, self.n_cells + 1, dtype=np.int64) if self.ids is None else self.ids
 
     @cached_property
     def rowcol(self) -> NDArray[np.int64]:

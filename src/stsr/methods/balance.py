@@ -31,6 +31,9 @@ NEIGHBOURS = 8
 FAINT = 0.5
 """Least share by which the cells under a spot count as held by it: where they are wider than the spot, nothing meets it."""
 
+TINY = 1e-4
+"""Counts added where there may be none: a spot without any tissue is predicted to hold nothing."""
+
 UNHEARD = 1e-4
 """Weight of a spot below which a cell does not hear it: what is predicted there then depends on spots nearby alone."""
 
@@ -44,6 +47,11 @@ class Balance:
     kink, to a smooth mean of the spots around, shrunk more: the noise of one spot says nothing about its neighbourhood.
     Cells at the edge, of which a spot covers a part, hear both; the number makes up for them.
 
+    Of a spot at the border of the cells, of which they hold a part only, nobody can tell how much of what it measured came
+    from them: no less than that part's share if what it covers is alike, and all of it if the rest is bare glass. What is
+    predicted between the two is left alone. The less of a spot there is, the less it says of its cells, and the more do
+    the spots around.
+
     Parameters
     ----------
     spots
@@ -52,6 +60,8 @@ class Balance:
         What a spot covers.
     measured
         (spots, genes) counts.
+    covered
+        (spots,) share of what each spot covers that lies on cells.
     footprint, xy
         (spots, cells) share of each cell under each spot, and (cells, 2) where the cells are, in µm.
     edge, length
@@ -66,11 +76,14 @@ class Balance:
         told; 0 until it is met.
     held, around
         (spots, 1) and (spots, spots) how much the cells under each spot are held by spots, and told by those around.
+    instead
+        (spots, spots) how much those around a spot at the border say of its cells in its place.
     """
 
     spots: cKDTree
     aperture: Aperture
     measured: NDArray[np.float32]
+    covered: NDArray[np.float32]
     footprint: InitVar[sp.csr_array]
     xy: InitVar[NDArray[np.float64]]
     edge: float
@@ -80,6 +93,7 @@ class Balance:
     between: NDArray[np.float32] = field(init=False)
     held: NDArray[np.float32] = field(init=False)
     around: sp.csr_array = field(init=False)
+    instead: sp.csr_array = field(init=False)
 
     def __post_init__(self, footprint: sp.csr_array, xy: NDArray[np.float64]) -> None:
         self.met = np.zeros(len(self.measured), dtype=bool)
@@ -90,12 +104,21 @@ class Balance:
         area = footprint.sum(axis=1)
         mean = sp.csr_array(sp.diags_array(1 / np.where(area > 0, area, 1)) @ footprint[:, cells], dtype=np.float32)
         self.held, self.around = np.maximum((mean @ held).sum(axis=1), FAINT)[:, None], mean @ around
+        # Under a spot those around have next to no say; they are listened to in proportion.
+        said = self.around.sum(axis=1)
+        lacking = (1 - self.covered) / np.where(said > 0, said, 1)
+        self.instead = sp.csr_array(sp.diags_array(lacking) @ self.around, dtype=np.float32)
+        self.instead.eliminate_zeros()
 
     def meet(self, spots: NDArray[np.int64], predicted: NDArray[np.float32]) -> None:
         """Compare what some spots measured with (spots, genes) counts predicted for them."""
-        measured = self.measured[spots]
+        measured, covered = self.measured[spots], self.covered[spots, None]
         totals = measured.sum(axis=1, keepdims=True), predicted.sum(axis=1, keepdims=True)
-        expected = np.exp(SHARED * log_ratio(totals[0], totals[1], 1.0, PSEUDO_COUNT_BETWEEN))
+        measured, total = (
+            np.clip(told, covered * all_of_it, all_of_it)
+            for told, all_of_it in ((predicted, measured), (totals[1], totals[0]))
+        )
+        expected = np.exp(SHARED * log_ratio(total, totals[1], 1.0, PSEUDO_COUNT_BETWEEN))
         pseudo_count = PSEUDO_COUNT * np.maximum(1 - measured / CERTAIN, 0)
         self.ratio[spots] = log_ratio(measured, predicted, expected, pseudo_count)
         self.between[spots] = log_ratio(measured, predicted, expected, PSEUDO_COUNT_BETWEEN)
@@ -116,6 +139,7 @@ class Balance:
         held[held < UNHEARD] = 0
         around = np.exp(-0.5 * (distance / self.length) ** 2)
         around[around < UNHEARD] = 0
+        around *= self.covered[near]  # the less of a spot lies on cells, the less its ratio is worth
         # Sums to one among spots, and fades to nothing beyond two lengths from the outermost.
         around /= np.maximum(around.sum(axis=1, keepdims=True), np.exp(-2.0))
         around *= 1 - held.sum(axis=1, keepdims=True)
@@ -135,7 +159,8 @@ class Balance:
     def under(self, genes: slice) -> NDArray[np.float32]:
         """(spots, genes) log ratio that holds under a spot: with what its cells are told by those around, it makes its ratio."""
         between = self.between[:, genes]
-        return (self.ratio[:, genes] - self.around @ between) / self.held
+        wanted = self.covered[:, None] * self.ratio[:, genes] + self.instead @ between
+        return (wanted - self.around @ between) / self.held
 
     def _mix(self, weights: NDArray[np.float64], near: NDArray[np.int64]) -> sp.csr_array:
         starts = np.arange(len(near) + 1) * near.shape[1]
@@ -151,5 +176,4 @@ def log_ratio(
     measured: NDArray, predicted: NDArray, expected: NDArray | float, pseudo_count: NDArray | float
 ) -> NDArray[np.float32]:
     """Logarithm of measured over predicted counts, drawn towards that of the ratio ``expected`` by a pseudo-count."""
-    tiny = 1e-4  # a spot without any tissue is predicted to hold nothing
-    return np.log((measured + pseudo_count * expected + tiny) / (predicted + pseudo_count + tiny)).astype(np.float32)
+    return np.log((measured + pseudo_count * expected + TINY) / (predicted + pseudo_count + TINY)).astype(np.float32)

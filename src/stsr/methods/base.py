@@ -6,7 +6,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from stsr.nn.training import Training
 from stsr.options import Options, rules
 from stsr.section import Section
+
+if TYPE_CHECKING:
+    from stsr.methods.expected import Expected, Facts
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -95,6 +98,13 @@ class Method(ABC):
     @abstractmethod
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
         """Bind to ``section``: its spots are the measured neighbours, its grid is what is predicted."""
+
+    def expected(self, facts: Facts) -> Expected | None:
+        """The arrays that it keeps once it is fitted, by which a file is checked; None when it does not say.
+
+        Each is checked before the next is asked for, so the later ones may depend on those before in ``arrays``.
+        """
+        return None
 
 
 METHODS: dict[str, type[Method]] = {}

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.methods.base import Method, MethodInfo, Predictor, Training, register
+from stsr.methods.expected import Array, Expected, Facts
 from stsr.methods.held_out import all_unseen, dispersion, explained, hold_out
 from stsr.methods.inputs import FEWEST, require_spots
 from stsr.methods.residuals import Residuals
 from stsr.methods.scaling import Scaling
-from stsr.methods.states import load_states, numbered
+from stsr.methods.states import load_states, networks, numbered
 from stsr.methods.typical import Typical
 from stsr.options import Items, Number, Options, Whole
 from stsr.section import Section
@@ -34,6 +35,9 @@ SHORTEST_TILE = 12
 
 MANY = 1000
 """Spots from which on readers do not stop early, fewer being soon known by heart, and networks hold few of them out each."""
+
+LARGEST_PITCH = 10_000.0
+"""µm between spots, beyond which a file that says so is not believed."""
 
 TELLING = 0.1
 """Share of the deviance of unseen spots from their mean that readers must explain from the image alone to be heard. On
@@ -186,6 +190,19 @@ class CrossAttention(Method):
         }
         return self
 
+    def expected(self, facts: Facts) -> Expected:
+        """As :meth:`fit` keeps them."""
+        config = self.config
+        yield from Scaling.expected(facts, width=config.components)
+        yield from Typical.expected(facts)
+        yield from Residuals.expected(facts)
+        yield "pitch", Array((1,), low=1, high=LARGEST_PITCH)
+        yield "dispersion/spots", Array((facts.genes,), low=0)
+        yield "dispersion/image", Array((facts.genes,), low=0)
+        yield "reader_share", Array((1,), low=0, high=1)
+        yield from networks(lambda: self.attending(facts.genes, facts.bin_size), config.members)
+        yield from networks(lambda: self.reading(facts.genes), config.readers, first=config.members)
+
     def task(self, number: int, tissue: Tissue, seed: int) -> Task:
         """A network and how it is trained, with its own choice of spots to hold out."""
         from stsr.nn.trainer import fork_seed
@@ -199,9 +216,11 @@ class CrossAttention(Method):
         held_out = hold_out(grid.rowcol[tissue.patches.cells[:, 0]], side // 2, share, rng)
         with fork_seed(int(rng.integers(2**31))):
             if attends:
-                return self.on_tiles(self.attending(tissue.section), tissue, held_out, side, rng)
+                return self.on_tiles(
+                    self.attending(len(tissue.section.genes), grid.bin_size), tissue, held_out, side, rng
+                )
             patience = None if many else config.patience
-            return self.on_discs(self.reading(tissue.section), tissue, held_out, patience, rng)
+            return self.on_discs(self.reading(len(tissue.section.genes)), tissue, held_out, patience, rng)
 
     def on_tiles(
         self,
@@ -285,8 +304,9 @@ class CrossAttention(Method):
 
         config, pitch = self.config, float(self.arrays["pitch"][0])
         enough = len(section.spots) >= FEWEST
-        attending = [self.attending(section) for _ in range(config.members)]
-        reading = [self.reading(section) for _ in range(config.readers)]
+        genes, bin_size = len(section.genes), section.grid.bin_size
+        attending = [self.attending(genes, bin_size) for _ in range(config.members)]
+        reading = [self.reading(genes) for _ in range(config.readers)]
         load_states([*attending, *reading], self.arrays, device)
         return BandPredictor(
             self.tissue(section, pick_device(device)),
@@ -300,27 +320,27 @@ class CrossAttention(Method):
             dispersion=self.arrays["dispersion/spots" if enough else "dispersion/image"],
         )
 
-    def reading(self, section: Section) -> HistologyNet:
-        """A network for a section's genes and features, untrained, that reads a cell's features."""
+    def reading(self, genes: int) -> HistologyNet:
+        """A network for the features learned from, untrained, that reads a cell's."""
         from stsr.nn.histology import HistologyNet
 
         widths, rank = self.config.reader_widths, self.config.reader_rank
-        return HistologyNet(*self.told, len(section.genes), read=widths, rank=rank)
+        return HistologyNet(*self.told, genes, read=widths, rank=rank)
 
     @property
     def told(self) -> tuple[int, int]:
         """How many features, and how many numbers of what the spots around measured, a cell is described by."""
         return self.arrays["scaling/matrix"].shape[1], self.arrays["residuals/axes"].shape[1] + 1
 
-    def attending(self, section: Section) -> CrossAttentionNet:
-        """A network for a section's genes, features and bin size, untrained, that attends to the spots around."""
+    def attending(self, genes: int, bin_size: float) -> CrossAttentionNet:
+        """A network for the features learned from and cells of a size, untrained, that attends to the spots around."""
         from stsr.nn.cross_attention import CrossAttentionNet
 
-        c, bin_size, pitch = self.config, section.grid.bin_size, float(self.arrays["pitch"][0])
+        c, pitch = self.config, float(self.arrays["pitch"][0])
         doublings = max(0, round(np.log2(BLOCK / bin_size)))
         return CrossAttentionNet(
             *self.told,
-            len(section.genes),
+            genes,
             halvings=max(doublings, round(np.log2(bin_size * 2**doublings / PIXEL))),
             block=2**doublings,
             dim=c.dim,
@@ -345,7 +365,7 @@ class CrossAttention(Method):
             Residuals.load(self.arrays),
             near=self.config.neighbours,
             length=self.config.context_length * float(self.arrays["pitch"][0]),
-            view=self.attending(section).view,
+            view=self.attending(len(section.genes), section.grid.bin_size).view,
             device=device,
             training=training,
         )

@@ -10,8 +10,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, register
+from stsr.methods.expected import Array, Expected, Facts
 from stsr.methods.features import bands
-from stsr.methods.inputs import LearnedSpots, mass_factor, require_spots
+from stsr.methods.inputs import LearnedSpots, require_spots
 from stsr.methods.interpolation import sparse_weights
 from stsr.options import Options, Whole
 from stsr.section import Section
@@ -38,10 +39,10 @@ class FeatureKnnConfig(Options):
 
 @register
 class FeatureKnn(Method):
-    """λ(b) = m · mean of y_s / a_s over the spots s whose features z̄_s are nearest to z(b); where they lie is not asked.
+    """λ(b) = m · mean of y_s / a over the spots s whose features z̄_s are nearest to z(b); where they lie is not asked.
 
-    z, z̄_s and a_s are those of ``ridge``: features standardised over cells, their mean over the
-    disc, and its cells on tissue. The components are those of the spots, so that what is dropped says little about
+    z, z̄_s and a are those of ``ridge``: features standardised over cells, their mean over the
+    disc, and the cells of a disc. The components are those of the spots, so that what is dropped says little about
     which spot is nearer. m makes the cells under spots add up to what was measured.
     """
 
@@ -65,13 +66,20 @@ class FeatureKnn(Method):
             "projection": (leading / spots.sd[:, None]).astype(np.float32),
             "places": (spots.z @ leading).astype(np.float32),
         }
-        covered, use = section.footprint.sum(axis=0), np.zeros(len(spots.z))
+        covered, use = section.footprint[spots.used].sum(axis=0), np.zeros(len(spots.z))
         for rows in bands(section, section.n_features):
             cells = covered[section.grid.cells(rows)]
             use += cells[cells > 0] @ self.weights(section.cell_features(rows)[cells > 0])
-        factor = mass_factor(section, use @ spots.density)
+        factor = spots.mass_factor(section, use @ spots.density)
         self.arrays["density"] = (spots.density * factor).astype(np.float32)
         return self
+
+    def expected(self, facts: Facts) -> Expected:
+        """As :meth:`fit` keeps them."""
+        yield "mean", Array((facts.features,))
+        yield "projection", Array((facts.features, "components"))
+        yield "places", Array(("spots", "components"))
+        yield "density", Array(("spots", facts.genes), low=0)
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
         """Compare the cells of ``section`` with the spots that were kept; its own play no part."""

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from stsr.methods.base import Method, MethodInfo, Predictor, Training, register
 from stsr.methods.depth import at_depth, kept_depth, times
+from stsr.methods.expected import LEAST, Array, Expected, Facts
 from stsr.methods.histex_tiles import Surroundings, TilePredictor
 from stsr.methods.inputs import require_spots, standard
 from stsr.methods.minmax import MinMax
-from stsr.methods.states import StatesConfig, load_states, train_states
+from stsr.methods.states import StatesConfig, load_states, networks, train_states
 from stsr.methods.tiles import CellTokens, cell_colours
 from stsr.section import Section
 
@@ -88,6 +89,15 @@ class Histex(Method):
         )
         self.arrays |= weights
         return self
+
+    def expected(self, facts: Facts) -> Expected:
+        """As :meth:`fit` keeps them."""
+        yield from CellTokens.expected(facts)
+        yield from MinMax.expected(facts)
+        yield "depth", Array((1,), low=LEAST)
+        yield "centre", Array((facts.genes,))
+        yield "spread", Array((facts.genes,), low=LEAST)
+        yield from networks(self._network, self.config.states)
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
         """Let the tiles of ``section`` see all of its spots, whose counts are shown at the depth learned from."""

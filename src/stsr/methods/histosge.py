@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from stsr.geometry import Aperture, Square
 from stsr.methods.base import Arrays, Method, MethodInfo, Predictor, Training, register
+from stsr.methods.expected import LEAST, Array, Expected, Facts
 from stsr.methods.inputs import require_spots, spots_on_tissue
 from stsr.methods.points import (
     Crops,
@@ -23,7 +24,7 @@ from stsr.methods.points import (
     seen_by_points,
     seen_by_spots,
 )
-from stsr.methods.states import StatesConfig, load_states, train_states
+from stsr.methods.states import StatesConfig, load_states, networks, train_states
 from stsr.options import Whole
 from stsr.section import Section
 
@@ -108,6 +109,16 @@ class HistoSge(Method):
         self.arrays |= weights | {"factor": np.ones_like(target[0])}
         self.arrays["factor"] = gene_factors(used, self._counts(crops, training.device)(used.spots, crops.spots))
         return self
+
+    def expected(self, facts: Facts) -> Expected:
+        """As :meth:`fit` keeps them."""
+        yield "mean", Array((facts.features,))
+        yield "sd", Array((facts.features,), low=LEAST)
+        yield "top", Array((facts.genes,), low=0)
+        yield "factor", Array((facts.genes,), low=0)
+        yield "origin", Array((2,))
+        yield "step", Array((2,), low=LEAST)
+        yield from networks(self._network, self.config.states)
 
     def _crop(self, section: Section) -> Aperture:
         published = Square(CROP * section.raster.mpp)

@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 FEWEST = 20
 """Spots below which nothing is trained."""
 
+WHOLE = 0.9
+"""Share of a disc that must lie on tissue for its cells to be taken for the disc."""
+
 FEW = 200
 """Spots below which what is trained is poor."""
 
@@ -78,9 +81,19 @@ def spots_on_tissue(section: Section) -> NDArray[np.bool_]:
     return section.footprint.sum(axis=1) > section.spot_cells / 2
 
 
+def whole_spots(section: Section) -> NDArray[np.bool_]:
+    """(spots,) those whose cells are taken for all that they cover: with nine tenths of it on tissue.
+
+    Of a disc that the border cuts, nobody can tell whether its counts came from the part on tissue, as where the mask is
+    right, or from all of it, as where the mask leaves tissue out. Sections with few whole discs make do with halves.
+    """
+    whole = section.covered >= WHOLE
+    return whole if whole.sum() >= FEWEST else section.covered > 0.5
+
+
 @dataclass(frozen=True, eq=False)
 class LearnedSpots:
-    """The spots that a method which looks at features alone learns from: those with more than half on tissue.
+    """The spots that a method which looks at features alone learns from: those that lie on tissue as a whole.
 
     Parameters
     ----------
@@ -91,7 +104,7 @@ class LearnedSpots:
     z
         (n, features) standardised features, averaged over what each spot covers.
     density
-        (n, genes) counts per cell on tissue.
+        (n, genes) counts per cell, of a whole spot.
     """
 
     used: NDArray[np.bool_]
@@ -104,16 +117,14 @@ class LearnedSpots:
     def of(cls, section: Section) -> Self:
         """Those of ``section``."""
         mean, sd = feature_moments(section)
-        used = spots_on_tissue(section)
-        area = section.footprint.sum(axis=1)[used]
+        used = whole_spots(section)
         z = (disc_means(section)[used] - mean) / sd
-        return cls(used, mean, sd, z, section.counts[used].toarray() / area[:, None])
+        return cls(used, mean, sd, z, section.counts[used].toarray() / np.float32(section.spot_cells))
 
-
-def mass_factor(section: Section, predicted: NDArray[np.floating]) -> NDArray[np.floating]:
-    """(genes,) by what rates are multiplied so that spots, predicted to hold (genes,) in all, hold what was measured."""
-    on_tissue = section.footprint.sum(axis=1) > 0
-    return section.counts[on_tissue].sum(axis=0) / np.maximum(predicted, 1e-6)
+    def mass_factor(self, section: Section, predicted: NDArray[np.floating]) -> NDArray[np.floating]:
+        """(genes,) by what rates are multiplied so that these spots, predicted to hold (genes,), hold what was measured."""
+        measured = section.covered[self.used] @ section.counts[self.used]
+        return measured / np.maximum(predicted, 1e-6)
 
 
 def standard(expressed: NDArray[np.float32], *, faithful: bool) -> Arrays:

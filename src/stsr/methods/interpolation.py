@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import Delaunay, QhullError, cKDTree
 
 from stsr.methods.base import Method, Prediction, Predictor, Training
+from stsr.methods.expected import Expected, Facts
 from stsr.section import Section
 
 FAR = 20
@@ -40,6 +41,10 @@ class Interpolation(Method):
                 "covers the spots."
             )
         return self
+
+    def expected(self, facts: Facts) -> Expected:
+        """None."""
+        return ()
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
         """Interpolate the spots of ``section``."""

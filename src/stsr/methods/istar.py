@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, register
-from stsr.methods.inputs import require_spots, spots_on_tissue
+from stsr.methods.expected import Expected, Facts
+from stsr.methods.inputs import require_spots, whole_spots
 from stsr.methods.minmax import MinMax
 from stsr.methods.patches import under_spots
-from stsr.methods.states import StatesConfig, load_states, train_states
+from stsr.methods.states import StatesConfig, load_states, networks, train_states
 from stsr.methods.tiles import CellTokens, SpotTile, cell_colours, disc_weights, tile_cells
 from stsr.section import Section
 
@@ -92,6 +93,12 @@ class Istar(Method):
         self.arrays |= trained
         return self
 
+    def expected(self, facts: Facts) -> Expected:
+        """As :meth:`fit` keeps them."""
+        yield from CellTokens.expected(facts)
+        yield from MinMax.expected(facts)
+        yield from networks(self._network, self.config.states)
+
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
         """Apply the networks to the cells of ``section``; its spots play no part."""
         if self.config.faithful:
@@ -132,12 +139,12 @@ def run(nets: list[IstarNet], tokens: NDArray[np.float32]) -> tuple[NDArray[np.f
 
 
 def discs(section: Section, *, faithful: bool) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """The cells under the spots that have more than half of their disc on tissue.
+    """The cells under the spots that lie on tissue as a whole or, when faithful, with more than half of their disc.
 
     Returns
     -------
     (n,) the spots, (n, p) positions of the cells of their discs, (n, p) weights by which scaled expression adds up to
-    the spot's: shares of a whole disc or, when faithful, of those on tissue.
+    the spot's: each by the area that the spot covers of it or, when faithful, all alike.
     """
     if faithful:
         tile = SpotTile.of(section)
@@ -145,6 +152,6 @@ def discs(section: Section, *, faithful: bool) -> tuple[NDArray[np.int64], NDArr
         spots = np.flatnonzero((cells >= 0).mean(axis=1) > 0.5)
         return spots, cells[spots], disc_weights(cells[spots] >= 0, faithful=True)
     patches = under_spots(section.footprint)
-    weights = patches.weight / np.float32(section.spot_cells)
-    on = spots_on_tissue(section)[patches.anchor]
+    weights = patches.weight / (np.float32(section.spot_cells) * section.covered[patches.anchor, None])
+    on = whole_spots(section)[patches.anchor]
     return patches.anchor[on], patches.cells[on], weights[on]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from stsr.methods.base import Arrays
 
@@ -22,4 +26,30 @@ class Kept:
     @property
     def arrays(self) -> Arrays:
         """As a fitted method keeps them."""
-        return {f"{self.prefix}/{name}": value for name, value in vars(self).items()}
+        return {f"{self.prefix}/{name}": plain(value) for name, value in vars(self).items()}
+
+
+def plain(array: NDArray[Any]) -> NDArray[Any]:
+    """An array in row-major order and the machine's own byte order, as files keep it and products of it are computed.
+
+    A product with a transposed array differs in its last bits from one with a copy of it, and a file of raw memory takes
+    the order of its values for row-major.
+    """
+    array = np.asarray(array)
+    return np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
+
+
+def settled(arrays: Mapping[str, NDArray[Any]]) -> Arrays:
+    """All arrays of a fitted method as :func:`plain` ones.
+
+    Raises
+    ------
+    ValueError
+        When one holds values that are not finite, or are no numbers; the message names it.
+    """
+    for name, array in arrays.items():
+        if np.asarray(array).dtype.kind not in "fiub":
+            raise ValueError(f"array {name!r} holds {np.asarray(array).dtype} values, which are no plain numbers.")
+        if not np.isfinite(array).all():
+            raise ValueError(f"array {name!r} holds values that are not finite.")
+    return {name: plain(array) for name, array in arrays.items()}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, register
+from stsr.methods.expected import LEAST, Array, Expected, Facts
 from stsr.methods.inputs import require_spots
 from stsr.methods.interpolation import Weights, sparse_weights
 from stsr.methods.patches import with_nearest
@@ -87,6 +88,11 @@ class Kriging(Method):
         logger.info("Kriging with a length of %.0f µm and a nugget of %g.", length, nugget)
         self.arrays = {"length": np.array([length]), "nugget": np.array([nugget])}
         return self
+
+    def expected(self, facts: Facts) -> Expected:
+        """As :meth:`fit` keeps them."""
+        yield "length", Array((1,), low=LEAST)
+        yield "nugget", Array((1,), low=0)
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
         """Krige the spots of ``section``."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.methods.base import Arrays
+from stsr.methods.expected import LEAST, Array, Expected, Facts
 from stsr.section import Section
 
 
@@ -48,6 +49,13 @@ class MinMax:
     def arrays(self) -> Arrays:
         """``low``, ``high`` and ``spot_cells``, for a method to keep."""
         return {"low": self.low, "high": self.high, "spot_cells": np.array([self.spot_cells])}
+
+    @staticmethod
+    def expected(facts: Facts) -> Expected:
+        """What :attr:`arrays` are."""
+        yield "low", Array((facts.genes,), low=0)
+        yield "high", Array((facts.genes,), low=0)
+        yield "spot_cells", Array((1,), low=LEAST)
 
     def scaled(self, section: Section) -> NDArray[np.float32]:
         """(spots, genes) from the counts of ``section``."""

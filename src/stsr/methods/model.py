@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stsr.methods.base import Method, create
-
-FORMAT = 2
-"""Version of the checkpoint's header; raised when a reader of another version could misread a file."""
+from stsr.identity import Identity
+from stsr.methods import model_file
+from stsr.methods.base import Method
+from stsr.methods.expected import Checklist, Facts
+from stsr.methods.header import Header
+from stsr.methods.kept import settled
 
 
 @dataclass(frozen=True)
@@ -22,30 +23,48 @@ class Model:
     Parameters
     ----------
     method
-        The fitted method.
+        The fitted method. Its arrays are brought into the order that files keep, so that a model predicts the same
+        before and after it was saved.
     genes
         Names of the genes it predicts.
     bin_size
         Side in µm of the cells it was fitted on.
     encoder
-        Encoder of the features it was fitted on; None for a method that looks at none.
-    n_features
-        Features of a cell; 0 without an encoder.
+        What made the features it was fitted on: the encoder's name, where its weights come from, their checksum and the
+        number of features. None for a method that looks at none.
     seed
         Seed it was fitted with.
+
+    Raises
+    ------
+    ValueError
+        When the method learned values that are not finite.
     """
 
     method: Method
     genes: tuple[str, ...]
     bin_size: float
-    encoder: str | None
-    n_features: int
+    encoder: Identity | None
     seed: int
+
+    def __post_init__(self) -> None:
+        try:
+            self.method.arrays = settled(self.method.arrays)
+        except ValueError as error:
+            raise ValueError(
+                f"method={self.name!r} has learned nothing of use: {str(error).rstrip('.')}; check features and counts, "
+                "or fit with a lower learning rate."
+            ) from error
 
     @property
     def name(self) -> str:
         """Name of the method."""
         return self.method.info.name
+
+    @property
+    def n_features(self) -> int:
+        """Features of a cell; 0 without an encoder."""
+        return 0 if self.encoder is None else self.encoder.dim
 
     @property
     def history(self) -> dict[str, list[float]]:
@@ -60,69 +79,50 @@ class Model:
         }
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write the model to one ``.safetensors`` file.
+        """Write the model to one ``.safetensors`` file; folders on the way to it are made.
 
         The file is written beside ``path`` and moved into place, so a kill leaves either the old file or the new one.
 
         Raises
         ------
         ValueError
-            When the file exists and ``overwrite`` is not set.
+            When the file exists and ``overwrite`` is not set, or ``path`` is a folder.
+        OSError
+            When the file cannot be written: a :class:`PermissionError` where that is not allowed.
         """
-        from safetensors.numpy import save
-
-        path = Path(path)
-        if path.exists() and not overwrite:
-            raise ValueError(f"path={str(path)!r} exists already; pass overwrite=True to replace it or another path.")
-        header = {
-            "format": FORMAT,
-            "method": self.name,
-            "options": self.options,
-            "genes": list(self.genes),
-            "bin_size": self.bin_size,
-            "encoder": self.encoder,
-            "n_features": self.n_features,
-            "seed": self.seed,
-            "history": self.history,
-        }
-        scratch = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            scratch.write_bytes(save(self.method.arrays, metadata={"stsr": json.dumps(header)}))
-            scratch.replace(path)
-        finally:
-            scratch.unlink(missing_ok=True)
+        path = model_file.check_vacant(path, overwrite)
+        header = Header(self.name, self.options, self.genes, self.bin_size, self.encoder, self.seed, self.history)
+        Header.read(header.text)  # what could not be read back is not written
+        model_file.write(path, header.text, self.method.arrays)
         return path
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Model:
         """Read a model from a file that :meth:`save` wrote.
 
+        All that the file says is checked before anything is made of it; nothing in it is run, and nothing is downloaded.
+
         Raises
         ------
         FileNotFoundError
             When there is no such file.
+        PermissionError
+            When it may not be read.
         ValueError
             When the file is damaged, is no stsr model, or comes from a newer stsr or one that is too old.
         """
-        from safetensors import SafetensorError, safe_open
-
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"path={str(path)!r} does not exist; pass a file written by Model.save.")
+        text, arrays, sealed = model_file.read(path)
         try:
-            with safe_open(path, framework="numpy") as file:
-                header = (file.metadata() or {}).get("stsr")
-                arrays = {name: file.get_tensor(name) for name in file.keys()} if header else {}  # noqa: SIM118
-        except SafetensorError as error:
-            raise ValueError(f"path={str(path)!r} is damaged or no .safetensors file; save the model again.") from error
-        if header is None:
-            raise ValueError(f"path={str(path)!r} was not written by stsr; pass a file written by Model.save.")
-        facts = json.loads(header)
-        if facts["format"] != FORMAT:
-            remedy = "update stsr" if facts["format"] > FORMAT else "fit the model again"
-            raise ValueError(f"path={str(path)!r} has format {facts['format']}, this stsr reads {FORMAT}; {remedy}.")
-        options = {key: tuple(v) if isinstance(v, list) else v for key, v in facts["options"].items()}
-        method = create(facts["method"], options)
-        method.arrays, method.history = arrays, facts["history"]
-        known = {key: facts[key] for key in ("bin_size", "encoder", "n_features", "seed")}
-        return cls(method, tuple(facts["genes"]), **known)
+            header = Header.read(text)
+            if not sealed:
+                raise ValueError("its checksum is missing")
+            method = header.create()
+            method.arrays = settled(arrays)
+            n_features = 0 if header.encoder is None else header.encoder.dim
+            expected = method.expected(Facts(len(header.genes), n_features, header.bin_size))
+            if expected is not None:
+                Checklist(method.arrays).check(expected)
+        except ValueError as error:
+            raise ValueError(f"path={str(path)!r} holds no model to use: {str(error).rstrip('.')}.") from error
+        method.history = {name: list(losses) for name, losses in header.history.items()}
+        return cls(method, header.genes, header.bin_size, header.encoder, header.seed)

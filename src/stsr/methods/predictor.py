@@ -87,13 +87,14 @@ class BandPredictor:
             tissue.tree,
             section.aperture,
             measured,
+            section.covered,
             footprint=section.footprint,
             xy=section.grid.xy,
             edge=edge,
             length=length,
         )
         self.dispersion = dispersion
-        self.dispersion_under = dispersion / (1 + dispersion * measured)
+        self.dispersion_under = dispersion / (1 + dispersion * measured * section.covered[:, None])
         self.recent = Recent(section.grid, self.rates)
 
     def meet(self, spots: NDArray[np.int64], rows: slice) -> None:

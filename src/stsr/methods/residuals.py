@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from stsr.methods.expected import Array, Expected, Facts
 from stsr.methods.inputs import FEWEST
 from stsr.methods.kept import Kept
 from stsr.methods.typical import log_expression
@@ -47,6 +48,12 @@ class Residuals(Kept):
         sd = np.maximum(np.sqrt(pca.explained_variance_), 1e-6)
         axes = pca.components_ / np.sqrt(sd * sd[0])[:, None]
         return cls(axes.T.astype(np.float32), 1 / np.maximum(log_library(section).std(keepdims=True), 1e-3))
+
+    @classmethod
+    def expected(cls, facts: Facts) -> Expected:
+        """What is kept of it."""
+        yield f"{cls.prefix}/axes", Array((facts.genes, "directions"))
+        yield f"{cls.prefix}/library", Array((1,))
 
     def of(self, section: Section, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """(spots, directions + 1) residuals, from the (spots, width) features of discs.

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, register
+from stsr.methods.expected import Array, Expected, Facts
 from stsr.methods.features import bands
-from stsr.methods.inputs import LearnedSpots, mass_factor, require_spots
+from stsr.methods.inputs import LearnedSpots, require_spots
 from stsr.options import Number, Options, Whole
 from stsr.section import Section
 
@@ -42,8 +43,8 @@ class RidgeConfig(Options):
 class Ridge(Method):
     """λ(b) = m · max(0, c + z(b)·B): learned from the mean features of the discs, applied to every cell.
 
-    B minimises Σ_s |y_s / a_s - c - z̄_s·B|² + α |B|² (Hoerl & Kennard 1970) over the spots with more than half of
-    their disc on tissue, a_s being its cells there. z are the features standardised by their mean and standard deviation
+    B minimises Σ_s |y_s / a - c - z̄_s·B|² + α |B|² (Hoerl & Kennard 1970) over the spots whose disc lies on tissue as a
+    whole, a being the cells of a disc. z are the features standardised by their mean and standard deviation
     *over cells*, z̄_s their mean over the disc. Details finer than a disc average out in z̄, so that α weighs most on
     them, and these are what a cell has in excess of a disc.
     """
@@ -69,16 +70,21 @@ class Ridge(Method):
         model = linear_model.Ridge(penalty).fit(spots.z, spots.density)
         coefficients = np.atleast_2d(model.coef_).T / spots.sd[:, None]  # scikit-learn drops the axis of a single gene
         intercept = model.intercept_ - spots.mean @ coefficients
-        covered, predicted = section.footprint.sum(axis=0), np.zeros(len(section.genes))
+        covered, predicted = section.footprint[spots.used].sum(axis=0), np.zeros(len(section.genes))
         for rows in bands(section, max(section.n_features, len(section.genes))):
             rates = np.maximum(section.cell_features(rows) @ coefficients + intercept, 0)
             predicted += covered[section.grid.cells(rows)] @ rates
-        factor = mass_factor(section, predicted)
+        factor = spots.mass_factor(section, predicted)
         self.arrays = {
             "coefficients": (coefficients * factor).astype(np.float32),
             "intercept": (intercept * factor).astype(np.float32),
         }
         return self
+
+    def expected(self, facts: Facts) -> Expected:
+        """As :meth:`fit` keeps them."""
+        yield "coefficients", Array((facts.features, facts.genes))
+        yield "intercept", Array((facts.genes,))
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
         """Apply B to the features of ``section``; its spots play no part."""

@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from stsr.methods.expected import LEAST, Array, Expected, Facts
 from stsr.methods.features import bands
 from stsr.methods.inputs import feature_moments
 from stsr.methods.kept import Kept
@@ -57,7 +58,15 @@ class Scaling(Kept):
         leading = np.argsort(values)[::-1][:width]
         size = np.maximum(values[leading], 1e-6) ** 0.25
         matrix = vectors[:, leading] / size / np.sqrt((size**2).mean())
-        return cls(mean, sd, matrix.astype(np.float32))
+        # vectors[:, leading] is transposed in memory, and astype would keep it so
+        return cls(mean, sd, matrix.astype(np.float32, order="C"))
+
+    @classmethod
+    def expected(cls, facts: Facts, *, width: int) -> Expected:
+        """What is kept of it, learned with this ``width``."""
+        yield f"{cls.prefix}/mean", Array((facts.features,))
+        yield f"{cls.prefix}/sd", Array((facts.features,), low=LEAST)
+        yield f"{cls.prefix}/matrix", Array((facts.features, min(facts.features, width)))
 
     def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """(..., features) to (..., width)."""

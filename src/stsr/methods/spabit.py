@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from stsr.methods.base import Arrays, Method, MethodInfo, Predictor, Training, register
 from stsr.methods.depth import at_depth, kept_depth, times
+from stsr.methods.expected import LEAST, Array, Expected, Facts
 from stsr.methods.inputs import require_spots, spots_on_tissue, standard
 from stsr.methods.points import (
     Crops,
@@ -22,7 +23,7 @@ from stsr.methods.points import (
     seen_by_all,
     seen_by_spots,
 )
-from stsr.methods.states import StatesConfig, load_states, train_states
+from stsr.methods.states import StatesConfig, load_states, networks, train_states
 from stsr.options import Whole
 from stsr.section import Section
 
@@ -134,6 +135,15 @@ class SpaBit(Method):
         self.arrays |= weights | {"factor": np.ones_like(target[0])}
         self.arrays["factor"] = gene_factors(used, self._counts(crops, training.device)(used.spots, crops.spots))
         return self
+
+    def expected(self, facts: Facts) -> Expected:
+        """As :meth:`fit` keeps them."""
+        yield "depth", Array((1,), low=LEAST)
+        yield "mean", Array((facts.features,))
+        yield "sd", Array((facts.features,), low=LEAST)
+        for name, low in (("top", 0), ("factor", 0), ("centre", -np.inf), ("spread", LEAST)):
+            yield name, Array((facts.genes,), low=low)
+        yield from networks(self._network, self.config.states)
 
     def _shown(self, expressed: NDArray[np.float32]) -> NDArray[np.float32]:
         """(spots, genes) expression as the network sees it."""

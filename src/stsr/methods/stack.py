@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from stsr.methods.base import METHODS, Method, MethodInfo, Prediction, Predictor, Training, create, register
+from stsr.methods.expected import Array, Expected, Facts
 from stsr.methods.feature_knn import FeatureKnn
 from stsr.methods.features import disc_sums
 from stsr.methods.idw import Idw
@@ -95,6 +96,13 @@ class Stack(Method):
         for member in members:
             self.arrays |= {f"member/{member.info.name}/{key}": array for key, array in member.arrays.items()}
         return self
+
+    def expected(self, facts: Facts) -> Expected:
+        """As :meth:`fit` keeps them."""
+        yield "weights", Array((facts.genes, len(self.config.methods)), low=0)
+        for name in self.config.methods:
+            for key, array in self._fitted(name).expected(facts) or ():
+                yield f"member/{name}/{key}", array
 
     def _members(self, section: Section, seed: int, training: Training) -> list[Method]:
         return [create(name).fit(section, seed=seed, training=training) for name in self.config.methods]

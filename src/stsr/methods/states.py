@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.methods.base import Arrays, Training
+from stsr.methods.expected import Array, network
 from stsr.options import Number, Options, Switch, Whole
 
 if TYPE_CHECKING:
@@ -106,6 +107,12 @@ def numbered(trained: Sequence[tuple[nn.Module, dict[str, list[float]]]]) -> tup
         arrays |= {f"net{number}/{name}": value.cpu().numpy() for name, value in net.state_dict().items()}
         history |= {name + (f" {number + 1}" if number else ""): values for name, values in losses.items()}
     return arrays, history
+
+
+def networks(make: Callable[[], nn.Module], count: int, *, first: int = 0) -> Iterator[tuple[str, Array]]:
+    """The arrays that :func:`numbered` makes of ``count`` networks."""
+    for state in range(first, first + count):
+        yield from network(make, f"net{state}/")
 
 
 def load_states(untrained: Iterable[Net], arrays: Arrays, device: str) -> list[Net]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.geometry import Grid
+from stsr.methods.expected import LEAST, Array, Expected, Facts
 from stsr.methods.features import bands
 from stsr.methods.inputs import feature_moments
 from stsr.section import Section
@@ -66,6 +67,12 @@ class CellTokens:
         """Take features as they are and colours from 0 to 1."""
         width = section.n_features + 3
         return cls(section, cell_colours(section), np.zeros(width, np.float32), np.ones(width, np.float32), np.inf)
+
+    @staticmethod
+    def expected(facts: Facts) -> Expected:
+        """What is kept of the standardisation."""
+        yield "mean", Array((facts.features + 3,))
+        yield "sd", Array((facts.features + 3,), low=LEAST)
 
     def __call__(self, rows: slice) -> NDArray[np.float32]:
         """(cells, features + 3) of a band of rows, in id order."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from stsr.methods.features import disc_means
+from stsr.methods.inputs import whole_spots
 from stsr.methods.patches import Patches, neighbours, under_spots
 from stsr.methods.residuals import Residuals
 from stsr.methods.scaling import Scaling
@@ -69,13 +70,20 @@ class Tissue:
         self.density = self._tensor(counts / section.spot_cells)
         self.profile = self._tensor(typical.profile(section))
         self.mean = self._tensor(typical.density_in(section))
-        self.patches = under_spots(section.footprint)
+        self.patches = self._discs()
         features = disc_means(section, scaling)
         self.disc_features, self.residuals = self._tensor(features), self._tensor(residuals.of(section, features))
         self.whole = self._load() if training else None
 
     def _tensor(self, array: NDArray) -> Tensor:
         return torch.as_tensor(np.ascontiguousarray(array, dtype=np.float32), device=self.device)
+
+    def _discs(self) -> Patches:
+        """The cells of the spots that lie on them as a whole: they stand for all that their spot covers."""
+        patches = under_spots(self.section.footprint)
+        patches = patches[whole_spots(self.section)[patches.anchor]]
+        weight = patches.weight / self.section.covered[patches.anchor, None]
+        return Patches(patches.anchor, patches.cells, weight)
 
     def _load(self) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:
         """Features (rows, cols, width) and pixels (rows k, cols k, 3) of the whole grid and its halo."""

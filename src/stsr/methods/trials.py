@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from stsr.methods.inputs import spots_on_tissue
+from stsr.methods.inputs import whole_spots
 from stsr.methods.patches import neighbours
 from stsr.section import Section
 
@@ -93,7 +93,7 @@ def scattered(section: Section, folds: int, rng: np.random.Generator) -> NDArray
     One after the other, spots join the fold of which the nearest spot is farthest.
     """
     near = neighbours(cKDTree(section.spots), AROUND - 1, hide_self=True)
-    order = rng.permutation(np.flatnonzero(spots_on_tissue(section)))[:MOST]
+    order = rng.permutation(np.flatnonzero(whole_spots(section)))[:MOST]
     fold, size = np.full(len(section.spots), -1), np.zeros(folds, dtype=np.int64)
     for spot in order:
         same = fold[near[spot]] == np.arange(folds)[:, None]

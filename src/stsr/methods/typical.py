@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from stsr.methods.expected import LEAST, Array, Expected, Facts
 from stsr.methods.kept import Kept
 from stsr.section import Section
 
@@ -39,6 +40,14 @@ class Typical(Kept):
         log, counts = log_expression(section), counts_and_library(section)
         depth = np.array([section.depth / section.spot_cells], dtype=np.float32)
         return cls(counts.mean(axis=0) / section.spot_cells, depth, log.mean(axis=0), log.std(axis=0) + 1e-3)
+
+    @classmethod
+    def expected(cls, facts: Facts) -> Expected:
+        """What is kept of it."""
+        yield f"{cls.prefix}/density", Array((facts.genes + 1,), low=0)
+        yield f"{cls.prefix}/depth", Array((1,), low=LEAST)
+        yield f"{cls.prefix}/centre", Array((facts.genes,))
+        yield f"{cls.prefix}/spread", Array((facts.genes,), low=LEAST)
 
     def profile(self, section: Section) -> NDArray[np.float32]:
         """(spots, genes) standardised log expression."""

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stsr.geometry import Aperture, Disc, Grid
-from stsr.options import Number
 from stsr.pl._frame import Frame
 
 if TYPE_CHECKING:
@@ -23,11 +22,20 @@ OUTLINE = 40.0
 
 def colour_limit(values: ArrayLike, quantile: float) -> float:
     """Value at which the colours end: a quantile of the values that are there, or their maximum where that is 0."""
-    Number(1e-6, 1)("quantile", quantile)
+    if not isinstance(quantile, int | float) or not 0 < quantile <= 1:
+        raise ValueError(f"quantile={quantile} must be above 0 and at most 1.")
     values = np.asarray(values)
     there = values[np.isfinite(values)]
     top = float(np.quantile(there, quantile) or there.max()) if there.size else 0.0
     return top or 1.0
+
+
+def check_colours(name: str) -> None:
+    """Refuse a colour map that matplotlib does not have."""
+    import matplotlib
+
+    if name not in matplotlib.colormaps:
+        raise ValueError(f"cmap={name!r} is no colour map of matplotlib; use one such as 'magma_r' or 'viridis'.")
 
 
 def colour_scale(limit: float, *, log1p: bool = False) -> Normalize:

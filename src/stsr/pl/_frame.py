@@ -52,12 +52,13 @@ class Frame:
         if crop is None:
             margin = MARGIN * max(right - left, bottom - top)
             return cls(left - margin, top - margin, right + margin, bottom + margin)
-        crop = Items(Number(), least=4, most=4)("crop", crop)
-        if not (crop[0] < crop[2] and crop[1] < crop[3]):
-            raise ValueError(
-                f"crop={tuple(crop)} must be left, top, right and bottom in µm, the smaller first each way."
-            )
-        frame = cls(*map(float, crop))
+        try:
+            sides = Items(Number(), least=4, most=4)("crop", crop)
+        except ValueError:
+            sides = (0, 0, 0, 0)
+        if not (sides[0] < sides[2] and sides[1] < sides[3]):
+            raise ValueError(f"crop={crop} must be left, top, right and bottom in µm, the smaller first each way.")
+        frame = cls(*sides)
         if not frame.shows(xy).any():
             raise ValueError(
                 f"crop={tuple(crop)} shows no cell; the tissue reaches from {left:.0f} to {right:.0f} µm across and from "
@@ -88,7 +89,6 @@ class Frame:
 
 def panels(frame: Frame, rows: int, cols: int, size: float) -> tuple[Figure, NDArray[Any]]:
     """A figure of ``rows`` x ``cols`` panels whose longer side is ``size`` inches."""
-    Number(0.1, 100)("size", size)
     scale = size / max(frame.width, frame.height)
     bars, titles = 0.75, 0.35
     figure, axes = figure_of(
@@ -100,12 +100,13 @@ def panels(frame: Frame, rows: int, cols: int, size: float) -> tuple[Figure, NDA
 
 
 def figure_of(rows: int, cols: int, *, width: float, height: float) -> tuple[Figure, NDArray[Any]]:
-    """A figure of ``width`` x ``height`` inches with (rows, cols) axes, taken out of pyplot's hands."""
+    """A figure of ``width`` x ``height`` inches with (rows, cols) axes: pyplot's current one, but for notebooks."""
+    import matplotlib
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(rows, cols, figsize=(width, height), squeeze=False, layout="constrained")
-    # A notebook would draw an open figure a second time, and pyplot would keep it in memory.
-    plt.close(figure)
+    if "inline" in matplotlib.get_backend():
+        plt.close(figure)  # a notebook shows the figure that a function returns, and would show an open one once more
     return figure, axes
 
 

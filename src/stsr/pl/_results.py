@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from stsr.arguments import NAME
-from stsr.options import Items
+from stsr.spatial import record
 from stsr.spatial.bins import result_tables
 
 if TYPE_CHECKING:
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 
 def choose_table(sdata: SpatialData, table: str | None) -> str:
     """The table asked for, or the only result."""
+    record(sdata)
     if table is not None:
         if table not in sdata.tables:
             raise KeyError(f"table={table!r} not found; sdata holds the tables {', '.join(sdata.tables) or 'none'}.")
@@ -28,4 +28,10 @@ def choose_table(sdata: SpatialData, table: str | None) -> str:
 
 def as_list(genes: str | Sequence[str]) -> list[str]:
     """One gene or several."""
-    return list(Items(NAME, most=1000)("genes", [genes] if isinstance(genes, str) else genes))
+    try:
+        names = [genes] if isinstance(genes, str) else list(genes)
+    except TypeError:
+        raise ValueError(f"genes={genes!r} names no gene; pass a name or a list of names.") from None
+    if not names:
+        raise ValueError("genes is empty; name at least one gene.")
+    return names

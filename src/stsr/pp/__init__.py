@@ -1,5 +1,6 @@
 """Preprocessing: read a section, calibrate its image, lay a grid, extract features, choose genes."""
 
+from stsr.pp.add_features import add_features
 from stsr.pp.bin_transcripts import bin_transcripts
 from stsr.pp.calibrate_image import calibrate_image
 from stsr.pp.densify_spots import densify_spots
@@ -19,6 +20,7 @@ from stsr.pp.simulate_spots import simulate_spots
 
 __all__ = [
     "Registration",
+    "add_features",
     "bin_transcripts",
     "calibrate_image",
     "densify_spots",

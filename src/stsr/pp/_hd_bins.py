@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import warnings
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,12 @@ from numpy.typing import NDArray
 
 from stsr.constants import ARRAY_COL, ARRAY_ROW, microns
 from stsr.geometry import Grid, cell_lookup, grid_of_bins
+from stsr.pp._counts import read_counts
+from stsr.pp._positions import BARCODE, INSIDE, X, Y, in_tissue
+from stsr.pp._scale_factors import usable
 from stsr.spatial.grid_table import grid_table
 from stsr.spatial.section import raw_counts
+from stsr.spatial.unreadable import read_json, reading
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -27,8 +30,8 @@ POSITIONS = "spatial/tissue_positions.parquet"
 FACTORS = "spatial/scalefactors_json.json"
 """What is read from each folder of bins."""
 
-BARCODE, INSIDE, X, Y = "barcode", "in_tissue", "pxl_col_in_fullres", "pxl_row_in_fullres"
-"""Columns of the positions, beside ``array_row`` and ``array_col``."""
+INDEX = "__index_level_0__"
+"""What Parquet files call an index without a name."""
 
 TOLERANCE = 0.05
 """Relative difference between two statements of µm per pixel that is none."""
@@ -65,6 +68,14 @@ class Bins:
     def name(self) -> str:
         """Name of the table, the vendor's own: ``"square_008um"``."""
         return f"square_{microns(self.size)}"
+
+    def subset(self, keep: NDArray[np.bool_]) -> Bins:
+        """These bins without some; (bins,) which to keep."""
+        if keep.all():
+            return self
+        grid = _cut(self.grid, self.grid.rowcol[keep])
+        counts = sp.csr_array(self.counts[np.flatnonzero(keep)])
+        return Bins(self.size, grid, self.rowcol[keep], counts, self.barcodes[keep], self.genes)
 
     def pooled(self, size: float) -> Bins:
         """Bins of a whole multiple of this size: sums of these, cut where the vendor cuts them."""
@@ -105,7 +116,8 @@ def sources(binned: Path, sizes: Sequence[float]) -> dict[float, int]:
     ValueError
         For a size that cannot be had, or none; the message lists those there are.
     """
-    there = sorted(int(path.name[len("square_") : -len("um")]) for path in binned.glob("square_[0-9]*um"))
+    named = [re.fullmatch(r"square_([0-9]+)um", path.name) for path in binned.iterdir() if path.is_dir()]
+    there = sorted(int(name[1]) for name in named if name)
     known = f"{str(binned)!r} holds {', '.join(map(str, there))} µm"
     if not sizes:
         raise ValueError(f"bin_size is empty; {known}.")
@@ -136,7 +148,8 @@ def read_bins(binned: Path, size: int) -> Bins:
     for name in (COUNTS, POSITIONS, FACTORS):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"path: {str(folder)!r} holds no {name}; pass the folder that Space Ranger made.")
-    counts, barcodes, genes = _read_counts(folder / COUNTS)
+    table = read_counts(folder / COUNTS)
+    counts, barcodes, genes = raw_counts(table, name=folder.name), table.obs_names, table.var
     positions = _read_positions(folder / POSITIONS)
     place = positions.index.get_indexer(barcodes)
     if lost := int((place < 0).sum()):
@@ -147,7 +160,7 @@ def read_bins(binned: Path, size: int) -> Bins:
     positions = positions.iloc[place]
     rowcol = positions[[ARRAY_ROW, ARRAY_COL]].to_numpy(dtype=np.int64)
     try:
-        grid, cell = grid_of_bins(rowcol, positions[[X, Y]].to_numpy(dtype=np.float64))
+        grid, cell = _grid(folder / POSITIONS, rowcol, positions[[X, Y]].to_numpy(dtype=np.float64))
     except ValueError as error:
         raise ValueError(f"path: {str(folder / POSITIONS)!r} does not describe a grid of squares: {error}") from error
     _check_factors(folder / FACTORS, size, grid)
@@ -155,43 +168,73 @@ def read_bins(binned: Path, size: int) -> Bins:
     return Bins(size, grid, rowcol[order], counts[order], barcodes[order], genes)
 
 
-def _read_counts(path: Path) -> tuple[sp.csr_array, pd.Index, pd.DataFrame]:
-    """(bins, genes) counts, the barcodes, and the genes by symbol."""
-    import h5py
-    from scanpy import read_10x_h5
+def _grid(file: Path, rowcol: NDArray[np.int64], xy: NDArray[np.float64]) -> tuple[Grid, NDArray[np.int64]]:
+    """The grid of the bins in tissue; where these lie on one line, it is that of all bins of the array."""
+    if np.linalg.matrix_rank(rowcol - rowcol.mean(axis=0)) == 2:
+        return grid_of_bins(rowcol, xy)
+    everywhere = _columns(file, [ARRAY_ROW, ARRAY_COL, X, Y]).to_pandas(ignore_metadata=True).to_numpy(dtype=np.float64)
+    everywhere = everywhere[np.isfinite(everywhere).all(axis=1)]
+    known, place = everywhere[:, :2], everywhere[:, 2:]
+    if np.linalg.matrix_rank(known - known.mean(axis=0)) < 2:
+        raise ValueError("it lists bins on one line only.")
+    whole, _ = grid_of_bins(known.astype(np.int64), place)
+    grid = _cut(whole, rowcol - known.min(axis=0).astype(np.int64))
+    at = rowcol - rowcol.min(axis=0)
+    return grid, grid.labels[at[:, 0], at[:, 1]].astype(np.int64) - 1
 
-    with h5py.File(path) as file:
-        if "matrix/barcodes" not in file:
-            raise ValueError(f"path: {str(path)!r} is in an unknown layout; matrix/barcodes was looked for in it.")
-        if not len(file["matrix/barcodes"]) or not len(file["matrix/data"]):
-            raise ValueError(f"path: {str(path)!r} holds no bins with counts; choose another bin_size.")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Variable names are not unique")
-        table = read_10x_h5(path)
-    return raw_counts(table, name=path.parent.name), table.obs_names, table.var
+
+def _cut(grid: Grid, kept: NDArray[np.int64]) -> Grid:
+    """The part of a grid that holds the cells at these rows and columns (cells, 2), and no others."""
+    low, high = kept.min(axis=0), kept.max(axis=0) + 1
+    mask = np.zeros(high - low, dtype=bool)
+    mask[tuple((kept - low).T)] = True
+    shift = np.eye(3)
+    shift[:2, 2] = low[::-1]
+    return Grid(grid.affine @ shift, mask)
 
 
-def _read_positions(path: Path) -> pd.DataFrame:
-    """Places of the bins in tissue, by barcode."""
+def _columns(file: Path, names: list[str]) -> Any:
+    """An Arrow table with columns of the positions; the barcodes may be the index, with its name or without."""
     import pyarrow.parquet as pq
 
-    wanted = [BARCODE, INSIDE, ARRAY_ROW, ARRAY_COL, X, Y]
-    if missing := [column for column in wanted if column not in pq.read_schema(path).names]:
+    with reading(file, "a table of positions"):
+        there = pq.read_schema(file).names
+    barcode = BARCODE if BARCODE in there else INDEX
+    stored = [barcode if name == BARCODE else name for name in names]
+    if missing := [name for name, known in zip(names, stored, strict=True) if known not in there]:
         raise ValueError(
-            f"path: {str(path)!r} is in an unknown layout; the columns {', '.join(missing)} were looked for in it."
+            f"path: {str(file)!r} is in an unknown layout; the columns {', '.join(missing)} were looked for in it."
         )
+    with reading(file, "a table of positions"):
+        return pq.read_table(file, columns=stored).rename_columns(names)
+
+
+def _read_positions(file: Path) -> pd.DataFrame:
+    """Places of the bins in tissue, by barcode."""
+    numbers = [ARRAY_ROW, ARRAY_COL, X, Y]
+    every = _columns(file, [BARCODE, INSIDE, *numbers])
+    inside = in_tissue(every.column(INSIDE).to_pandas(), f"path: {str(file)!r}")
     # A slide has 11 million bins of 2 µm: only those in tissue become Python strings.
-    return pd.read_parquet(path, columns=wanted, filters=[(INSIDE, "==", 1)]).set_index(BARCODE)
+    table = every.filter(inside).to_pandas(ignore_metadata=True).set_index(BARCODE)
+    with reading(file, "a table of positions"):
+        places = table[numbers].astype(np.float64)
+    if lost := int((~np.isfinite(places.to_numpy())).any(axis=1).sum()):
+        raise ValueError(
+            f"path: {str(file)!r} gives {lost} bins in tissue no number in {', '.join(numbers)}; export it again."
+        )
+    if repeated := int(places.index.duplicated().sum()):
+        raise ValueError(f"path: {str(file)!r} names {repeated} barcodes twice; take the file that Space Ranger wrote.")
+    return places
 
 
-def _check_factors(path: Path, size: int, grid: Grid) -> None:
+def _check_factors(file: Path, size: int, grid: Grid) -> None:
     """Hold the bins' pitch in pixels against what the vendor states."""
-    factors = json.loads(path.read_text())
+    factors = usable(read_json(file, "scale factors"))
     if (stated := factors.get("bin_size_um", size)) != size:
-        raise ValueError(f"path: {str(path)!r} is of {stated:g} µm bins; give the folder its name back.")
+        raise ValueError(f"path: {str(file)!r} is of {stated:g} µm bins; give the folder its name back.")
     mpp = size / grid.bin_size
     if abs((stated := factors.get("microns_per_pixel", mpp)) / mpp - 1) > TOLERANCE:
         raise ValueError(
-            f"path: {str(path)!r} states {stated:.4g} µm per pixel, but bins of {size} µm are {grid.bin_size:.4g} pixels "
+            f"path: {str(file)!r} states {stated:.4g} µm per pixel, but bins of {size} µm are {grid.bin_size:.4g} pixels "
             f"apart, which gives {mpp:.4g}; take both from the same run."
         )

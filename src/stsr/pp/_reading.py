@@ -6,7 +6,7 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+RESERVED = re.compile(
+    r"table|global|he|tissue|cells|cell_circles|transcripts|((grid|square|sr|truth|truth_grid|features).*)_\d.*um",
+    re.IGNORECASE,
+)
+"""Names of elements, tables and coordinate systems that stsr writes itself."""
+
+LONGEST = 100
+"""Letters of a name: file systems take 255 bytes, and elements have ends of their own."""
+
+FEW_OUTSIDE = (3, 0.05)
+"""Spots that may lie beside the image: a few, or a share of all."""
+
+
 def name_section(folder: Path, dataset_id: str | None) -> str:
     """The user's ``dataset_id``, or the folder's name (its parent's for ``outs``) in letters that elements may carry.
 
@@ -38,14 +51,23 @@ def name_section(folder: Path, dataset_id: str | None) -> str:
     if dataset_id is None:
         folder = folder.absolute()
         name = folder.parent.name if folder.name == "outs" else folder.name
-        return re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("_.-") or "section"
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("_.-")[:LONGEST] or "section"
+        return f"{name}_section" if RESERVED.fullmatch(name) else name
     return check_dataset_id(dataset_id)
 
 
 def check_dataset_id(dataset_id: str) -> str:
     """Refuse a name of a section that its elements could not carry."""
-    if not NAME.fullmatch(dataset_id):
-        raise ValueError(f"dataset_id={dataset_id!r} cannot name elements; use letters, digits, '_', '-' and '.'.")
+    if not isinstance(dataset_id, str) or not NAME.fullmatch(dataset_id) or len(dataset_id) > LONGEST:
+        raise ValueError(
+            f"dataset_id={dataset_id!r} cannot name elements; use letters, digits, '_', '-' and '.', at most {LONGEST}, "
+            "the first a letter or digit."
+        )
+    if RESERVED.fullmatch(dataset_id):
+        raise ValueError(
+            f"dataset_id={dataset_id!r} cannot name elements: stsr gives this name to an element of its own; choose "
+            "another."
+        )
     return dataset_id
 
 
@@ -72,17 +94,40 @@ def find_fullres(folder: Path | None, fullres_image: str | os.PathLike[str]) -> 
     )
 
 
-def check_inside(spots: NDArray[np.float64], image: FullRes) -> None:
-    """Refuse an image that does not hold all spots (spots, 2), as (x, y) in its pixels."""
+def image_size(image: FullRes) -> tuple[int, int]:
+    """Width and height of the H&E in pixels."""
     _, height, width = image.pixels.shape
-    outside = int(((spots < 0) | (spots > (width, height))).any(axis=1).sum())
-    if outside:
+    return width, height
+
+
+def on_image(spots: NDArray[np.float64], names: Sequence[str], image: FullRes) -> NDArray[np.bool_]:
+    """(spots,) which of the spots (spots, 2), as (x, y) in its pixels, the image holds; the log says which it does not.
+
+    Raises
+    ------
+    ValueError
+        When more than a few lie outside: then the image is not the one they belong to.
+    """
+    width, height = image_size(image)
+    inside = ((spots >= 0) & (spots <= (width, height))).all(axis=1)
+    outside = int((~inside).sum())
+    number, share = FEW_OUTSIDE
+    if outside > max(number, share * len(spots)) or 4 * outside > len(spots):
         (x0, y0), (x1, y1) = spots.min(axis=0), spots.max(axis=0)
         raise ValueError(
             f"fullres_image={str(image.path)!r} has {width} x {height} pixels, but {outside} of {len(spots)} spots lie "
             f"outside (x={x0:.0f} to {x1:.0f}, y={y0:.0f} to {y1:.0f}); pass the full-resolution H&E that the spot "
             "positions belong to."
         )
+    if outside:
+        logger.warning(
+            "Left out %d of %d spots that lie outside the image (%s%s).",
+            outside,
+            len(spots),
+            ", ".join(map(str, np.asarray(names)[~inside][:3])),
+            ", ..." * (outside > 3),
+        )
+    return inside
 
 
 def tell_repeated_symbols(symbols: Iterable[str]) -> None:
@@ -96,13 +141,26 @@ def tell_repeated_symbols(symbols: Iterable[str]) -> None:
         )
 
 
-def unique_symbols(symbols: Iterable[str]) -> pd.Index:
-    """The symbols, with ``-1``, ``-2``, ... at the end of those that were there before; the log says which."""
+def unique_symbols(symbols: Iterable[str], *, source: str) -> pd.Index:
+    """The symbols, with ``-1``, ``-2``, ... at the end of those that were there before; the log says which.
+
+    Raises
+    ------
+    ValueError
+        When a gene has none; the message begins with ``source``, where the symbols come from.
+    """
     import pandas as pd
     from anndata.utils import make_index_unique
 
-    tell_repeated_symbols(symbols)
-    return make_index_unique(pd.Index(symbols))
+    index = pd.Index(symbols)
+    blank = index.isna() | (index.astype(str).str.strip() == "")
+    if blank.any():
+        raise ValueError(
+            f"{source} has {int(blank.sum())} genes without a name (the first in column {int(blank.argmax())}); give them "
+            "their identifiers as names, or leave them out."
+        )
+    tell_repeated_symbols(index)
+    return make_index_unique(index.astype(str))
 
 
 def write_discs(
@@ -118,7 +176,7 @@ def write_discs(
     overwrite: bool,
 ) -> SpatialData:
     """:func:`write_section` for spots that are discs of ``diameter`` µm around ``obsm["spatial"]``, known from a table."""
-    check_inside(table.obsm[SPATIAL], image)
+    table = table[on_image(table.obsm[SPATIAL], table.obs_names, image)].copy()
     return write_section(
         disc_spots(table, dataset_id, radius=diameter / mpp / 2),
         image,

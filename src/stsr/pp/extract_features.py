@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from tqdm.auto import tqdm
-
 from stsr.arguments import BATCH_SIZE, SWITCH
-from stsr.constants import ATTRS, IMAGE, features_key
+from stsr.constants import IMAGE, features_key
 from stsr.geometry import Grid
-from stsr.imaging.raster import Raster
-from stsr.spatial import labels_to_grid, note, put, read_raster, record, transformations
+from stsr.identity import Identity
+from stsr.pp._feature_raster import write_features
+from stsr.pp._features import Made, cells_checksum, image_checksum, made_of
+from stsr.spatial import labels_to_grid, read_raster
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
-
-    from stsr.encoders import Encoder
 
 logger = logging.getLogger(__name__)
 
 VERSION = 2
 """Raised whenever the same encoder on the same image gives other numbers than before."""
-
-FEATURES = "features"
-"""Where ``sdata.attrs["stsr"]`` keeps, for each feature raster, its encoder and a checksum of what it was made from."""
-
-BAND_BYTES = 2**28
-"""A band of rows takes about this much as float32."""
-
-CHUNK_BYTES = 2**22
-"""A chunk on disk takes about this much as float16."""
 
 
 def extract_features(
@@ -57,8 +43,9 @@ def extract_features(
     that see the image in tiles are run on overlapping tiles, which are blended so that no seam shows, and their tokens
     are interpolated to the cells.
 
-    What the raster was made from (encoder, weights, grid, image) is kept in ``sdata.attrs["stsr"]["features"]``. When
-    the element is there already and was made from the same, nothing is computed.
+    What the raster was made from (the encoder and a checksum of its weights, the grid, the image) is kept with the
+    element, and compared wherever it is used. When the element is there already and was made from the same, nothing is
+    computed.
 
     Parameters
     ----------
@@ -67,7 +54,8 @@ def extract_features(
         the grid, :func:`stsr.pp.make_grid`.
     encoder
         ``"texture"``, a published encoder (see ``stsr encoders``), the name of any model of timm, or an object with
-        ``encode_image_dense(x)``, ``grid_size`` and ``get_transform()``.
+        ``encode_image_dense(x)``, ``grid_size`` and ``get_transform()``. An object is known again by its class and the
+        weights in its ``state_dict()``, or by an ``identity`` of its own, a text; without either it is run each time.
     bin_size
         Side of a cell in µm, when ``grid`` is not given.
     grid
@@ -109,54 +97,79 @@ def extract_features(
     >>> sdata["features_texture_016um"].dtype
     dtype('float16')
     """
-    from stsr.encoders import create, identity, plain_name
+    from stsr.encoders import create, kind_of_weights, plain_name, source
     from stsr.nn.device import check_device
 
     check_device(device)
     BATCH_SIZE("batch_size", batch_size)
     SWITCH("progress", progress)
-    who = identity(encoder, weights)
+    who = source(encoder, weights)
     grid_name, cells = _prepare(sdata, bin_size, grid)
     raster = read_raster(sdata, IMAGE)
     name = plain_name(encoder)
     key = key_added or features_key(name, grid_name)
-    digest = None if who is None else _content_key(who, cells, raster)
-    known = sdata.attrs.get(ATTRS, {}).get(FEATURES, {})
-    if key in sdata and digest is not None and known.get(key, {}).get("made_from") == digest:
-        logger.info("%s: cached, made from the same image, grid and encoder.", key)
-        return key
-    if key in sdata and not overwrite:
-        raise ValueError(
-            f"key_added={key!r} exists already and was made from another image, grid or encoder; pass overwrite=True to "
-            "replace it or another name."
-        )
-
+    now = cells_checksum(cells), image_checksum(raster)
+    if key in sdata:
+        known = _known(sdata, key)
+        same = known is not None and (known.source, known.cells, known.image) == (who, *now)
+        if known is not None and same and who is not None and known.encoder.version == VERSION:
+            logger.info("%s: cached, made from the same image, grid and encoder.", key)
+            return key
+        if not overwrite:
+            raise ValueError(
+                f"key_added={key!r} exists already and was made from another image, grid or encoder"
+                f"{'' if who else ', or nobody can tell: an object has an identity or a state_dict()'}; pass "
+                "overwrite=True to replace it or another name."
+            )
+        logger.info("%s: made again, its image, grid or encoder has changed or cannot be told.", key)
     maker = create(encoder, weights=weights, device=device, batch_size=batch_size)
-    known = {other: made for other, made in known.items() if other != key}
-
-    def fill(open_array: Any) -> None:
-        _encode(open_array("0"), maker, raster, cells, progress)
-        # Forgotten before the new raster replaces the old, known again after: a kill in between leaves no wrong answer.
-        note(sdata, **{FEATURES: known})
-
-    put(sdata, key, _skeleton(sdata, maker, cells), overwrite=overwrite, fill=fill)
-    note(sdata, **{FEATURES: {**known, key: {"encoder": name, "made_from": digest}}})
+    identity = Identity(
+        name, kind_of_weights(encoder, weights), getattr(maker, "checksum", None), maker.info.dim, VERSION
+    )
+    made = Made(identity, who, grid_name, cells.bin_size, *now)
+    write_features(sdata, key, maker, raster, cells, made=made, overwrite=overwrite, progress=progress)
     logger.info("%s: %d features of %d cells by %s.", key, maker.info.dim, cells.n_cells, maker.info.name)
     return key
 
 
-def encoder_of(sdata: SpatialData, features: str) -> str:
-    """Name of the encoder behind a feature raster.
+def up_to_date(
+    sdata: SpatialData,
+    encoder: Any,
+    grid: str,
+    *,
+    weights: str | Path | None,
+    device: str,
+    progress: bool,
+    overwrite: bool,
+) -> str:
+    """Name of an encoder's features on a grid, made where they are missing.
 
-    Raises
-    ------
-    KeyError
-        When no such raster was made; the message lists those that were.
+    Where the image or the grid has changed since they were made, or nobody can tell whether they are of the same own
+    object, they are made again; those of other weights are only replaced with ``overwrite``.
     """
-    known = sdata.attrs.get(ATTRS, {}).get(FEATURES, {})
-    if features not in known:
-        raise KeyError(f"features={features!r} not found; sdata holds the features {', '.join(known) or 'none'}.")
-    return known[features]["encoder"]
+    from stsr.encoders import plain_name, source
+
+    key = features_key(plain_name(encoder), grid)
+    known = _known(sdata, key) if key in sdata else None
+    who = source(encoder, weights)
+    again = known is not None and known.image is not None and known.source == who
+    return extract_features(
+        sdata,
+        encoder=encoder,
+        grid=grid,
+        weights=weights,
+        device=device,
+        overwrite=overwrite or again,
+        progress=progress,
+    )
+
+
+def _known(sdata: SpatialData, key: str) -> Made | None:
+    """What an element was made of, where it holds features and says so."""
+    try:
+        return made_of(sdata, key)
+    except (KeyError, ValueError):
+        return None
 
 
 def _prepare(sdata: SpatialData, bin_size: float, grid: str | None) -> tuple[str, Grid]:
@@ -172,57 +185,3 @@ def _prepare(sdata: SpatialData, bin_size: float, grid: str | None) -> tuple[str
         calibrate_image(sdata)
     name = default_grid(sdata, grid, bin_size)
     return name, labels_to_grid(sdata, name)
-
-
-def _content_key(who: str, grid: Grid, raster: Raster) -> str:
-    """Checksum of everything the features depend on; of the image, the coarsest level and the places of all."""
-    digest = hashlib.sha256(json.dumps([VERSION, who, grid.shape]).encode())
-    for array in (grid.affine, np.packbits(grid.mask), np.asarray(raster.levels[-1][0])):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    for pixels, affine in raster.levels:
-        digest.update(json.dumps([pixels.shape, affine.tolist()]).encode())
-    return digest.hexdigest()
-
-
-def _layout(dim: int, grid: Grid) -> tuple[int, tuple[int, int, int]]:
-    """Rows of a band and the chunks on disk; a band is whole chunks, so that each is written once."""
-    rows, cols = grid.shape
-    affordable = BAND_BYTES // (4 * dim * cols)
-    band = int(2 ** np.floor(np.log2(np.clip(affordable, 8, 128))))
-    height = min(band, 64)
-    width = max(32, CHUNK_BYTES // (2 * dim * height))
-    width = -(-cols // -(-cols // width))  # columns shared out evenly
-    return band, (dim, min(height, rows), width)
-
-
-def _skeleton(sdata: SpatialData, encoder: Encoder, grid: Grid) -> Any:
-    """The image element with nothing in it yet."""
-    import dask.array as da
-    from spatialdata.models import Image2DModel
-
-    dim = encoder.info.dim
-    _, chunks = _layout(dim, grid)
-    names = getattr(encoder, "names", None)
-    return Image2DModel.parse(
-        da.zeros((dim, *grid.shape), dtype=np.float16, chunks=chunks),
-        dims=("c", "y", "x"),
-        c_coords=None if names is None else list(names),
-        transformations=transformations(grid.affine, record(sdata)),
-    )
-
-
-def _encode(target: Any, encoder: Encoder, raster: Raster, grid: Grid, progress: bool) -> None:
-    """Compute the features band by band and write each into ``target`` (dim, rows, cols)."""
-    step, _ = _layout(encoder.info.dim, grid)
-    limit = np.finfo(np.float16).max
-    name = encoder.info.name
-    with tqdm(total=grid.n_cells, unit="cell", unit_scale=True, desc=name, disable=not progress) as bar:
-        for start in range(0, grid.shape[0], step):
-            rows = slice(start, min(start + step, grid.shape[0]))
-            band = encoder.encode_rows(raster, grid, rows)
-            band[:, ~grid.mask[rows]] = 0
-            if not np.isfinite(band).all():
-                raise ValueError(f"encoder={name!r} gives features that are not numbers; try device='cpu'.")
-            np.clip(band, -limit, limit, out=band)
-            target[:, rows] = band.astype(np.float16)
-            bar.update(int(grid.mask[rows].sum()))

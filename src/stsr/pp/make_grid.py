@@ -6,18 +6,22 @@ import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stsr.arguments import ANGLE, BIN_SIZE
-from stsr.constants import ARRAY_COL, ARRAY_ROW, TISSUE, grid_key
+from stsr.constants import ARRAY_COL, ARRAY_ROW, IMAGE, TISSUE, grid_key
 from stsr.geometry import Grid
-from stsr.spatial import grid_to_labels, labels_to_grid, put, record, um_affine
+from stsr.pp._tissue import add_tissue
+from stsr.pp.calibrate_image import calibrate_image
+from stsr.spatial import grid_to_labels, labels_to_grid, put, record
+from stsr.spatial.area import given_area
 from stsr.spatial.bins import bin_grid
 from stsr.spatial.record import Record
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
+
+    from stsr.spatial.area import TissueLike
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +36,7 @@ def make_grid(
     sdata: SpatialData,
     *,
     bin_size: float | None = None,
-    tissue: str = TISSUE,
+    tissue: TissueLike = TISSUE,
     angle: float = 0.0,
     like: AnnData | str | None = None,
     key_added: str | None = None,
@@ -50,7 +54,9 @@ def make_grid(
     bin_size
         Side of a cell in µm, 2 to 100; 8 when None, or that of ``like``.
     tissue
-        What is tissue: a labels element (anything but 0) or a shapes element (inside any polygon).
+        What is tissue: the name of a labels element (anything but 0) or of a shapes element (inside any polygon), an array
+        of labels that covers the full-resolution image at any scale, or polygons in its pixels, as in
+        :func:`stsr.pp.calibrate_image`.
     angle
         Rotation of the grid against the image in degrees, clockwise as seen in the image.
     like
@@ -152,68 +158,26 @@ def _resized(bins: Grid, bin_size: float, first: tuple[int, int]) -> Grid:
     return bins.divided(cut) if cut > 1 else bins.pooled(joined, first=first)
 
 
-def _on_tissue(sdata: SpatialData, facts: Record, bin_size: float, tissue: str, angle: float) -> Grid:
-    if tissue == TISSUE and TISSUE not in sdata:
-        from stsr.pp.calibrate_image import calibrate_image
-
-        logger.info("No tissue mask yet: calibrate_image runs with its defaults.")
-        calibrate_image(sdata)
-    if tissue in sdata.labels:
-        corners, inside = _labels_mask(sdata, facts, tissue)
-    elif tissue in sdata.shapes:
-        corners, inside = _shapes_mask(sdata, facts, tissue)
-    else:
-        known = ", ".join([*sdata.labels, *sdata.shapes]) or "none"
-        raise KeyError(f"tissue={tissue!r} is no labels or shapes element; sdata holds {known}.")
+def _on_tissue(sdata: SpatialData, facts: Record, bin_size: float, tissue: TissueLike, angle: float) -> Grid:
+    if isinstance(tissue, str) and tissue == TISSUE and TISSUE not in sdata:
+        if IMAGE in sdata.images:
+            logger.info("The image is calibrated, but no tissue mask is there: it is made now.")
+            add_tissue(sdata)
+        else:
+            logger.info("No tissue mask yet: calibrate_image runs with its defaults.")
+            calibrate_image(sdata)
+    area = given_area(sdata, tissue)
 
     turn = np.deg2rad(angle)
     axes = bin_size * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    index = corners @ np.linalg.inv(axes).T
+    index = area.corners @ np.linalg.inv(axes).T
     low = np.floor(index.min(axis=0) + 1e-6)
     cols, rows = (np.ceil(index.max(axis=0) - 1e-6) - low).astype(int)
     affine = np.eye(3)
     affine[:2, :2], affine[:2, 2] = axes, axes @ low
     everywhere = Grid(affine, np.ones((rows, cols), dtype=bool))
-    mask = inside(everywhere.xy).reshape(rows, cols)
+    mask = area.inside(everywhere.xy).reshape(rows, cols)
     if not mask.any():
-        raise ValueError(f"tissue={tissue!r} covers no cell of {bin_size} µm; check the mask.")
+        what = f"tissue={tissue!r}" if isinstance(tissue, str) else "the mask given as tissue"
+        raise ValueError(f"{what} covers no cell of {bin_size} µm; check the mask.")
     return Grid(affine, mask).cropped()
-
-
-def _labels_mask(sdata: SpatialData, facts: Record, name: str):
-    """Corners of the raster's bounding box in µm, and a test of points (n, 2) in µm."""
-    from xarray import DataArray
-
-    element = sdata.labels[name]
-    if not isinstance(element, DataArray):
-        element = next(iter(element["scale0"].values()))
-    raster = np.asarray(element.data) > 0
-    if not raster.any():
-        raise ValueError(f"tissue={name!r} is empty; pass a mask with tissue in it.")
-    to_um = um_affine(element, facts, name=name)
-    to_pixel = np.linalg.inv(to_um)
-    rows, cols = np.flatnonzero(raster.any(axis=1)), np.flatnonzero(raster.any(axis=0))
-    box = [(x, y, 1) for x in (cols[0], cols[-1] + 1) for y in (rows[0], rows[-1] + 1)]
-
-    def inside(xy: NDArray[np.float64]) -> NDArray[np.bool_]:
-        col, row = np.floor(xy @ to_pixel[:2, :2].T + to_pixel[:2, 2]).astype(np.int64).T
-        on = (row >= 0) & (col >= 0) & (row < raster.shape[0]) & (col < raster.shape[1])
-        on[on] = raster[row[on], col[on]]
-        return on
-
-    return (np.array(box) @ to_um.T)[:, :2], inside
-
-
-def _shapes_mask(sdata: SpatialData, facts: Record, name: str):
-    """As :func:`_labels_mask`, for polygons."""
-    import shapely
-
-    shapes = sdata.shapes[name]
-    to_um = um_affine(shapes, facts, name=name)
-    outline = shapes.geometry.buffer(shapes["radius"]) if "radius" in shapes else shapes.geometry
-    area = shapely.affinity.affine_transform(outline.union_all(), [*to_um[:2, :2].ravel(), *to_um[:2, 2]])
-    if area.is_empty or area.area == 0:
-        raise ValueError(f"tissue={name!r} has no area; pass polygons.")
-    shapely.prepare(area)
-    x0, y0, x1, y1 = area.bounds
-    return np.array([(x0, y0), (x1, y0), (x0, y1), (x1, y1)]), lambda xy: shapely.contains_xy(area, xy[:, 0], xy[:, 1])

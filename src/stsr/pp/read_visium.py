@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import warnings
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from stsr.arguments import MPP
-from stsr.geometry import nearest_pitch
-from stsr.pp._reading import check_inside, find_fullres, name_section, tell_repeated_symbols, write_section
-from stsr.spatial.fullres import FullRes
-from stsr.spatial.scale import resolve_mpp
+from stsr.constants import ARRAY_COL, ARRAY_ROW, SPATIAL
+from stsr.pp._counts import read_counts
+from stsr.pp._folder import as_folder
+from stsr.pp._positions import INSIDE, X, Y, lattice_of, read_positions
+from stsr.pp._reading import find_fullres, image_size, name_section, on_image, unique_symbols, write_section
+from stsr.pp._reduced_images import add_reduced, refuse_reduced
+from stsr.pp._scale_factors import DIAMETER, refuse_reduced_positions, usable
+from stsr.pp._visium_files import VisiumFiles, find_visium
+from stsr.spatial.assemble import SPOT_ID, disc_spots
+from stsr.spatial.scale import check_mpp, resolve_mpp
 from stsr.spatial.section import raw_counts
 from stsr.spatial.store import check_vacant
+from stsr.spatial.unreadable import read_json
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
     from spatialdata import SpatialData
+
+    from stsr.spatial.fullres import FullRes
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +35,13 @@ PITCH = 100.0
 """µm between neighbouring spots of a Visium slide."""
 
 SPOT_DIAMETER = 55.0
-"""µm; what is printed. The vendor's files follow a convention of 65."""
+"""µm; what is printed."""
 
-COUNTS = "filtered_feature_bc_matrix.h5"
+VENDOR_DIAMETER = 65.0
+"""µm; what the vendor's files take a spot to measure."""
+
+RUNS = 0.2
+"""Share of the spots on which counts and positions may disagree about tissue before they are told to be of two runs."""
 
 
 def read_visium(
@@ -45,14 +55,17 @@ def read_visium(
 ) -> SpatialData:
     """Read a Visium section with its full-resolution H&E and keep it in a zarr store.
 
-    µm per pixel comes from the 100 µm pitch of the spots, in full-resolution pixels, and is held against the
-    resolution that the image file states. Only spots in tissue are kept. Gene symbols that occur twice get ``-1``,
-    ``-2``, ... at their end, and ``var["gene_ids"]`` tells them apart.
+    µm per pixel comes from the 100 µm pitch of the slide, fitted to row and column of all places that it lists, in tissue
+    or not, and is held against the resolution that the image file states. Only spots in tissue are kept, and of features
+    only genes. Gene symbols that occur twice get ``-1``, ``-2``, ... at their end, and ``var["gene_ids"]`` tells them
+    apart. A few spots beside the image are left out, and the log says which.
 
     Parameters
     ----------
     path
-        Folder with ``filtered_feature_bc_matrix.h5`` and ``spatial/``, such as Space Ranger's ``outs``.
+        Folder with ``filtered_feature_bc_matrix.h5`` and ``spatial/``, such as Space Ranger's ``outs``. Files may have a
+        prefix, as in repositories, and the matrix may be the three text files ``matrix.mtx``, ``features.tsv`` and
+        ``barcodes.tsv``, gzipped or not; files of two samples in one folder are refused.
     fullres_image
         The H&E image that Space Ranger was given: 8-bit RGB, TIFF (any kind), PNG or JPEG; relative to the working
         directory or to ``path``. The images in ``spatial/`` are too coarse.
@@ -75,8 +88,9 @@ def read_visium(
     FileNotFoundError
         When ``path`` lacks a file, or ``fullres_image`` is not there.
     ValueError
-        When ``fullres_image`` is one of the reduced images, not 8-bit RGB, or does not hold all spots; when µm per pixel
-        is implausible or its sources contradict each other; when the counts are not raw; when ``store`` exists.
+        When a file is damaged, or there are several of a kind; when ``fullres_image`` is one of the reduced images, not
+        8-bit RGB, or does not hold the spots; when positions follow no lattice; when µm per pixel is implausible or its
+        sources contradict each other; when the counts are not raw; when ``store`` exists.
 
     Examples
     --------
@@ -101,20 +115,28 @@ def read_visium(
     >>> round(sdata.attrs["stsr"]["mpp"], 2)
     1.0
     """
-    folder = Path(path)
-    MPP("mpp", mpp)
-    _check_folder(folder)
+    check_mpp(mpp)
+    files = find_visium(path)
     check_vacant(store, overwrite)
-    image = find_fullres(folder, fullres_image)
-    dataset_id = name_section(folder, dataset_id)
-    scalefactors = json.loads((folder / "spatial" / "scalefactors_json.json").read_text())
-    _check_resolution(folder, image, scalefactors)
-    sdata = _read_vendor(folder, dataset_id)
-    spots = _spot_pixels(sdata, dataset_id)
-    check_inside(spots, image)
-    resolved, source = resolve_mpp(PITCH / nearest_pitch(spots), stated=image.mpp, user=mpp)
-    _check_spot_diameter(scalefactors, resolved)
+    image = find_fullres(as_folder(path), fullres_image)
+    dataset_id = name_section(as_folder(path), dataset_id)
+    factors = usable(read_json(files.factors, "scale factors"))
+    refuse_reduced(files, image, factors)
+    places = read_positions(files.positions)
+    pitch = _pitch(files, places, image)
+    refuse_reduced_positions(
+        pitch,
+        factors,
+        where=f"path: the positions in {str(files.positions)!r}",
+        remedy="take positions and scale factors from the same run.",
+    )
+    table = _spots(files, places, dataset_id)
+    table = table[on_image(table.obsm[SPATIAL], table.obs_names, image)].copy()
+    resolved, source = resolve_mpp(PITCH / pitch, stated=image.mpp, user=mpp)
+    diameter = factors.get(DIAMETER, VENDOR_DIAMETER / resolved)
 
+    sdata = disc_spots(table, dataset_id, radius=diameter / 2)
+    add_reduced(sdata, files, factors, dataset_id)
     return write_section(
         sdata,
         image,
@@ -130,80 +152,56 @@ def read_visium(
     )
 
 
-def _check_folder(folder: Path) -> None:
-    if any(folder.glob("binned_outputs/square_*um")) or any(folder.glob("spatial/tissue_positions.parquet")):
-        raise ValueError(f"path={str(folder)!r} holds a Visium HD section; read it with stsr.pp.read_visium_hd.")
-    wanted = [f"*{COUNTS}", "spatial/tissue_positions*.csv", "spatial/scalefactors_json.json"]
-    for pattern in wanted:
-        if not any(folder.glob(pattern)):
-            raise FileNotFoundError(
-                f"path={str(folder)!r} holds no {pattern.replace('*', '')}; pass the folder that Space Ranger made, "
-                "usually called outs."
-            )
-
-
-def _check_resolution(folder: Path, image: FullRes, scalefactors: dict[str, float]) -> None:
-    """Refuse the reduced images of the vendor, whatever they are called."""
-    from PIL import Image
-
-    _, height, width = image.pixels.shape
-    for reduced in ("hires", "lowres"):
-        png = folder / "spatial" / f"tissue_{reduced}_image.png"
-        shrunk = scalefactors.get(f"tissue_{reduced}_scalef", 1.0) < 0.999
-        if not shrunk or not png.exists():
-            continue
-        with Image.open(png) as opened:
-            size = opened.size
-        if size == (width, height):
-            raise ValueError(
-                f"fullres_image={str(image.path)!r} is as small as spatial/{png.name} ({width} x {height} pixels); pass "
-                "the H&E image that Space Ranger was given with --image."
-            )
-
-
-def _read_vendor(folder: Path, dataset_id: str) -> SpatialData:
-    """Everything but the full-resolution image, with only the spots in tissue.
-
-    spatialdata-io would decode that image's whole page for each piece, and build its pyramid in float64.
-    """
-    from spatialdata_io import visium
-
-    _tell_repeated_symbols(folder)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Variable names are not unique")
-        warnings.filterwarnings("ignore", message="Converting `region_key")
-        sdata = visium(folder, dataset_id=dataset_id)
-    table = sdata.tables["table"]
-    if lost := int(table.obs["in_tissue"].isna().sum()):
+def _pitch(files: VisiumFiles, places: pd.DataFrame, image: FullRes) -> float:
+    """Pixels between neighbouring spots of the slide."""
+    reason = "it lists one place."
+    try:
+        rowcol, xy, inside = places[[ARRAY_ROW, ARRAY_COL]], places[[X, Y]], places[INSIDE].to_numpy()
+        lattice = lattice_of(rowcol, xy, inside, image_size(image), layout="hexagonal")
+    except ValueError as error:
+        lattice, reason = None, str(error)
+    if lattice is None:
         raise ValueError(
-            f"path={str(folder)!r} has {lost} barcodes without a position in spatial/tissue_positions; take both from the same run."
+            f"path: {str(files.positions)!r} describes no slide of spots, take the file that Space Ranger wrote: {reason}"
         )
+    return lattice.pitch
+
+
+def _spots(files: VisiumFiles, places: pd.DataFrame, dataset_id: str) -> AnnData:
+    """The counts of the spots in tissue, with their places."""
+    table = read_counts(files.counts)
     raw_counts(table, name="table")
-    table = table[table.obs["in_tissue"] == 1].copy()
-    shapes = sdata.shapes[dataset_id].loc[table.obs["spot_id"]]
-    del sdata.tables["table"], sdata.shapes[dataset_id]
-    sdata[dataset_id] = shapes
-    sdata["table"] = table
-    return sdata
+    table.var_names = unique_symbols(table.var_names, source=f"path: {str(files.positions.parent.parent)!r}")
+    row = places.index.get_indexer(table.obs_names)
+    if lost := int((row < 0).sum()):
+        raise ValueError(
+            f"path={str(files.positions.parent.parent)!r} has {lost} barcodes without a position in "
+            f"spatial/tissue_positions ({table.obs_names[row < 0][0]}, ...; positions are of {places.index[0]}, ...); take "
+            "both from the same run."
+        )
+    here = places.iloc[row]
+    inside = here[INSIDE].to_numpy()
+    if not inside.any():
+        raise ValueError(
+            f"path: {str(files.positions)!r} lists no spot with counts as in tissue; take both from one run."
+        )
+    _tell_tissue(inside, int(places[INSIDE].sum()))
+    table.obs[INSIDE] = inside.astype(np.int64)
+    table.obs[[ARRAY_ROW, ARRAY_COL]] = here[[ARRAY_ROW, ARRAY_COL]].to_numpy(dtype=np.int64)
+    table.obs[SPOT_ID] = np.arange(table.n_obs)
+    table.obsm[SPATIAL] = here[[X, Y]].to_numpy(dtype=np.float64)
+    table.uns[SPATIAL] = {dataset_id: {"metadata": table.uns.pop("metadata")}}
+    return table[inside].copy()
 
 
-def _tell_repeated_symbols(folder: Path) -> None:
-    import h5py
-
-    with h5py.File(next(folder.glob(f"*{COUNTS}"))) as file:
-        features = file["matrix"].get("features", {})
-        symbols = features["name"].asstr()[:] if "name" in features else []
-    tell_repeated_symbols(symbols)
-
-
-def _spot_pixels(sdata: SpatialData, dataset_id: str) -> NDArray[np.float64]:
-    """(spots, 2) centres (x, y) in full-resolution pixels."""
-    geometry = sdata.shapes[dataset_id].geometry
-    return np.column_stack([geometry.x, geometry.y])
-
-
-def _check_spot_diameter(scalefactors: dict[str, float], mpp: float) -> None:
-    """Say when the vendor's own spot diameter, 65 µm by convention, does not fit."""
-    diameter = scalefactors.get("spot_diameter_fullres", 65 / mpp) * mpp
-    report = logger.info if 50 <= diameter <= 75 else logger.warning
-    report("The vendor's spot diameter is %.1f µm at this resolution (65 by convention).", diameter)
+def _tell_tissue(inside: Any, listed: int) -> None:
+    """Say where counts and positions disagree about which spots lie on tissue; in one run they do not."""
+    off, bare = int((~inside).sum()), listed - int(inside.sum())
+    report = logger.warning if max(off, bare) > RUNS * max(len(inside), listed) else logger.info
+    if off or bare:
+        report(
+            "Left out %d spots with counts that lie off tissue; %d places in tissue have no counts. In files of one run "
+            "both are 0.",
+            off,
+            bare,
+        )

@@ -6,23 +6,24 @@ import json
 import logging
 import os
 from collections.abc import Sequence
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from stsr.arguments import MPP
+from stsr.options import Items, Number
+from stsr.pp._folder import as_folder, contents, entries, find
 from stsr.pp._hd_bins import read_bins, sources
-from stsr.pp._reading import check_inside, find_fullres, name_section, tell_repeated_symbols, write_section
-from stsr.spatial.scale import resolve_mpp
+from stsr.pp._reading import find_fullres, name_section, on_image, unique_symbols, write_section
+from stsr.spatial.scale import check_mpp, resolve_mpp
 from stsr.spatial.store import check_vacant
+from stsr.spatial.unreadable import reading
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 logger = logging.getLogger(__name__)
 
-BINNED, MICROSCOPE, FEATURE_SLICE = "binned_outputs", "microscope_image", "feature_slice.h5"
+BINNED, MICROSCOPE, FEATURE_SLICE = "binned_outputs", "microscope_image", r"feature_slice\.h5"
 """What lies in the folder of a section."""
 
 LAYOUT = "1"
@@ -106,10 +107,11 @@ def read_visium_hd(
     """
     from spatialdata import SpatialData
 
-    folder = Path(path)
-    MPP("mpp", mpp)
+    check_mpp(mpp)
+    sizes = _sizes(bin_size)
+    folder = as_folder(path)
     binned = _find_bins(folder)
-    taken = sources(binned, np.atleast_1d(bin_size).tolist())
+    taken = sources(binned, sizes)
     check_vacant(store, overwrite)
     _tell_layout(folder)
     image = find_fullres(folder, fullres_image or _microscope_image(folder))
@@ -117,9 +119,9 @@ def read_visium_hd(
 
     on_disk = {source: read_bins(binned, source) for source in set(taken.values())}
     bins = [on_disk[source] if size == source else on_disk[source].pooled(size) for size, source in taken.items()]
+    unique_symbols(bins[0].genes.index, source=f"path={str(path)!r}")
+    bins = [each.subset(on_image(each.grid.xy, each.barcodes, image)) for each in bins]
     spots = bins[0]
-    tell_repeated_symbols(spots.genes.index)
-    check_inside(spots.grid.xy, image)
     resolved, origin = resolve_mpp(spots.size / spots.grid.bin_size, stated=image.mpp, user=mpp, source="bin")
 
     regions = {f"{dataset_id}_{each.name}": each for each in bins}
@@ -141,19 +143,26 @@ def read_visium_hd(
     )
 
 
+def _sizes(bin_size: float | Sequence[float]) -> tuple[float, ...]:
+    """The sizes asked for; text is none, though it may look like a number."""
+    if isinstance(bin_size, Real):
+        return (Number()("bin_size", bin_size),)
+    return Items(Number(), least=0)("bin_size", bin_size)
+
+
 def _find_bins(folder: Path) -> Path:
-    if any(folder.glob(f"{BINNED}/square_*um")):
+    if any(path.is_dir() for path in folder.glob(f"{BINNED}/square_*um")):
         return folder / BINNED
-    if any(folder.glob("spatial/tissue_positions*.csv")):
+    if find(folder / "spatial", r"tissue_positions(_list)?\.csv"):
         raise ValueError(f"path={str(folder)!r} holds a Visium section; read it with stsr.pp.read_visium.")
-    raise FileNotFoundError(
-        f"path={str(folder)!r} holds no {BINNED}/square_*um; pass the folder that Space Ranger made, usually called outs."
-    )
+    above = [each for each in (folder.parent, folder.parent.parent) if any(each.glob(f"{BINNED}/square_*um"))]
+    hint = f"pass {str(above[0])!r}" if above else "pass the folder that Space Ranger made, usually called outs"
+    raise FileNotFoundError(f"path={str(folder)!r} holds no {BINNED}/square_*um; {hint}. {contents(folder)}")
 
 
 def _microscope_image(folder: Path) -> Path:
     """The one image that Space Ranger was given."""
-    images = sorted(path for path in (folder / MICROSCOPE).glob("[!.]*") if path.is_file())
+    images = [path for path in entries(folder / MICROSCOPE) if path.is_file()]
     if not images:
         raise FileNotFoundError(
             f"path={str(folder)!r} holds no image in {MICROSCOPE}; pass fullres_image, the H&E that Space Ranger was given."
@@ -166,13 +175,22 @@ def _microscope_image(folder: Path) -> Path:
 
 def _tell_layout(folder: Path) -> None:
     """Say when the folder states a layout that is newer than any known: whether it can be read will show."""
-    import h5py
-
-    for path in folder.glob(f"*{FEATURE_SLICE}"):
-        with h5py.File(path) as file:
-            metadata = json.loads(file.attrs.get("metadata_json", "{}"))
-        layout = json.loads(metadata.get("hd_layout_json", "{}")).get("file_format", LAYOUT)
+    for found in find(folder, FEATURE_SLICE):
+        try:
+            layout = _layout(found.path)
+        except (ValueError, OSError) as error:
+            logger.warning("Passed over, since nothing else is needed of it: %s", error)
+            continue
         if layout.split(".")[0] != LAYOUT:
             logger.warning(
-                "%s states layout %s; known is %s, as Space Ranger 3 and 4 write it.", path.name, layout, LAYOUT
+                "%s states layout %s; known is %s, as Space Ranger 3 and 4 write it.", found.path.name, layout, LAYOUT
             )
+
+
+def _layout(file: Path) -> str:
+    """The version that the file states."""
+    import h5py
+
+    with reading(file, "a feature slice"), h5py.File(file) as opened:
+        metadata = json.loads(opened.attrs.get("metadata_json", "{}"))
+        return str(json.loads(metadata.get("hd_layout_json", "{}")).get("file_format", LAYOUT))

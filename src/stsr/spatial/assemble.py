@@ -40,13 +40,15 @@ def circles(xy: NDArray[np.float64], radius: float, index: Any, dataset_id: str)
 def disc_spots(table: AnnData, dataset_id: str, *, radius: float) -> SpatialData:
     """The spots of a section: ``table``, and the discs called ``dataset_id`` that it annotates.
 
-    Centres are in ``obsm["spatial"]`` and the radius is given, both in full-resolution pixels.
+    Centres are in ``obsm["spatial"]`` and the radius is given, both in full-resolution pixels. Spots keep the numbers
+    that they have in ``obs["spot_id"]``, and get some where they have none.
     """
     import pandas as pd
     from spatialdata import SpatialData
 
-    table.obs[SPOT_ID] = np.arange(table.n_obs)
-    index = pd.RangeIndex(table.n_obs, name=SPOT_ID)
+    if SPOT_ID not in table.obs:
+        table.obs[SPOT_ID] = np.arange(table.n_obs)
+    index = pd.Index(table.obs[SPOT_ID], name=SPOT_ID)
     return SpatialData(
         shapes={dataset_id: circles(table.obsm[SPATIAL], radius, index, dataset_id)},
         tables={"table": annotate(table, dataset_id, SPOT_ID)},

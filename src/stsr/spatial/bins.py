@@ -29,24 +29,69 @@ def table_grid(sdata: SpatialData, table: str) -> tuple[Grid, NDArray[np.int64]]
     KeyError
         When there is no such table; the message lists those there are.
     ValueError
-        When the table does not annotate a grid.
+        When the table does not annotate a grid, or annotates several elements.
     """
-    from spatialdata.models import get_table_keys
-
     if table not in sdata.tables:
         raise KeyError(f"table={table!r} not found; sdata holds the tables {', '.join(sdata.tables) or 'none'}.")
-    adata = sdata.tables[table]
-    region, _, instance = get_table_keys(adata) if "spatialdata_attrs" in adata.uns else (None, None, "")
-    if not isinstance(region, str) or region not in sdata.labels:
+    return rows_grid(sdata, sdata.tables[table], name=table)
+
+
+def rows_grid(sdata: SpatialData, rows: AnnData, *, name: str) -> tuple[Grid, NDArray[np.int64]]:
+    """As :func:`table_grid` for some rows of a table called ``name``."""
+    from spatialdata.models import get_table_keys
+
+    region, instance = None, ""
+    if "spatialdata_attrs" in rows.uns:
+        _, column, instance = get_table_keys(rows)
+        regions = [str(each) for each in rows.obs[column].unique()]
+        if not regions:
+            raise ValueError(f"table={name!r} has no rows; pass one with cells.")
+        if len(regions) > 1:
+            raise ValueError(
+                f"table={name!r} annotates {len(regions)} elements, {', '.join(regions[:3])}; keep the rows of one in a "
+                f"table of their own: sdata['one'] = sdata[{name!r}][sdata[{name!r}].obs[{column!r}] == "
+                f"{regions[0]!r}].copy()."
+            )
+        (region,) = regions
+    if region is None or region not in sdata.labels:
         raise ValueError(
-            f"table={table!r} annotates {region!r}, which is no grid of sdata; "
-            f"pass one of {', '.join(result_tables(sdata)) or 'those stsr.tl.fit_super_resolution writes'}."
+            f"table={name!r} annotates {region!r}, which is no grid of sdata; "
+            f"pass one of {', '.join(_on_grids(sdata)) or 'those stsr.tl.fit_super_resolution writes'}."
         )
     grid = labels_to_grid(sdata, region)
-    cells = adata.obs[instance].to_numpy(dtype=np.int64) - 1
-    if ((cells < 0) | (cells >= grid.n_cells)).any():
-        raise ValueError(f"table={table!r} has {instance} values that are not among the labels of {region!r}.")
-    return grid, cells
+    ids = _numbers(rows, instance, name)
+    cells = np.searchsorted(grid.known_as, ids)
+    if not np.array_equal(grid.known_as.take(cells, mode="clip"), ids):
+        raise ValueError(f"table={name!r} has {instance} values that are not among the labels of {region!r}.")
+    if len(np.unique(cells)) < len(cells):
+        raise ValueError(
+            f"table={name!r} has {len(cells) - len(np.unique(cells))} rows more than cells in {instance!r}: a cell may have "
+            "one row; remove the others."
+        )
+    return grid, cells.astype(np.int64)
+
+
+def _on_grids(sdata: SpatialData) -> list[str]:
+    """The tables that annotate labels of ``sdata``: results, or all where there is none."""
+    from spatialdata.models import get_table_keys
+
+    def regions(table: AnnData) -> set[str]:
+        return set(table.obs[get_table_keys(table)[1]].unique()) if "spatialdata_attrs" in table.uns else set()
+
+    found = [name for name in sdata.tables if regions(sdata.tables[name]) & set(sdata.labels)]
+    return [name for name in result_tables(sdata) if name in found] or found
+
+
+def _numbers(rows: AnnData, instance: str, name: str) -> NDArray[np.int64]:
+    """(rows,) labels in a column of ``obs``, whatever type holds them."""
+    column = np.asarray(rows.obs[instance])
+    try:
+        return column.astype(np.int64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"table={name!r} has values in obs[{instance!r}] that are no labels, such as {column[0]}; it must hold whole "
+            "numbers."
+        ) from error
 
 
 def bin_grid(bins: AnnData, mpp: float, *, name: str) -> tuple[Grid, NDArray[np.int64]]:
@@ -66,6 +111,10 @@ def bin_grid(bins: AnnData, mpp: float, *, name: str) -> tuple[Grid, NDArray[np.
     ValueError
         When one of the three is missing, or they do not make a regular grid.
     """
+    if not hasattr(bins, "obsm"):
+        raise ValueError(
+            f"{name} is of type {type(bins).__name__}, not a table; pass an AnnData such as sdata['table']."
+        )
     if missing := [column for column in (ARRAY_ROW, ARRAY_COL) if column not in bins.obs]:
         raise ValueError(f"{name} lacks obs[{missing[0]!r}]; pass a table of bins with their row and column.")
     if SPATIAL not in bins.obsm:

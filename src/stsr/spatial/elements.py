@@ -59,12 +59,17 @@ def _levels(group: Any) -> dict[str, str]:
 
 def read(path: Path, kind: str, name: str, *, lazy_bytes: int | None = None) -> Any:
     """Read one element of a store; for ``lazy_bytes`` see :func:`~stsr.spatial.tables.read_table`."""
-    import spatialdata as sd
-
     if kind == "tables":
         return tables.read_table(path / kind / name, lazy_bytes=lazy_bytes)
+    return read_kind(path, kind)[name]
+
+
+def read_kind(path: Path, kind: str) -> dict[str, Any]:
+    """Read all elements of one kind but tables, by their names."""
+    import spatialdata as sd
+
     with quiet():
-        return sd.read_zarr(path, selection=(kind,))[name]
+        return dict(getattr(sd.read_zarr(path, selection=(kind,)), kind))
 
 
 def fill_in_memory(element: Any, fill: Fill) -> Any:
@@ -81,6 +86,15 @@ def fill_in_memory(element: Any, fill: Fill) -> Any:
             {name: level.to_dataset(name="image") for name, level in zip(names, levels, strict=True)}
         )
     return _fill_levels([element], fill)[0]
+
+
+def light_copy(element: Any) -> Any:
+    """A copy of a raster or of shapes that shares their values but not their attributes; a table as it is."""
+    from anndata import AnnData
+
+    if isinstance(element, AnnData):
+        return element
+    return element.copy() if hasattr(element, "geometry") or hasattr(element, "children") else element.copy(deep=False)
 
 
 def _fill_table(table: AnnData, fill: Fill) -> AnnData:

@@ -34,15 +34,15 @@ def grid_table(values: Any, genes: Iterable[str], grid: Grid, *, region: str, mp
     from anndata import AnnData
     from spatialdata.models import TableModel
 
-    n = grid.n_cells
+    n, ids = grid.n_cells, grid.known_as
     obs = pd.DataFrame(
         {
             REGION: pd.Categorical.from_codes(np.zeros(n, dtype=np.int8), pd.Index([region])),
-            INSTANCE: np.arange(1, n + 1, dtype=np.int64),
+            INSTANCE: ids,
             ARRAY_ROW: grid.rowcol[:, 0].astype(np.int32),
             ARRAY_COL: grid.rowcol[:, 1].astype(np.int32),
         },
-        index=pd.RangeIndex(1, n + 1).astype(str),
+        index=pd.Index(ids).astype(str),
     )
     table = AnnData(values, obs=obs, var=pd.DataFrame(index=list(genes)), obsm={SPATIAL: grid.xy / mpp})
     return TableModel.parse(table, region=region, region_key=REGION, instance_key=INSTANCE)

@@ -43,11 +43,10 @@ def image_pyramid(pixels: Any, transformations: dict[str, Any]) -> DataTree:
         even = da.pad(fine, [(0, 0), *((0, size % 2) for size in fine.shape[1:])], mode="edge")
         half = da.coarsen(np.mean, even.rechunk((3, TILE, TILE)), {1: 2, 2: 2})
         levels.append(da.rint(half).astype(np.uint8).rechunk((3, TILE, TILE)))
-    channels = ["r", "g", "b"]
     tree = DataTree.from_dict(
         {
             f"scale{number}": Dataset(
-                {"image": DataArray(level, dims=("c", "y", "x"), coords={"c": channels}, name="image")}
+                {"image": DataArray(level, dims=("c", "y", "x"), coords=_coordinates(level, levels[0]), name="image")}
             )
             for number, level in enumerate(levels)
         }
@@ -55,6 +54,12 @@ def image_pyramid(pixels: Any, transformations: dict[str, Any]) -> DataTree:
     set_transformation(tree, transformations, set_all=True)
     Image2DModel().validate(tree)
     return tree
+
+
+def _coordinates(level: Any, finest: Any) -> dict[str, Any]:
+    """The middles of a level's pixels in those of the finest, as SpatialData's queries look for them."""
+    sides = zip(("y", "x"), level.shape[1:], finest.shape[1:], strict=True)
+    return {"c": ["r", "g", "b"]} | {axis: (np.arange(size) + 0.5) * (whole / size) for axis, size, whole in sides}
 
 
 def read_raster(sdata: SpatialData, key: str) -> Raster:

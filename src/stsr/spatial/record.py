@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from stsr.constants import ATTRS
-from stsr.options import shown
+from stsr.spatial import marks
+from stsr.spatial.errors import told
+from stsr.spatial.handle import adopt, refresh
+from stsr.spatial.root import KINDS, check_same, local, merge, own
+from stsr.spatial.transaction import locked, transaction
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -63,7 +69,9 @@ def record(sdata: SpatialData) -> Record:
     Raises
     ------
     ValueError
-        When ``sdata`` was not made by one of stsr's readers.
+        When ``sdata`` was not made by one of stsr's readers, or its store was replaced by that of another section.
+    FileNotFoundError
+        When its store is gone.
     """
     return Record(**_kept(sdata))
 
@@ -86,17 +94,19 @@ def spots_record(sdata: SpatialData) -> SpotsRecord:
 
 
 def _kept(sdata: SpatialData) -> dict[str, Any]:
-    """What ``sdata.attrs`` holds of a record."""
-    if not hasattr(sdata, "attrs") or not hasattr(sdata, "tables"):
+    """What ``sdata.attrs`` holds of a record, after a look at the store."""
+    if not isinstance(getattr(sdata, "attrs", None), Mapping) or not hasattr(sdata, "tables"):
         raise ValueError(
-            f"sdata={shown(sdata)} is no SpatialData object; pass what a reader such as stsr.pp.read_visium or "
-            "spatialdata.read_zarr returned."
+            f"sdata is of type {type(sdata).__name__}, not a SpatialData object; pass a section that a reader such as "
+            "stsr.pp.read_visium gives, or stsr.pp.from_anndata makes of a table."
         )
+    refresh(sdata)
     kept = sdata.attrs.get(ATTRS, {})
     names = [field.name for field in fields(Record)]
     if missing := [name for name in names if name not in kept]:
         raise ValueError(
-            f"sdata.attrs[{ATTRS!r}] does not hold {', '.join(missing)}; read the section with stsr.pp.read_visium first."
+            f"sdata.attrs[{ATTRS!r}] does not hold {', '.join(missing)}; read the section with stsr.pp.read_visium first, "
+            "and pass several sections as a list: spatialdata.concatenate drops what stsr knows of them."
         )
     return {name: kept[name] for name in names}
 
@@ -107,13 +117,57 @@ def set_record(sdata: SpatialData, record: Record) -> None:
 
 
 def note(sdata: SpatialData, **entries: Any) -> None:
-    """Add JSON entries to ``sdata.attrs["stsr"]``, and on disk when ``sdata`` is backed."""
-    sdata.attrs[ATTRS] = {**sdata.attrs.get(ATTRS, {}), **entries}
-    if sdata.is_backed():
-        sdata.write_attrs()
+    """Add JSON entries to ``sdata.attrs["stsr"]``, and on disk when ``sdata`` is backed.
+
+    What other processes added on disk is kept. Crops and copies that share ``sdata.attrs`` do not see the entries.
+
+    Raises
+    ------
+    FileNotFoundError
+        When the store is gone.
+    ValueError
+        When it was replaced by that of another section.
+    OSError
+        When it cannot be written.
+    """
+    if not sdata.is_backed():
+        sdata.attrs = {**sdata.attrs, ATTRS: {**own(sdata.attrs), **deepcopy(entries)}}
+        return
+    path = local(sdata.path)
+    check_same(sdata, path)
+    with told(path, "the record of the section"), transaction(path) as work, locked(path):
+        check_same(sdata, path)
+        adopt(sdata, merge(path, work, entries))
 
 
 def made(sdata: SpatialData, name: str) -> dict[str, Any] | None:
-    """What stsr made an element from, as JSON entries; None when stsr did not write it."""
-    kept = sdata.attrs.get(ATTRS, {})
-    return kept.get("made", {}).get(name, {}) if name in kept.get("elements", []) else None
+    """What stsr made an element from, as JSON entries; None when stsr did not write it.
+
+    An element that was replaced or changed by hand is not stsr's any more; a crop of one that stsr wrote still is.
+    """
+    mark = known(sdata, name)
+    return None if mark is None else deepcopy(dict(mark["made"]))
+
+
+def known(sdata: SpatialData, name: str) -> Mapping[str, Any] | None:
+    """The mark of an element that stsr wrote; None of others. See :mod:`stsr.spatial.marks`."""
+    refresh(sdata)
+    if name not in sdata:
+        path = local(sdata.path) if sdata.is_backed() else None
+        found = (marks.on_disk(path, kind, name) for kind in KINDS) if path else ()
+        return next(filter(None, found), None)
+    element = sdata[name]
+    if (mark := marks.of(element, name)) is not None:
+        return mark if marks.holds(mark, element) else None
+    kept = own(sdata.attrs)
+    if (mark := kept.get(marks.WRITTEN, {}).get(name)) is not None:
+        kind = next(kind for kind in KINDS if name in getattr(sdata, kind))
+        return mark if marks.holds_for_copy(mark, kind, element) else None
+    return _by_name(kept, name)
+
+
+def _by_name(kept: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    """The mark of an element written by a version of stsr that kept nothing but names."""
+    if name not in kept.get(marks.ELEMENTS, []):
+        return None
+    return {"made": kept.get("made", {}).get(name, {}) | kept.get("features", {}).get(name, {})}

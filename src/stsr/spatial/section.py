@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stsr.constants import IMAGE
 from stsr.geometry import Aperture, Disc, Square
 from stsr.section import Section
-from stsr.spatial.bins import table_grid
+from stsr.spatial.bins import rows_grid
 from stsr.spatial.frames import um_affine
 from stsr.spatial.grid import labels_to_grid
 from stsr.spatial.raster import read_raster
@@ -61,9 +61,10 @@ def read_section(
     ValueError
         For an unknown gene or one listed twice, or when the table does not hold raw counts.
     """
+    facts = record(sdata)
     raster = read_raster(sdata, IMAGE) if need_image else None
     cells, values = labels_to_grid(sdata, grid), None if features is None else _features(sdata, features)
-    if not with_spots or record(sdata).table is None:
+    if not with_spots or facts.table is None:
         counts = sp.csr_array((0, len(genes)), dtype=np.float32)
         return Section(tuple(genes), np.empty((0, 2)), NOTHING, counts, np.empty(0), cells, values, raster)
     facts, table = spots_record(sdata), spots_table(sdata)
@@ -82,19 +83,38 @@ def read_section(
 
 
 def spots_table(sdata: SpatialData) -> AnnData:
-    """The table of a section's spots.
+    """The table of a section's spots: of a table that several sections share, the rows of this one.
 
     Raises
     ------
     ValueError
-        When the section has no spots.
+        When the section has no spots, or none of the table's rows are this section's.
     KeyError
         When the table is not in ``sdata``.
     """
-    name = spots_record(sdata).table
-    if name not in sdata.tables:
-        raise KeyError(f"table={name!r} not found; sdata holds the tables {', '.join(sdata.tables) or 'none'}.")
-    return sdata.tables[name]
+    from spatialdata.models import get_table_keys
+
+    facts = spots_record(sdata)
+    if facts.table not in sdata.tables:
+        raise KeyError(
+            f"table={facts.table!r} not found; sdata holds the tables {', '.join(sdata.tables) or 'none'}. It has the "
+            f"counts of section {facts.dataset_id!r}; a crop without any spot lacks it."
+        )
+    table = sdata.tables[facts.table]
+    if "spatialdata_attrs" not in table.uns:
+        raise ValueError(
+            f"table {facts.table!r} does not say which spots its rows are; pass it through "
+            "spatialdata.models.TableModel.parse with region, region_key and instance_key."
+        )
+    _, column, _ = get_table_keys(table)
+    own = (table.obs[column] == facts.spots).to_numpy()
+    if not own.any():
+        others = ", ".join(str(each) for each in table.obs[column].unique()[:3]) or "nothing"
+        raise ValueError(
+            f"table {facts.table!r} annotates {others}, not the spots {facts.spots!r} of section {facts.dataset_id!r}; "
+            f"give the spots their name back, or write it into obs[{column!r}] and parse the table again."
+        )
+    return table if own.all() else table[own]
 
 
 def raw_counts(table: AnnData, *, name: str) -> sp.csr_array:
@@ -105,7 +125,10 @@ def raw_counts(table: AnnData, *, name: str) -> sp.csr_array:
     ValueError
         When they are not whole numbers from 0 up.
     """
-    counts = sp.csr_array(table.X, dtype=np.float32)
+    if table.X is None:
+        raise ValueError(f"table {name!r} has no X; put the raw UMI counts there.")
+    values = table.X.compute() if hasattr(table.X, "compute") else table.X
+    counts = sp.csr_array(values, dtype=np.float32)
     fault = "NaN or infinite" if not np.isfinite(counts.data).all() else ""
     fault = fault or ("negative" if (counts.data < 0).any() else "")
     fault = fault or ("non-integer" if (counts.data != np.rint(counts.data)).any() else "")
@@ -119,18 +142,46 @@ def spot_positions(sdata: SpatialData, table: AnnData, record: SpotsRecord) -> N
     from spatialdata.models import get_table_keys
 
     if record.spots in sdata.labels:
-        grid, cells = table_grid(sdata, record.table)
+        grid, cells = rows_grid(sdata, table, name=record.table)
         return grid.xy[cells]
+    if record.spots not in sdata.shapes:
+        raise KeyError(
+            f"spots={record.spots!r} not found; sdata holds the shapes {', '.join(sdata.shapes) or 'none'}. They are the "
+            f"spots of section {record.dataset_id!r}."
+        )
     shapes = sdata.shapes[record.spots]
     _, _, instance = get_table_keys(table)
-    if missing := set(table.obs[instance]) - set(shapes.index):
+    names = table.obs[instance]
+    _check_spots(names, shapes.index, record, instance)
+    centres = shapes.geometry.loc[names].centroid
+    to_um = um_affine(shapes, record, name=record.spots)
+    return np.column_stack([centres.x, centres.y]) @ to_um[:2, :2].T + to_um[:2, 2]
+
+
+def _check_spots(names: Any, index: Any, record: SpotsRecord, column: str) -> None:
+    """Refuse rows of which it cannot be told which spot they are."""
+    if not index.is_unique:
+        twice = index[index.duplicated()]
+        raise ValueError(
+            f"spots={record.spots!r} has {len(twice)} names more than once, such as {twice[0]}; give each spot its own."
+        )
+    if missing := set(names) - set(index):
+        where = f"sdata[{record.table!r}].obs[{column!r}]"
+        if set(map(str, missing)) <= set(map(str, index)):
+            kinds = type(next(iter(missing))).__name__, type(index[0]).__name__
+            raise ValueError(
+                f"table {record.table!r} names its spots by {kinds[0]}, the shapes {record.spots!r} by {kinds[1]}; write "
+                f"{where} = {where}.astype(sdata[{record.spots!r}].index.dtype)."
+            )
         raise ValueError(
             f"table {record.table!r} has {len(missing)} spots that are not in the shapes {record.spots!r}; "
             "keep both in step, for instance with spatialdata.match_table_to_element."
         )
-    centres = shapes.geometry.loc[table.obs[instance]].centroid
-    to_um = um_affine(shapes, record, name=record.spots)
-    return np.column_stack([centres.x, centres.y]) @ to_um[:2, :2].T + to_um[:2, 2]
+    if names.duplicated().any():
+        raise ValueError(
+            f"table {record.table!r} has {int(names.duplicated().sum())} spots more than once in obs[{column!r}], such as "
+            f"{names[names.duplicated()].iloc[0]}; a spot may have one row."
+        )
 
 
 def spot_aperture(sdata: SpatialData, record: SpotsRecord) -> Aperture:

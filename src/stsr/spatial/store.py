@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import errno
-import json
+import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stsr.constants import ATTRS
-from stsr.spatial import elements, tables
+from stsr.spatial import elements, handle, marks, tables
 from stsr.spatial.elements import Fill
-from stsr.spatial.record import note
-from stsr.spatial.transaction import NEW, recover, swap_in, transaction
+from stsr.spatial.errors import told
+from stsr.spatial.record import known, note
+from stsr.spatial.root import LONGEST, STORE_ID, attributes, check_same, check_store, groups, local, merge, own
+from stsr.spatial.transaction import NEW, locked, recover, swap_in, transaction
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
+
+logger = logging.getLogger(__name__)
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 """What SpatialData and zarr take for the name of an element."""
@@ -39,6 +41,9 @@ def put(
 
     On disk the element is written beside the store, read back, and only then moved into place: at every moment the
     store opens, with the old element or with the new one. Afterwards ``sdata[name]`` is the element as read back.
+
+    Several processes may write to one store at a time: it is locked only while an element is moved into place. Of two
+    that write the same name, the second is refused, unless both made the same raster.
 
     Parameters
     ----------
@@ -61,9 +66,12 @@ def put(
     Raises
     ------
     ValueError
-        When the name is not allowed, is taken, or belongs to an element that stsr did not write.
+        When the name is not allowed, is taken, or belongs to an element that stsr did not write; or when another process
+        wrote it, or replaced the store by that of another section, in the meantime.
+    FileNotFoundError
+        When the store is gone.
     OSError
-        When the disk is full; the store is as it was.
+        When the store cannot be written, as on a full disk; it is as it was.
 
     Examples
     --------
@@ -74,19 +82,17 @@ def put(
     >>> sdata["tissue"].shape
     (4, 5)
     """
+    kind = elements.kind_of(element)
     if sdata.is_backed():
         recover(sdata.path)
-    kind = elements.kind_of(element)
     check_name(sdata, kind, name, overwrite)
     if sdata.is_backed():
-        element = _write(sdata, kind, name, element, fill, made)
-    elif fill is not None:
-        element = elements.fill_in_memory(element, fill)
-    if name in sdata:
-        del sdata[name]
-    sdata[name] = element
-    if not sdata.is_backed():
-        _own(sdata, name, made)
+        handle.show(sdata, kind, name, *_write(sdata, kind, name, element, fill, made))
+        return
+    element = element if fill is None else elements.fill_in_memory(element, fill)
+    mark = marks.new(kind, name, made) | marks.looks(element, kind)
+    handle.show(sdata, kind, name, elements.light_copy(element), mark)
+    note(sdata, **marks.listed(own(sdata.attrs), {name: mark}))
 
 
 def create_store(sdata: SpatialData, path: str | os.PathLike[str], *, overwrite: bool = False) -> SpatialData:
@@ -97,19 +103,27 @@ def create_store(sdata: SpatialData, path: str | os.PathLike[str], *, overwrite:
     Raises
     ------
     ValueError
-        When something is at ``path`` already, unless it is a store and ``overwrite`` is set.
+        When something is at ``path`` already, unless it is a store and ``overwrite`` is set, or when ``path`` is no local
+        path.
     OSError
-        When the disk is full; what was at ``path`` is as it was.
+        When the store cannot be written, as on a full disk; what was at ``path`` is as it was.
     """
-    path = Path(path).resolve()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    recover(path)
-    check_vacant(path, overwrite)
-    with _told_if_full(path, "the section"), transaction(path) as work:
-        with elements.quiet():
-            sdata.write(work / NEW, update_sdata_path=False)
-        open_store(work / NEW)
-        swap_in(path, work, work / NEW, path)
+    path = local(path)
+    with told(path, "the section"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        recover(path)
+        check_vacant(path, overwrite)
+        with transaction(path) as work:
+            with elements.quiet():
+                sdata.write(work / NEW, update_sdata_path=False)
+            for kind, name, _ in groups(work / NEW):
+                if (mark := known(sdata, name)) and "id" in mark:
+                    marks.stamp(work / NEW, kind, name, mark)
+            merge(work / NEW, work, {STORE_ID: uuid.uuid4().hex})
+            open_store(work / NEW)
+            with locked(path):
+                check_vacant(path, overwrite)
+                swap_in(path, work, work / NEW, path)
     return open_store(path)
 
 
@@ -121,10 +135,12 @@ def check_vacant(path: str | os.PathLike[str], overwrite: bool) -> None:
     ValueError
         When something is there that may not be replaced.
     """
-    path = Path(path)
-    if not path.exists():
-        return
-    if not _is_store(path):
+    path = local(path)
+    with told(path, "the section"):
+        if not os.path.lexists(path):
+            return
+        is_store = attributes(path) is not None
+    if not is_store:
         raise ValueError(f"store={str(path)!r} exists and is not a SpatialData store; choose another path.")
     if not overwrite:
         raise ValueError(f"store={str(path)!r} exists already; pass overwrite=True to replace it or another path.")
@@ -144,30 +160,23 @@ def open_store(path: str | os.PathLike[str]) -> SpatialData:
     """
     import spatialdata as sd
 
-    path = Path(path).resolve()
+    path = local(path)
     recover(path)
-    _check_store(path)
-    with elements.quiet():
-        sdata = sd.read_zarr(path, selection=("images", "labels", "points", "shapes"))
-    for group in sorted((path / "tables").glob("*/zarr.json")):
-        sdata.tables[group.parent.name] = tables.read_table(group.parent)
-    return sdata
-
-
-def _is_store(path: Path) -> bool:
-    """Whether a SpatialData store in zarr 3 format is at ``path``."""
-    root = path / "zarr.json"
-    return root.is_file() and "spatialdata_attrs" in json.loads(root.read_text()).get("attributes", {})
-
-
-def _check_store(path: Path) -> None:
-    if not path.exists():
-        raise FileNotFoundError(f"store={str(path)!r} does not exist; check the path.")
-    if not _is_store(path):
+    check_store(path)
+    try:
+        with elements.quiet():
+            sdata = sd.read_zarr(path, selection=("images", "labels", "points", "shapes"))
+        for group in sorted((path / "tables").glob("*/zarr.json")):
+            sdata.tables[group.parent.name] = tables.read_table(group.parent)
+    except PermissionError as error:
+        raise PermissionError(error.errno, f"store={str(path)!r} may not be read; ask for permission to.") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"store={str(path)!r} is not a SpatialData store in zarr 3 format; make one with stsr.pp.read_visium, or "
-            "with sdata.write of spatialdata 0.5 or newer."
-        )
+            f"store={str(path)!r} is damaged: {type(error).__name__}: {error}; restore it from a copy, or remove the "
+            "element that cannot be read."
+        ) from error
+    handle.remember(sdata)
+    return sdata
 
 
 def check_name(sdata: SpatialData, kind: str, name: str, overwrite: bool) -> None:
@@ -180,14 +189,16 @@ def check_name(sdata: SpatialData, kind: str, name: str, overwrite: bool) -> Non
     """
     if not NAME.fullmatch(name):
         raise ValueError(f"key_added={name!r} is no element name; use letters, digits, '_', '-' and '.'.")
-    taken = {(known, other) for known, other, _ in sdata.gen_elements()}
+    if len(name) > LONGEST:
+        raise ValueError(f"key_added={name[:40] + '...'!r} has {len(name)} letters; use at most {LONGEST}.")
+    handle.refresh(sdata)
+    taken = {(there, other) for there, other, _ in sdata.gen_elements()}
     if sdata.is_backed():
-        taken |= {(part.parent.parent.name, part.parent.name) for part in Path(sdata.path).glob("*/*/zarr.json")}
-    taken = {(known, other) for known, other in taken if other.lower() == name.lower()}
+        taken |= {(there, other) for there, other, _ in groups(local(sdata.path))}
+    taken = {(there, other) for there, other in taken if other.lower() == name.lower()}
     if not taken:
         return
-    owned = sdata.attrs.get(ATTRS, {}).get("elements", [])
-    if taken != {(kind, name)} or name not in owned:
+    if taken != {(kind, name)} or known(sdata, name) is None:
         raise ValueError(
             f"key_added={name!r} is the name of another element, which stsr did not write; choose another name."
         )
@@ -195,35 +206,38 @@ def check_name(sdata: SpatialData, kind: str, name: str, overwrite: bool) -> Non
         raise ValueError(f"key_added={name!r} exists already; pass overwrite=True to replace it or another name.")
 
 
-def _own(sdata: SpatialData, name: str, made: Mapping[str, Any] | None) -> None:
-    """Remember that stsr wrote this element and may replace it, and what it was made from."""
-    kept = sdata.attrs.get(ATTRS, {})
-    owned = sorted({*kept.get("elements", []), name})
-    note(sdata, elements=owned, made={**kept.get("made", {}), name: dict(made or {})})
-
-
 def _write(
     sdata: SpatialData, kind: str, name: str, element: Any, fill: Fill | None, made: Mapping[str, Any] | None
-) -> Any:
-    """Write one element into the store of ``sdata``; returns it as read back."""
-    path = Path(sdata.path).resolve()
-    _check_store(path)
-    with _told_if_full(path, repr(name)), transaction(path) as work:
+) -> tuple[Any, dict[str, Any] | None]:
+    """Write one element into the store of ``sdata``; returns it as read back, and its mark."""
+    path = local(sdata.path)
+    check_same(sdata, path)
+    before = handle.element_signature(path, kind, name)
+    with told(path, f"key_added={name!r}"), transaction(path) as work:
+        mark = marks.new(kind, name, made)
+        if kind == "shapes":  # what their attrs hold is written with them
+            element = elements.light_copy(element)
+            marks.attach(element, mark)
         elements.write_alone(work / NEW, kind, name, element, fill)
-        elements.read(work / NEW, kind, name, lazy_bytes=0)
-        _own(sdata, name, made)
-        part = Path(kind, name) if (path / kind).exists() else Path(kind)
-        swap_in(path, work, work / NEW / part, path / part)
-    return elements.read(path, kind, name)
+        mark |= marks.looks(elements.read(work / NEW, kind, name, lazy_bytes=0), kind)
+        marks.stamp(work / NEW, kind, name, mark)
+        with locked(path):
+            check_same(sdata, path)
+            if handle.element_signature(path, kind, name) == before:
+                part = Path(kind, name) if (path / kind).exists() else Path(kind)
+                swap_in(path, work, work / NEW / part, path / part)
+            else:
+                _leave(path, kind, name, mark)
+        handle.adopt(sdata, own(attributes(path)))
+    return elements.read(path, kind, name), marks.on_disk(path, kind, name)
 
 
-@contextmanager
-def _told_if_full(path: Path, what: str) -> Iterator[None]:
-    """Say in one sentence that the disk is full."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        reason = f"{what} does not fit on the disk of store={str(path)!r}; free space and run again."
-        raise OSError(error.errno, reason) from error
+def _leave(path: Path, kind: str, name: str, mark: Mapping[str, Any]) -> None:
+    """Leave an element that another process wrote meanwhile in place; refused unless it is the same."""
+    theirs = marks.on_disk(path, kind, name)
+    if theirs is None or not marks.same(theirs, mark):
+        raise ValueError(
+            f"key_added={name!r} was written to store={str(path)!r} by another run while this one was at work, and that "
+            "one is kept; choose another name, or run again with overwrite=True."
+        )
+    logger.info("%s: another run wrote the same meanwhile.", name)

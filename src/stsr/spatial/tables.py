@@ -12,6 +12,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from stsr.spatial.stored import lazy
+
 if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
@@ -23,6 +25,10 @@ CHUNKS = (16384, 32)
 """Cells and genes of a chunk: 2 MB of float32. One gene of 2 M cells touches 122 chunks."""
 
 
+LAZY = ("X", "layers", "obsm")
+"""Where the matrices of a table lie that are large."""
+
+
 def lazy_arrays(table: AnnData) -> dict[str, Any]:
     """The dense dask arrays of a table by their path in its zarr group, such as ``"X"`` or ``"layers/sd"``."""
     import dask.array as da
@@ -30,6 +36,7 @@ def lazy_arrays(table: AnnData) -> dict[str, Any]:
     arrays = {"X": table.X}
     arrays |= {f"layers/{key}": value for key, value in table.layers.items()}
     arrays |= {f"obsm/{key}": value for key, value in table.obsm.items()}
+    arrays |= {f"varm/{key}": value for key, value in table.varm.items()}
     return {
         path: value for path, value in arrays.items() if isinstance(value, da.Array) and not sp.issparse(value._meta)
     }
@@ -68,15 +75,15 @@ def create_array(group: Any, path: str, like: Any) -> Any:
 
 def read_table(path: Path, *, lazy_bytes: int | None = None) -> AnnData:
     """Read a table of a SpatialData store; dense arrays above ``lazy_bytes`` (``LAZY_BYTES``) stay behind dask."""
-    import dask.array as da
     import zarr
     from anndata.experimental import read_dispatched
 
     limit = LAZY_BYTES if lazy_bytes is None else lazy_bytes
 
     def read(load: Any, _name: str, stored: Any, iospec: Any) -> Any:
-        if iospec.encoding_type == "array" and stored.nbytes > limit:
-            return da.from_zarr(stored)
+        slot, _, _ = stored.path.partition("/")
+        if iospec.encoding_type == "array" and slot in LAZY and stored.ndim > 1 and stored.nbytes > limit:
+            return lazy(stored, Path(path, stored.path))
         return load(stored)
 
     table = read_dispatched(zarr.open_group(path, mode="r", use_consolidated=False), read)
@@ -140,8 +147,10 @@ def read_columns(sdata: SpatialData, table: str, genes: Sequence[str], *, layer:
     adata = sdata.tables[table]
     if layer is not None and layer not in adata.layers:
         raise KeyError(f"layer={layer!r} not found in {table!r}; it has {', '.join(adata.layers) or 'none'}.")
-    columns = gene_positions(adata.var_names, genes, where=f"sdata[{table!r}]")
-    values = (adata.X if layer is None else adata.layers[layer])[:, columns]
+    values = adata.X if layer is None else adata.layers[layer]
+    if values is None:
+        raise ValueError(f"table={table!r} has no X; pass a layer among {', '.join(adata.layers) or 'none'}.")
+    values = values[:, gene_positions(adata.var_names, genes, where=f"sdata[{table!r}]")]
     if hasattr(values, "compute"):
         values = values.compute()
     return values.toarray() if sp.issparse(values) else np.asarray(values)

@@ -1,7 +1,8 @@
 """Replace a directory of a zarr store so that a kill at any moment leaves a store that opens.
 
 New data are written into a scratch directory beside the store, then swapped in with one rename. The scratch directory
-is locked for as long as its writer lives, so what a killed run left behind can be told from a run in progress.
+is locked for as long as its writer lives, so what a killed run left behind can be told from a run in progress. The
+store itself is locked only while something is moved into it.
 """
 
 from __future__ import annotations
@@ -10,91 +11,189 @@ import ctypes
 import glob
 import logging
 import os
+import re
 import shutil
+import stat
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from stsr.spatial.root import KINDS, local, publish
 
 logger = logging.getLogger(__name__)
 
 NEW, OLD, COMMIT, LOCK = "new.zarr", "old", "commit", "lock"
 """Inside a scratch directory: the store being written, what was set aside, the mark that the swap began, the lock."""
 
+TARGET = re.compile(rf"\.|({'|'.join(KINDS)})(/[A-Za-z0-9][A-Za-z0-9_.-]*)?")
+"""What a swap may replace: the store, a group of elements, an element."""
+
+PATIENCE = 300.0
+"""Seconds to wait for another process that moves something into the store, which takes it less than one as a rule."""
+
+
+READERS_PATIENCE = 5.0
+"""The same for a process that came to read."""
+
 
 @contextmanager
 def transaction(path: Path) -> Iterator[Path]:
     """A locked scratch directory beside the store ``path``; tidied away at the end, whatever happens inside."""
-    work = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
-    with FileLock(work / LOCK):
+    work, lock = _scratch(path)
+    with lock:
         try:
             yield work
         finally:
             _settle(path, work)
 
 
+def _scratch(path: Path) -> tuple[Path, FileLock]:
+    """A new scratch directory and its lock, which is held."""
+    while True:
+        work = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
+        lock = FileLock(work / LOCK)
+        try:
+            lock.acquire()
+        except FileNotFoundError:
+            continue  # taken for a leftover by another process before it was locked
+        except OSError:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+        if work.exists():
+            return work, lock
+        lock.release()
+
+
+@contextmanager
+def locked(path: Path, patience: float = PATIENCE) -> Iterator[None]:
+    """Keep other processes from changing the store ``path`` for a moment.
+
+    Raises
+    ------
+    TimeoutError
+        When another process keeps it for longer than ``patience`` seconds.
+    """
+    lock = FileLock(_lock_file(path))
+    try:
+        lock.acquire(timeout=patience)
+    except Timeout as error:
+        raise TimeoutError(
+            f"store={str(path)!r} is being changed by another process for {patience:g} s now; run again when it is done."
+        ) from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            Path(
+                lock.lock_file
+            ).unlink()  # while it is held: who waits for it sees that it is gone, and makes a new one
+        lock.release()
+
+
 def swap_in(path: Path, work: Path, new: Path, target: Path) -> None:
-    """Put the directory ``new`` in the place of ``target``, inside the store ``path`` or the store itself."""
+    """Put the directory ``new`` in the place of ``target``, inside the store ``path`` or the store itself.
+
+    The store must be locked.
+    """
     (work / COMMIT).write_text(target.relative_to(path).as_posix())
     if not target.exists():
         new.replace(target)
     elif not _exchange(new, target):
         target.replace(work / OLD)
         new.replace(target)
+    try:
+        publish(path, work)
+    except OSError:
+        return  # _settle does it, after it has made room
+    (work / COMMIT).unlink()
 
 
 def recover(path: str | os.PathLike[str]) -> None:
     """Tidy up after runs that were killed while they wrote to the store ``path``.
 
     A replacement that had begun is finished or undone, everything else is thrown away. Runs that are still writing are
-    left alone.
+    left alone, and so is all that such a run does not leave, or that cannot be tidied up: the log says so.
     """
-    path = Path(path).resolve()
-    for work in path.parent.glob(f"{glob.escape(_prefix(path))}*"):
+    path = local(path)
+    try:
+        leftovers = [*path.parent.glob(f"{glob.escape(_prefix(path))}*")]
+        if os.path.lexists(_lock_file(path)):
+            leftovers.append(_lock_file(path))
+    except OSError:
+        return
+    for leftover in leftovers:
         try:
-            with FileLock(work / LOCK, timeout=0):
-                _settle(path, work)
-        except Timeout:
-            continue
-        logger.info("Removed %s, left by a run that was stopped while it wrote.", work)
+            _tidy(path, leftover)
+        except (Timeout, TimeoutError):
+            continue  # its writer lives
+        except OSError as error:
+            logger.info("%s stays beside the store: %s.", leftover, error)
+
+
+def _tidy(path: Path, leftover: Path) -> None:
+    """Remove what one killed run left, after it has been made good."""
+    _check_ours(leftover, stat.S_ISREG if leftover == _lock_file(path) else stat.S_ISDIR)
+    if leftover == _lock_file(path):
+        with locked(path, patience=0):
+            return
+    _check_ours(leftover / LOCK, stat.S_ISREG)
+    with FileLock(leftover / LOCK, timeout=0):
+        _settle(path, leftover, patience=READERS_PATIENCE)
+    logger.info("Removed %s, left by a run that was stopped while it wrote.", leftover)
+
+
+def _check_ours(file: Path, is_right: object) -> None:
+    """Refuse what no run of this user can have left: links, pipes, files of others."""
+    try:
+        found = file.lstat()
+    except FileNotFoundError:
+        return
+    if not is_right(found.st_mode):  # type: ignore[operator]
+        raise OSError(f"{file.name} is not what a run of stsr leaves")
+    if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
+        raise OSError(f"{file.name} belongs to another user")
 
 
 def _prefix(path: Path) -> str:
     return f".{path.name}.stsr-"
 
 
-def _settle(path: Path, work: Path) -> None:
+def _lock_file(path: Path) -> Path:
+    return path.with_name(f".{path.name}.stsr.lock")
+
+
+def _settle(path: Path, work: Path, patience: float = PATIENCE) -> None:
     """Leave one whole version of what was being replaced in place, let the store list it, and clear up."""
-    begun = (work / COMMIT).exists()
-    if begun:
-        target = path / (work / COMMIT).read_text()
-        if (work / OLD).exists() and not target.exists():
-            (work / OLD).replace(target)
+    target = _begun(path, work)
+    if target is not None and (work / OLD).exists():
+        _check_ours(work / OLD, stat.S_ISDIR)
+        with locked(path, patience):
+            if not os.path.lexists(target) and (work / OLD / "zarr.json").is_file():
+                (work / OLD).replace(target)
     # Space first: after a full disk the store's own metadata must find room.
     shutil.rmtree(work / NEW, ignore_errors=True)
     shutil.rmtree(work / OLD, ignore_errors=True)
-    if begun and (path / "zarr.json").exists():
-        publish(path)
+    if target is not None and (path / "zarr.json").exists():
+        with locked(path, patience):
+            publish(path, work)
     shutil.rmtree(work, ignore_errors=True)
 
 
-def publish(path: Path) -> None:
-    """Make the store's lists of its elements agree with its directories."""
-    import zarr
-    from zarr.errors import ZarrUserWarning
-
-    root = zarr.open_group(path, mode="r+", use_consolidated=False)
-    with warnings.catch_warnings():
-        # The parquet files of shapes are no zarr nodes; zarr says so each time it walks past them.
-        warnings.simplefilter("ignore", ZarrUserWarning)
-        if (path / "labels").exists():
-            labels = zarr.open_group(path / "labels", mode="r+", use_consolidated=False)
-            labels.attrs["ome"] = {"labels": sorted(labels.group_keys())}
-        zarr.consolidate_metadata(root.store)
+def _begun(path: Path, work: Path) -> Path | None:
+    """What a swap that had begun was to replace, None when none had; never anything outside the store."""
+    commit = work / COMMIT
+    _check_ours(commit, stat.S_ISREG)
+    if not commit.exists() or commit.stat().st_size > 1000:
+        return None
+    text = commit.read_bytes().decode(errors="replace")
+    if not TARGET.fullmatch(text):
+        return None
+    target = path / text
+    return None if any(part.is_symlink() for part in (target, target.parent)) else target
 
 
 def _exchange(a: Path, b: Path) -> bool:

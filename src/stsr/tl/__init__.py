@@ -5,5 +5,6 @@ from stsr.tl.aggregate import aggregate
 from stsr.tl.evaluate import evaluate
 from stsr.tl.fit_super_resolution import fit_super_resolution
 from stsr.tl.predict import predict
+from stsr.tl.save_table import save_table
 
-__all__ = ["Model", "aggregate", "evaluate", "fit_super_resolution", "predict"]
+__all__ = ["Model", "aggregate", "evaluate", "fit_super_resolution", "predict", "save_table"]

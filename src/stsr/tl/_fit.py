@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stsr.identity import Identity
 from stsr.joined import join
 from stsr.methods.base import Method, Training
 from stsr.methods.model import Model
@@ -24,11 +26,11 @@ class Ready:
     features: str | None
 
     @property
-    def encoder(self) -> str | None:
-        """Encoder behind the features."""
-        from stsr.pp.extract_features import encoder_of
+    def encoder(self) -> Identity | None:
+        """What made the features; refused when they are not of the grid and the image as these are now."""
+        from stsr.pp._features import checked
 
-        return None if self.features is None else encoder_of(self.sdata, self.features)
+        return None if self.features is None else checked(self.sdata, self.features, self.grid).encoder
 
 
 def ready(
@@ -38,19 +40,26 @@ def ready(
     bin_size: float = 8.0,
     grid: str | None = None,
     encoder: Any = "texture",
+    weights: str | Path | None = None,
     features: str | None = None,
     device: str = "auto",
     progress: bool = True,
+    overwrite: bool = False,
 ) -> Ready:
-    """Make of grid and features what is missing; parameters as in :func:`stsr.tl.fit_super_resolution`."""
-    from stsr.pp.extract_features import extract_features
+    """Make of grid and features what is missing or out of date; parameters as in :func:`stsr.tl.fit_super_resolution`."""
+    from stsr.pp._features import checked
+    from stsr.pp.extract_features import up_to_date
     from stsr.pp.make_grid import default_grid
 
     grid = default_grid(sdata, grid, bin_size)
     if "features" not in method.info.needs:
         return Ready(sdata, grid, None)
     if features is None:
-        features = extract_features(sdata, encoder=encoder, grid=grid, device=device, progress=progress)
+        features = up_to_date(
+            sdata, encoder, grid, weights=weights, device=device, progress=progress, overwrite=overwrite
+        )
+    else:
+        checked(sdata, features, grid)
     return Ready(sdata, grid, features)
 
 
@@ -60,16 +69,9 @@ def fit(sections: Sequence[Ready], method: Method, genes: Sequence[str], *, seed
     Raises
     ------
     ValueError
-        When the features of the sections are of different encoders, or they cannot be joined.
+        When the features of the sections are of different encoders or weights, or they cannot be joined.
     """
-    first = sections[0]
-    for other in sections[1:]:
-        if other.encoder != first.encoder:
-            names = [record(section.sdata).dataset_id for section in (first, other)]
-            raise ValueError(
-                f"features={other.features!r} of section {names[1]!r} were made by encoder {other.encoder!r}, those of "
-                f"{names[0]!r} by {first.encoder!r}; extract those of one encoder from all."
-            )
+    encoder = _one_encoder(sections)
     need_image = "image" in method.info.needs
     section = join(
         [
@@ -82,7 +84,19 @@ def fit(sections: Sequence[Ready], method: Method, genes: Sequence[str], *, seed
         method=method,
         genes=tuple(genes),
         bin_size=round(section.grid.bin_size, 3),
-        encoder=first.encoder,
-        n_features=section.n_features,
+        encoder=encoder,
         seed=seed,
     )
+
+
+def _one_encoder(sections: Sequence[Ready]) -> Identity | None:
+    """What made the features of all sections; refused where it is not one."""
+    first, *others = [section.encoder for section in sections]
+    for section, other in zip(sections[1:], others, strict=True):
+        if first is not None and other is not None and not first.same(other):
+            names = [record(each.sdata).dataset_id for each in (sections[0], section)]
+            raise ValueError(
+                f"features={section.features!r} of section {names[1]!r} were made by encoder {other.told}, those of "
+                f"{names[0]!r} by {first.told}; extract those of one encoder with the same weights from all."
+            )
+    return first

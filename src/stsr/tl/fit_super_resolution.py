@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stsr.arguments import GENES, SEED, SWITCH
 from stsr.constants import table_key
 from stsr.methods import Training, create
 from stsr.methods.model import Model
+from stsr.methods.model_file import check_vacant
 from stsr.nn.device import check_device
+from stsr.spatial import labels_to_grid
 from stsr.spatial.store import check_name
 from stsr.tl._fit import fit, ready
 from stsr.tl.predict import predict
@@ -26,9 +30,11 @@ def fit_super_resolution(
     bin_size: float = 8.0,
     grid: str | None = None,
     encoder: Any = "texture",
+    weights: str | Path | None = None,
     features: str | None = None,
     options: Mapping[str, Any] | None = None,
     key_added: str | None = None,
+    model_out: str | os.PathLike[str] | None = None,
     seed: int = 0,
     device: str = "auto",
     progress: bool = True,
@@ -60,12 +66,18 @@ def fit_super_resolution(
     encoder
         Image encoder, for methods that look at features; see :func:`stsr.pp.extract_features`. Not used when
         ``features`` is given.
+    weights
+        Weights of the encoder, as there.
     features
-        Image element from :func:`stsr.pp.extract_features`; by default that of ``encoder`` on the grid.
+        Image element from :func:`stsr.pp.extract_features` or :func:`stsr.pp.add_features`; by default that of
+        ``encoder`` on the grid, made again where image or grid have changed since.
     options
         Options of the method, by the names of its config.
     key_added
         Name of the table; ``"sr_008um"`` for cells of 8 µm.
+    model_out
+        File to save the model to (``.safetensors``), before anything is predicted; see :meth:`stsr.tl.Model.save`. That
+        it can be written is checked before the model is fitted, and its folder made.
     seed
         Seed of everything random. On a CPU the same seed gives the same result.
     device
@@ -73,7 +85,8 @@ def fit_super_resolution(
     progress
         Show progress bars.
     overwrite
-        Replace a table of that name.
+        Replace a table of that name, the file ``model_out``, and features of other weights under the name that those of
+        ``encoder`` have.
 
     Returns
     -------
@@ -83,10 +96,13 @@ def fit_super_resolution(
     Raises
     ------
     ValueError
-        For an unknown method, option, gene or encoder, a table that exists, or too few spots; for several sections also
-        when they share no gene, or differ in what spots cover, in the size of cells or in their encoder.
+        For an unknown method, option, gene or encoder, a table or file that exists, too few spots, or features that are
+        not of the image and the grid as they are; for several sections also when they share no gene, or differ in what
+        spots cover, in the size of cells or in their encoder or its weights.
     KeyError
         For an element that is not there; the message lists those that are.
+    OSError
+        When ``model_out`` cannot be written.
 
     Examples
     --------
@@ -116,9 +132,11 @@ def fit_super_resolution(
     if len({id(section) for section in sections}) < max(1, len(sections)):
         raise ValueError(f"sdata lists {len(sections)} sections, some more than once; pass one or several, each once.")
     # Before minutes of training, not after.
-    if grid is None or key_added is not None:
-        for section in sections:
-            check_name(section, "tables", key_added or table_key(bin_size), overwrite)
+    for section in sections:
+        side = bin_size if grid is None or grid not in section.labels else labels_to_grid(section, grid).bin_size
+        check_name(section, "tables", key_added or table_key(round(side, 3)), overwrite)
+    if model_out is not None:
+        check_vacant(model_out, overwrite, name="model_out")
     genes = shared_genes(sections, genes)
     inputs = [
         ready(
@@ -127,13 +145,17 @@ def fit_super_resolution(
             bin_size=bin_size,
             grid=grid,
             encoder=encoder,
+            weights=weights,
             features=features,
             device=device,
             progress=progress,
+            overwrite=overwrite,
         )
         for section in sections
     ]
     model = fit(inputs, fitted, genes, seed=seed, training=Training(device=device, progress=progress))
+    if model_out is not None:
+        model.save(model_out, overwrite=overwrite)
     for each in inputs:
         predict(
             each.sdata,

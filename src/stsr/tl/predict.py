@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from stsr.arguments import SWITCH
-from stsr.constants import ATTRS, LATENT, SD, features_key, table_key
-from stsr.methods import METHODS, Prediction, Predictor
-from stsr.methods.features import BAND_VALUES
+from stsr.constants import ATTRS, IMAGE, LATENT, SD, features_key, table_key
+from stsr.identity import OWN
+from stsr.methods import METHODS, Predictor
+from stsr.methods.border import Unplaced
 from stsr.methods.model import Model
 from stsr.nn.device import check_device
 from stsr.options import shown
-from stsr.spatial import put, read_section, record, spots_table
+from stsr.spatial import made, put, read_section, record, spots_table
 from stsr.spatial.grid_table import grid_table
 from stsr.spatial.store import check_name
 from stsr.spatial.tables import CHUNKS
+from stsr.spatial.units import expect_totals, with_totals
+from stsr.spatial.uns import plain_uns
+from stsr.tl._bands import write_bands
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
     from stsr.geometry import Grid
-    from stsr.section import Section
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +41,7 @@ def predict(
     *,
     grid: str | None = None,
     features: str | None = None,
+    weights: str | Path | None = None,
     key_added: str | None = None,
     device: str = "auto",
     progress: bool = True,
@@ -61,7 +65,10 @@ def predict(
     grid
         Labels element with the cells to predict; by default that of the model's bin size, made when missing.
     features
-        Image element with their features; by default those of the model's encoder, extracted when missing.
+        Image element with their features; by default those of the model's encoder. Where these are missing they are
+        extracted if that needs no weights, or with ``weights``: nothing is downloaded because a model says so.
+    weights
+        A local file with the weights of the model's encoder, or ``"random"``; see :func:`stsr.pp.extract_features`.
     key_added
         Name of the table; ``"sr_008um"`` for cells of 8 µm.
     device
@@ -69,20 +76,26 @@ def predict(
     progress
         Show a progress bar.
     overwrite
-        Replace a table of that name.
+        Replace a table of that name, and features of other weights under the name that those of the model's encoder have.
 
     Returns
     -------
-    The table's name. Its ``X`` holds expected UMI counts per cell, on the scale of the spots' counts: the cells under a
-    spot add up to what the spot measured. Where no spots are looked at, the scale is that of the spots the model was
-    fitted on. ``obsm["X_stsr"]`` is the method's latent and ``layers["sd"]`` its
-    standard deviation, where it has them; ``uns["stsr"]`` says how the table was made.
+    The table's name. Its ``X`` holds expected UMI counts per cell, on the scale of the spots' counts. ``cross_attention``
+    brings the cells under each spot into balance with what it measured; of other methods they add up to about that, over
+    all spots together. Where no spots are looked at, the scale is that of the spots the model was fitted on.
+    ``obsm["X_stsr"]`` is the method's latent and ``layers["sd"]`` its standard deviation, where it has them;
+    ``uns["stsr"]`` says how the table was made. Every value is finite and none is negative, or no table is written.
+
+    Of spots that lie on the grid in part, no more than that part's share is placed on cells: ``uns["stsr"]["unplaced"]``
+    has their number ``"spots_cut"``, that of spots beside the grid, ``"spots_off"``, and the ``"share"`` of all counts
+    that cannot be placed at most.
 
     Raises
     ------
     ValueError
         When the model's method needs spots and the section has none, or lacks some of the genes; or when its bin size or
-        encoder, or number of features, differ from the grid's and features'.
+        encoder, with its weights, differ from the grid's and features'; when features are missing that need weights, or
+        are not of the image and the grid as they are; when a value is predicted that is not finite or is negative.
     KeyError
         For an element that is not there; the message lists those that are.
 
@@ -103,7 +116,7 @@ def predict(
     key = key_added or table_key(model.bin_size)
     check_name(sdata, "tables", key, overwrite)
     with_spots = _asks_spots(sdata, model)
-    grid, features = _ready(sdata, model, grid, features, device, progress)
+    grid, features = _ready(sdata, model, grid, features, weights, device, progress, overwrite)
     section = read_section(
         sdata,
         genes=model.genes,
@@ -117,19 +130,17 @@ def predict(
             f"grid={grid!r} has cells of {section.grid.bin_size:g} µm, the model was fitted on {model.bin_size:g} µm; "
             "pass a grid of that size."
         )
-    if model.encoder is not None and section.n_features != model.n_features:
-        raise ValueError(
-            f"features={features!r} are {section.n_features} a cell, the model was fitted on {model.n_features}; extract "
-            "them again with overwrite=True, or fit the model again."
-        )
+    unplaced = Unplaced.of(section)
+    unplaced.tell()
     predictor = model.method.on(section, device=device)
     table = _skeleton(sdata, model, section.grid, grid, key, predictor)
+    table.uns[ATTRS]["unplaced"] = asdict(unplaced)
     put(
         sdata,
         key,
         table,
         overwrite=overwrite,
-        fill=lambda open_: _fill(open_, predictor, section, table, progress),
+        fill=with_totals(lambda open_: write_bands(open_, predictor, section, table, progress, model.name)),
     )
     logger.info("%s: %d cells x %d genes from %s.", key, *table.shape, model.name)
     return key
@@ -160,23 +171,42 @@ def _asks_spots(sdata: SpatialData, model: Model) -> bool:
 
 
 def _ready(
-    sdata: SpatialData, model: Model, grid: str | None, features: str | None, device: str, progress: bool
+    sdata: SpatialData,
+    model: Model,
+    grid: str | None,
+    features: str | None,
+    weights: str | Path | None,
+    device: str,
+    progress: bool,
+    overwrite: bool,
 ) -> tuple[str, str | None]:
     """Names of the grid and, for a method that needs them, of the features; what is missing is made."""
-    from stsr.pp.extract_features import encoder_of, extract_features
+    from stsr.encoders import is_local
+    from stsr.pp._features import checked, remedy
+    from stsr.pp.extract_features import up_to_date
     from stsr.pp.make_grid import default_grid
 
     grid = default_grid(sdata, grid, model.bin_size)
     if model.encoder is None:
         return grid, None
+    wanted = model.encoder
     if features is None:
-        features = features_key(model.encoder, grid)
-        if features not in sdata.images:
-            features = extract_features(sdata, encoder=model.encoder, grid=grid, device=device, progress=progress)
-    if (encoder := encoder_of(sdata, features)) != model.encoder:
+        features = features_key(wanted.name, grid)
+        # The name is out of a file, perhaps somebody else's: nothing is fetched from anywhere because of it.
+        if wanted.weights != OWN and is_local(wanted.name, weights):
+            features = up_to_date(
+                sdata, wanted.name, grid, weights=weights, device=device, progress=progress, overwrite=overwrite
+            )
+        elif features not in sdata.images:
+            raise ValueError(
+                f"features={features!r} of the model's encoder {wanted.told} are missing; "
+                f"{remedy(wanted, features, grid)}{'' if wanted.weights == OWN else ', or pass its file as weights='}."
+            )
+    encoder = checked(sdata, features, grid).encoder
+    if not encoder.same(wanted):
         raise ValueError(
-            f"features={features!r} were made by encoder {encoder!r}, the model was fitted on {model.encoder!r}; "
-            "extract the features of that encoder."
+            f"features={features!r} were made by encoder {encoder.told}, the model was fitted on {wanted.told}; to make "
+            f"those, {remedy(wanted, features_key(wanted.name, grid), grid)}."
         )
     return grid, features
 
@@ -196,60 +226,29 @@ def _skeleton(sdata: SpatialData, model: Model, grid: Grid, region: str, key: st
         table.obsm[LATENT] = empty(probe.latent.shape[1])
     if probe.sd is not None:
         table.layers[SD] = empty(len(model.genes))
-    table.uns[ATTRS] = {
+    encoder = model.encoder
+    about = {
         "method": model.name,
-        "options": {name: value for name, value in model.options.items() if value is not None},
+        "options": model.options,
         "bin_size": grid.bin_size,
         "mpp": facts.mpp,
-        "encoder": model.encoder or "none",
+        "encoder": "none" if encoder is None else encoder.name,
+        "encoder_weights": None if encoder is None else encoder.weights,
+        "encoder_checksum": None if encoder is None else encoder.checksum,
         "seed": model.seed,
-        "history": {name: np.array(values) for name, values in model.history.items()},
-        "image_qc": sdata.attrs[ATTRS].get("image_qc", {}),
+        "history": model.history,
+        "image_qc": (made(sdata, IMAGE) or sdata.attrs[ATTRS]).get("image_qc", {}),
         "units": "expected UMI counts per cell",
-        "versions": {name: version(name) for name in ("stsr", "torch", "spatialdata", "anndata")},
+        "versions": {name: _version(name) for name in ("stsr", "torch", "spatialdata", "anndata")},
     }
+    table.uns[ATTRS] = plain_uns(about)
+    expect_totals(table)
     return table
 
 
-def _fill(open_: Any, predictor: Predictor, section: Section, table: AnnData, progress: bool) -> None:
-    """Predict band after band, write in whole chunks."""
-    from tqdm.auto import tqdm
-
-    target = {"X": "mean", f"obsm/{LATENT}": "latent", f"layers/{SD}": "sd"}
-    arrays = {
-        field: open_(path)
-        for path, field in target.items()
-        if path == "X" or path.split("/")[1] in {*table.obsm, *table.layers}
-    }
-    bands = section.grid.bands(max(CHUNKS[0], BAND_VALUES // max(table.n_vars, section.n_features)))
-    bar = tqdm(bands, desc="predict", unit="band", disable=not progress)
-    predictions = (predictor(rows) for rows in bar)
-    runs = in_runs(predictions, list(arrays), CHUNKS[0])
-
-    def write(run: dict[str, Any], start: int) -> None:
-        for field, array in arrays.items():
-            array[start : start + len(run[field])] = run[field]
-
-    start = 0
-    with ThreadPoolExecutor(1) as writer:
-        written = writer.submit(lambda: None)
-        for run in runs:
-            # One run is written while the next is predicted, never more: they would fill memory.
-            written.result()
-            written = writer.submit(write, run, start)
-            start += len(run["mean"])
-        written.result()
-
-
-def in_runs(predictions: Iterator[Prediction], fields: list[str], chunk: int) -> Iterator[dict[str, Any]]:
-    """Regroup predictions into runs of whole chunks, so that no chunk on disk is written twice."""
-    rest: dict[str, Any] = {}
-    for prediction in predictions:
-        new = {field: getattr(prediction, field) for field in fields}
-        run = {field: np.concatenate([rest[field], new[field]]) for field in fields} if rest else new
-        whole = len(run[fields[0]]) // chunk * chunk
-        if whole:
-            yield {field: values[:whole] for field, values in run.items()}
-        rest = {field: values[whole:] for field, values in run.items()}
-    if rest and len(rest[fields[0]]):
-        yield rest
+def _version(package: str) -> str:
+    """Version of a package, as it is installed; some builds leave no note of it."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,110 @@
+"""What parts tissue from glass: how uneven it is, how much light it takes, and its colour; each gives a mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.filters import threshold_otsu
+from skimage.morphology import remove_small_holes, remove_small_objects
+
+NEIGHBOURHOOD = 16.0
+"""Standard deviation in µm of the Gaussian window in which cues are measured."""
+
+BOUNDS = {"contrast": (0.02, 0.08), "density": (0.04, 0.15), "colour": (0.02, 0.10)}
+"""Optical densities between which the threshold of each cue must lie: bare glass has less than the first, stained tissue
+more than the second, so an image that shows only one of the two is not split."""
+
+EITHER = "contrast or density"
+"""The detector for smooth dense tissue beside pale uneven tissue, such as muscle or stroma beside fat."""
+
+DETECTORS = (*BOUNDS, EITHER)
+"""From the one with the finest outline on; a later one is taken only where it is clearly better."""
+
+BRIGHTEST = 0.01
+"""Share of the image that is taken for glass when its light is measured."""
+
+DARKEST_GLASS = 180
+"""Grey level that glass has at least; where nothing is brighter, the image shows none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cues:
+    """What is measured at every pixel.
+
+    Parameters
+    ----------
+    values
+        By name, (rows, cols) optical densities: ``"contrast"`` is the standard deviation of green around a pixel,
+        ``"density"`` the mean of the three channels against glass, ``"colour"`` the difference between the channel with
+        the most and that with the least. A gradient of light changes the second, not the other two.
+    ink
+        (rows, cols) bool, pixels of pens, or black.
+    """
+
+    values: dict[str, NDArray[np.float32]]
+    ink: NDArray[np.bool_]
+
+
+def optical_density(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Negative logarithm of the transmitted light, 0 for white; the shape of ``image``."""
+    table = -np.log((np.arange(256) + 1) / 256).astype(np.float32)
+    return table[image]
+
+
+def measure_cues(image: NDArray[np.uint8], mpp: float) -> Cues:
+    """The cues of a (rows, cols, 3) uint8 image of ``mpp`` µm per pixel."""
+    density = optical_density(image)
+    sigma = NEIGHBOURHOOD / mpp
+    mean = ndimage.gaussian_filter(density, (sigma, sigma, 0))
+    squares = ndimage.gaussian_filter(density[..., 1] ** 2, sigma)
+    contrast = np.sqrt(np.maximum(squares - mean[..., 1] ** 2, 0))
+    ink = _ink(mean)
+    paper = mean[~ink] if not ink.all() else mean.reshape(-1, 3)
+    glass = np.minimum(np.quantile(paper, BRIGHTEST, axis=0), -np.log((DARKEST_GLASS + 1) / 256)).astype(np.float32)
+    against = mean - glass
+    values = {
+        "contrast": contrast,
+        "density": np.maximum(against.mean(axis=-1), 0),
+        "colour": against.max(axis=-1) - against.min(axis=-1),
+    }
+    near = round(2 * sigma)
+    return Cues(values, ndimage.binary_dilation(ink, iterations=near) if ink.any() and near else ink)
+
+
+def _ink(density: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Pixels of blue or green ink, which take out red more than any H&E does, or of black ink."""
+    red, green = density[..., 0], density[..., 1]
+    return (red > 1.25 * green + 0.2) | (density.min(axis=-1) > 1.8)
+
+
+def detect(cues: Cues, mpp: float, *, min_piece: float, max_hole: float) -> dict[str, NDArray[np.bool_]]:
+    """The mask of each detector, by name; the areas are in µm²."""
+    masks = {}
+    for name, values in cues.values.items():
+        mask = remove_small_holes((values > threshold(name, values)) & ~cues.ink, max_size=int(max_hole / mpp**2))
+        if name == "contrast" and (beyond := round(2 * NEIGHBOURHOOD / mpp)):
+            # the window in which contrast is measured sees past the tissue's border
+            mask = ndimage.binary_erosion(mask, iterations=beyond, border_value=1)
+        masks[name] = without_specks(mask, mpp, min_piece)
+    masks[EITHER] = masks["contrast"] | masks["density"]
+    return masks
+
+
+def threshold(name: str, values: NDArray[np.float32]) -> float:
+    """Otsu's threshold on the logarithm of a cue, within its bounds.
+
+    References
+    ----------
+    N. Otsu, IEEE Trans. Syst. Man Cybern. 9 (1979) 62-66, equation 12.
+    """
+    low, high = BOUNDS[name]
+    offset = low / 4
+    return float(np.clip(np.exp(threshold_otsu(np.log(values + offset))) - offset, low, high))
+
+
+def without_specks(mask: NDArray[np.bool_], mpp: float, min_piece: float) -> NDArray[np.bool_]:
+    """The mask without pieces smaller than ``min_piece`` µm², or than half of an image that is as small itself."""
+    return remove_small_objects(mask, max_size=min(int(min_piece / mpp**2), mask.size // 2))

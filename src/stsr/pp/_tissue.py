@@ -1,0 +1,176 @@
+"""The tissue mask of a section: found, or given by the user; what is known of it; and its labels."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stsr.constants import TISSUE
+from stsr.imaging import SURE, TISSUE_MPP, Raster, find_tissue
+from stsr.pp._evidence import tissue_evidence
+from stsr.spatial import made, put, read_raster, record, transformations
+from stsr.spatial.area import given_area
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+    from stsr.spatial.area import TissueLike
+
+logger = logging.getLogger(__name__)
+
+MOST_LEFT_OUT = 0.02
+"""Share of the spots above which it is worth a warning that they lie off a mask."""
+
+BAND = 32
+"""Rows of the overview read at a time, so that an image without a pyramid need not fit in memory."""
+
+GIVEN = "given"
+"""What stands for the detector of a mask that the user made."""
+
+
+@dataclass(frozen=True, eq=False)
+class SectionTissue:
+    """The tissue of a section.
+
+    Parameters
+    ----------
+    overview
+        (rows, cols, 3) uint8 of the whole image at :data:`~stsr.imaging.TISSUE_MPP`.
+    mask
+        (rows, cols) bool.
+    figures
+        What is known of the mask, as JSON entries.
+    kept
+        Whether the mask is an element of the user's own that stays as it is.
+    """
+
+    overview: NDArray[np.uint8]
+    mask: NDArray[np.bool_]
+    figures: dict[str, Any]
+    kept: bool
+
+
+def section_tissue(sdata: SpatialData, raster: Raster, tissue: TissueLike | None) -> SectionTissue:
+    """Find the tissue, or take the user's word for it: ``tissue``, or their own element ``"tissue"``.
+
+    Raises
+    ------
+    KeyError, ValueError
+        When there is no tissue, or what is given is no mask.
+    """
+    own = TISSUE in sdata and made(sdata, TISSUE) is None
+    if own and tissue is not None and not (isinstance(tissue, str) and tissue == TISSUE):
+        raise ValueError(
+            f"tissue is given, and sdata holds an element {TISSUE!r} of your own, which is not replaced; leave out "
+            f"tissue=, or give the element another name."
+        )
+    overview = read_overview(raster)
+    if own or tissue is not None:
+        mask, figures = _given(sdata, raster, overview.shape[:2], TISSUE if tissue is None else tissue)
+    else:
+        mask, figures = _found(sdata, raster, overview)
+    return SectionTissue(overview, mask, figures, own)
+
+
+def add_tissue(sdata: SpatialData) -> None:
+    """Find the tissue of a section that has none yet, and write it."""
+    raster = read_raster(sdata, record(sdata).image)
+    put_tissue(sdata, raster, section_tissue(sdata, raster, None))
+
+
+def put_tissue(sdata: SpatialData, raster: Raster, tissue: SectionTissue) -> None:
+    """Write the labels ``"tissue"``, unless they are the user's own."""
+    from spatialdata.models import Labels2DModel
+
+    if tissue.kept:
+        return
+    place = transformations(pixel_frame(raster, TISSUE_MPP), record(sdata))
+    labels = Labels2DModel.parse(tissue.mask.astype(np.uint8), dims=("y", "x"), transformations=place)
+    put(sdata, TISSUE, labels, overwrite=True, made=tissue.figures)
+
+
+def read_overview(raster: Raster) -> NDArray[np.uint8]:
+    """(rows, cols, 3) of the whole image at the resolution at which tissue is looked for."""
+    frame, (height, width) = pixel_frame(raster, TISSUE_MPP), pixel_size(raster, TISSUE_MPP)
+    bands = range(0, height, BAND)
+    return np.concatenate([raster.read(shifted(frame, 0, row), (min(BAND, height - row), width)) for row in bands])
+
+
+def pixel_frame(raster: Raster, mpp: float) -> NDArray[np.float64]:
+    """(3, 3) affine from pixels of ``mpp`` µm, along the image's own axes, to µm."""
+    return raster.levels[0][1] @ np.diag([mpp / raster.mpp, mpp / raster.mpp, 1.0])
+
+
+def pixel_size(raster: Raster, mpp: float) -> tuple[int, int]:
+    """Height and width of the image in whole pixels of ``mpp`` µm, one at least."""
+    height, width = (max(1, int(side * raster.mpp / mpp + 1e-6)) for side in raster.levels[0][0].shape[1:])
+    return height, width
+
+
+def shifted(frame: NDArray[np.float64], x: float, y: float) -> NDArray[np.float64]:
+    """The same frame with its origin at pixel (x, y)."""
+    return frame @ np.array([[1, 0, x], [0, 1, y], [0, 0, 1]])
+
+
+def _given(
+    sdata: SpatialData, raster: Raster, shape: tuple[int, int], tissue: TissueLike
+) -> tuple[NDArray[np.bool_], dict[str, Any]]:
+    frame = pixel_frame(raster, TISSUE_MPP)
+    rows, cols = np.mgrid[0 : shape[0], 0 : shape[1]] + 0.5
+    centres = np.column_stack([cols.ravel(), rows.ravel()]) @ frame[:2, :2].T + frame[:2, 2]
+    mask = given_area(sdata, tissue).inside(centres).reshape(shape)
+    if not mask.any():
+        what = f"labels or shapes {tissue!r} mark" if isinstance(tissue, str) else "the mask given as tissue marks"
+        raise ValueError(f"{what} no tissue on the image; check where it lies (polygons are in pixels of the image).")
+    figures: dict[str, Any] = {"tissue_detector": GIVEN}
+    if evidence := tissue_evidence(sdata, frame, shape):
+        rows, cols = evidence.spots.T
+        figures["spots_off_tissue"] = off = float(1 - mask[rows, cols].mean())
+        if off > MOST_LEFT_OUT:
+            logger.warning(
+                "%.2g %% of the spots lie off the tissue that was given, and what they measured is left out. Look at "
+                "stsr.pl.tissue(sdata), and widen the mask if that is not meant.",
+                100 * off,
+            )
+    return mask, figures
+
+
+def _found(sdata: SpatialData, raster: Raster, overview: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], dict[str, Any]]:
+    frame = pixel_frame(raster, TISSUE_MPP)
+    evidence = tissue_evidence(sdata, frame, overview.shape[:2])
+    found = find_tissue(overview, TISSUE_MPP, evidence)
+    figures: dict[str, Any] = {
+        "tissue_detector": found.detector,
+        "tissue_confidence": found.confidence,
+        "tissue_agreement": found.agreement,
+    }
+    remedy = (
+        "Look at stsr.pl.tissue(sdata), and if the mask is wrong pass your own: "
+        "stsr.pp.calibrate_image(sdata, tissue=..., overwrite=True)"
+    )
+    if found.left_out is not None:
+        alone, chosen = found.left_out
+        figures |= {"spots_off_tissue_by_image": alone, "spots_off_tissue_by_detector": chosen}
+        if alone > MOST_LEFT_OUT:
+            logger.warning(
+                "%.2g %% of the spots called in tissue lie where the image alone shows none. The mask is by %s, which "
+                "agrees best with the spots and leaves out %.2g %%; the discs of these and the gaps between were added. %s.",
+                100 * alone,
+                found.detector,
+                100 * chosen,
+                remedy,
+            )
+    elif found.confidence < SURE:
+        logger.warning(
+            "It is unsure what of the image is tissue (by %s, confidence %.2f of 1), and there are no spots to tell. %s.",
+            found.detector,
+            found.confidence,
+            remedy,
+        )
+    if found.dropped:
+        logger.info("%.2f mm² of tissue far from every spot were left out.", found.dropped / 1e6)
+    return found.mask, figures

@@ -1,0 +1,105 @@
+"""Predictions of a section, band after band, written as they are made once they are seen to be counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stsr.constants import LATENT, SD
+from stsr.methods import Prediction, Predictor
+from stsr.methods.features import BAND_VALUES
+from stsr.spatial.tables import CHUNKS
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from stsr.section import Section
+
+ROUNDING = 1e-5
+"""How far below zero a count may come out, as a share of the largest: sums of weights that are not quite 0 and 1."""
+
+NOTHING_WRITTEN = "nothing was written; fit the model again, with other options, or check the features and counts."
+
+
+def write_bands(
+    open_: Any, predictor: Predictor, section: Section, table: AnnData, progress: bool, method: str
+) -> None:
+    """Predict band after band, see that all are counts, write in whole chunks."""
+    from tqdm.auto import tqdm
+
+    target = {"X": "mean", f"obsm/{LATENT}": "latent", f"layers/{SD}": "sd"}
+    arrays = {
+        field: open_(path)
+        for path, field in target.items()
+        if path == "X" or path.split("/")[1] in {*table.obsm, *table.layers}
+    }
+    bands = section.grid.bands(max(CHUNKS[0], BAND_VALUES // max(table.n_vars, section.n_features)))
+    bar = tqdm(bands, desc="predict", unit="band", disable=not progress)
+    predictions = (proper(predictor(rows), method, section.genes) for rows in bar)
+    runs = in_runs(predictions, list(arrays), CHUNKS[0])
+
+    def write(run: dict[str, Any], start: int) -> None:
+        for field, array in arrays.items():
+            array[start : start + len(run[field])] = run[field]
+
+    start = 0
+    with ThreadPoolExecutor(1) as writer:
+        written = writer.submit(lambda: None)
+        for run in runs:
+            # One run is written while the next is predicted, never more: they would fill memory.
+            written.result()
+            written = writer.submit(write, run, start)
+            start += len(run["mean"])
+        written.result()
+
+
+def proper(prediction: Prediction, method: str, genes: Sequence[str]) -> Prediction:
+    """A prediction whose every value is finite, and no count or deviation of it negative.
+
+    What is below zero by no more than rounding is zero.
+
+    Raises
+    ------
+    ValueError
+        For any other; the message names the method and the first gene of which it is so.
+    """
+    mean, sd = (_counts(values, method, genes) for values in (prediction.mean, prediction.sd))
+    if prediction.latent is not None and not np.isfinite(prediction.latent).all():
+        raise ValueError(f"method={method!r} gives a latent that is not finite; {NOTHING_WRITTEN}")
+    return replace(prediction, mean=mean, sd=sd)
+
+
+def _counts(values: NDArray[np.float32] | None, method: str, genes: Sequence[str]) -> NDArray[np.float32] | None:
+    if values is None or not values.size:
+        return values
+    # two passes, and no copy: a value that is not finite is in one of the two
+    low, high = float(values.min()), float(values.max())
+    if np.isfinite(low) and np.isfinite(high) and low >= 0:
+        return values
+    wrong = ~np.isfinite(values) | (values < -ROUNDING * max(1.0, high if np.isfinite(high) else 0.0))
+    if not wrong.any():
+        return np.maximum(values, 0)
+    row, column = np.argwhere(wrong)[0]
+    raise ValueError(
+        f"method={method!r} predicts {float(values[row, column])} of gene {genes[column]!r}, which is no count, in "
+        f"{int(wrong[:, column].sum())} cells of a band; {NOTHING_WRITTEN}"
+    )
+
+
+def in_runs(predictions: Iterator[Prediction], fields: list[str], chunk: int) -> Iterator[dict[str, Any]]:
+    """Regroup predictions into runs of whole chunks, so that no chunk on disk is written twice."""
+    rest: dict[str, Any] = {}
+    for prediction in predictions:
+        new = {field: getattr(prediction, field) for field in fields}
+        run = {field: np.concatenate([rest[field], new[field]]) for field in fields} if rest else new
+        whole = len(run[fields[0]]) // chunk * chunk
+        if whole:
+            yield {field: values[:whole] for field, values in run.items()}
+        rest = {field: values[whole:] for field, values in run.items()}
+    if rest and len(rest[fields[0]]):
+        yield rest
