@@ -88,7 +88,10 @@ def test_lattice_of_spots_that_were_found_one_by_one():
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (lambda rowcol, xy: (np.vstack([rowcol, rowcol]), np.vstack([xy, xy + 30])), "42 of 84 spots share row and col"),
+        (
+            lambda rowcol, xy: (np.vstack([rowcol, rowcol]), np.vstack([xy, xy + 30])),
+            "42 of 84 spots share row and col",
+        ),
         (lambda rowcol, xy: (rowcol[::-1] - (0, 3), xy[:, ::-1]), None),  # turned by half and mirrored: still a lattice
         (lambda rowcol, xy: (rowcol[np.random.default_rng(0).permutation(42)], xy), "100|pitches beside it|apart one"),
         (lambda rowcol, xy: (rowcol // (1, 2), xy), "apart one way|pitches beside it"),
@@ -126,7 +129,9 @@ def test_regular_lattice_of_spots_found_one_by_one_and_of_loose_pieces():
     [
         turned(array("hexagonal"), "hexagonal", 100, 0)[:3],  # too few
         turned(array("hexagonal", 40, 40), "hexagonal", 100, 0)[np.random.default_rng(1).permutation(1600)[:80]],
-        np.vstack([turned(array("hexagonal"), "hexagonal", 100, 0), turned(array("hexagonal"), "hexagonal", 100, 0) + 37]),
+        np.vstack(
+            [turned(array("hexagonal"), "hexagonal", 100, 0), turned(array("hexagonal"), "hexagonal", 100, 0) + 37]
+        ),
         np.vstack([turned(array("square"), "square", 100, 0)] * 2),  # two sections at the same places
         turned(array("square") * (2, 4), "hexagonal", 100, 0),  # every second row and column: 173 by 200
         np.random.default_rng(0).random((200, 2)) * 1000,

@@ -109,7 +109,9 @@ def _number(column: pd.Series) -> pd.Series:
     """Text as numbers, with a decimal comma or point; NaN where it is none."""
     import pandas as pd
 
-    return pd.to_numeric(column.str.strip().map(lambda text: re.sub(",", ".", text), na_action="ignore"), errors="coerce")
+    return pd.to_numeric(
+        column.str.strip().map(lambda text: re.sub(",", ".", text), na_action="ignore"), errors="coerce"
+    )
 
 
 def lattice_of(
@@ -145,7 +147,7 @@ def lattice_of(
             if lattice := fit_lattice(rowcol[some], xy[some], layout=layout):
                 return lattice
         except ValueError as error:
-            fault = fault or error
+            fault = error
     if fault:
         raise fault
     return None

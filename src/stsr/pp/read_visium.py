@@ -182,7 +182,9 @@ def _spots(files: VisiumFiles, places: pd.DataFrame, dataset_id: str) -> AnnData
     here = places.iloc[row]
     inside = here[INSIDE].to_numpy()
     if not inside.any():
-        raise ValueError(f"path: {str(files.positions)!r} lists no spot with counts as in tissue; take both from one run.")
+        raise ValueError(
+            f"path: {str(files.positions)!r} lists no spot with counts as in tissue; take both from one run."
+        )
     _tell_tissue(inside, int(places[INSIDE].sum()))
     table.obs[INSIDE] = inside.astype(np.int64)
     table.obs[[ARRAY_ROW, ARRAY_COL]] = here[[ARRAY_ROW, ARRAY_COL]].to_numpy(dtype=np.int64)
@@ -203,4 +205,3 @@ def _tell_tissue(inside: Any, listed: int) -> None:
             off,
             bare,
         )
-
