@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stsr.geometry import Aperture, Square, cell_lookup, nearest_pitch
 from stsr.imaging.registration import FEWEST, STEP, block_maps
 from stsr.imaging.similarity import fit_similarity
+from stsr.options import Number, Whole
 from stsr.pp.registration import Registration, registration_of
 from stsr.spatial import raw_counts, read_raster, record, spot_aperture, spot_positions, spots_record
 from stsr.spatial.bins import table_grid
@@ -86,8 +87,11 @@ def register_check(
     """
     facts = record(sdata)
     table = table or spots_record(sdata).table
+    Number()("reach", reach)
     if not 2 * STEP <= reach <= 1000:
         raise ValueError(f"reach={reach} µm is outside {2 * STEP:g} to 1000 µm; 120 is usual.")
+    Number(optional=True)("window", window)
+    Whole(0, 2**32 - 1)("seed", seed)
     if table not in sdata.tables:
         raise KeyError(f"table={table!r} not found; sdata holds the tables {', '.join(sdata.tables) or 'none'}.")
     xy, totals, aperture = _measured(sdata, facts, table)
