@@ -37,6 +37,12 @@ LEAST = 0.5
 APART = 0.05
 """Relative difference up to which two values of µm per pixel are the same."""
 
+PIXEL_SIZE = Number(1e-3, 1e3)
+"""µm per unit of a coordinate system."""
+
+QUALITY = Number(0, 1000, optional=True)
+"""Least quality of a transcript; None counts all."""
+
 WRITERS = 4
 """Partitions of transcripts written at a time; each takes about 1 GB while it is."""
 
@@ -173,8 +179,8 @@ def _check_options(
 
     if not isinstance(sdata, SpatialData):
         raise ValueError(f"sdata is a {type(sdata).__name__}; pass a SpatialData object with transcripts as points.")
-    Number(1e-3, 1e3)("pixel_size", pixel_size)
-    Number(0, 1000, optional=True)("min_qv", min_qv)
+    PIXEL_SIZE("pixel_size", pixel_size)
+    QUALITY("min_qv", min_qv)
     if not isinstance(coordinate_system, str):
         raise ValueError(f"coordinate_system={coordinate_system!r} is no name of one.")
     for name, values in names.items():
