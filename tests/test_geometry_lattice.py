@@ -8,7 +8,7 @@ from helpers import hex_lattice
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stsr.geometry import fit_affine, fit_lattice, nearest_pitch, regular_pitch
+from stsr.geometry import fit_affine, fit_lattice, nearest_pitch, regular_lattice
 from stsr.geometry.lattice import LAYOUTS
 
 
@@ -88,7 +88,10 @@ def test_lattice_of_spots_that_were_found_one_by_one():
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (lambda rowcol, xy: (np.vstack([rowcol, rowcol]), np.vstack([xy, xy + 30])), "42 of 84 spots share row and col"),
+        (
+            lambda rowcol, xy: (np.vstack([rowcol, rowcol]), np.vstack([xy, xy + 30])),
+            "42 of 84 spots share row and col",
+        ),
         (lambda rowcol, xy: (rowcol[::-1] - (0, 3), xy[:, ::-1]), None),  # turned by half and mirrored: still a lattice
         (lambda rowcol, xy: (rowcol[np.random.default_rng(0).permutation(42)], xy), "100|pitches beside it|apart one"),
         (lambda rowcol, xy: (rowcol // (1, 2), xy), "apart one way|pitches beside it"),
@@ -107,17 +110,18 @@ def test_lattice_that_is_none(spoil, reason):
 
 
 @given(st.sampled_from(list(LAYOUTS)), st.floats(5, 500), st.floats(-np.pi, np.pi))
-def test_regular_pitch_needs_no_array(layout, pitch, angle):
-    assert regular_pitch(turned(array(layout), layout, pitch, angle)) == pytest.approx(pitch)
+def test_regular_lattice_needs_no_array(layout, pitch, angle):
+    lattice = regular_lattice(turned(array(layout), layout, pitch, angle))
+    assert (lattice.layout, lattice.pitch) == (layout, pytest.approx(pitch))
 
 
-def test_regular_pitch_of_spots_found_one_by_one_and_of_loose_pieces():
+def test_regular_lattice_of_spots_found_one_by_one_and_of_loose_pieces():
     rng = np.random.default_rng(0)
     rowcol = array("square", 12, 12)
     xy = turned(rowcol, "square", 200, 0.1) + rng.normal(0, 11, rowcol.shape)
-    assert regular_pitch(xy) == pytest.approx(190, rel=0.05)
+    assert regular_lattice(xy).pitch == pytest.approx(190, rel=0.05)
     rowcol = array("hexagonal", 20, 20)
-    assert regular_pitch(turned(rowcol, "hexagonal", 100, 0.1)[rng.random(400) < 0.6]) == pytest.approx(100)
+    assert regular_lattice(turned(rowcol, "hexagonal", 100, 0.1)[rng.random(400) < 0.6]).pitch == pytest.approx(100)
 
 
 @pytest.mark.parametrize(
@@ -125,11 +129,13 @@ def test_regular_pitch_of_spots_found_one_by_one_and_of_loose_pieces():
     [
         turned(array("hexagonal"), "hexagonal", 100, 0)[:3],  # too few
         turned(array("hexagonal", 40, 40), "hexagonal", 100, 0)[np.random.default_rng(1).permutation(1600)[:80]],
-        np.vstack([turned(array("hexagonal"), "hexagonal", 100, 0), turned(array("hexagonal"), "hexagonal", 100, 0) + 37]),
+        np.vstack(
+            [turned(array("hexagonal"), "hexagonal", 100, 0), turned(array("hexagonal"), "hexagonal", 100, 0) + 37]
+        ),
         np.vstack([turned(array("square"), "square", 100, 0)] * 2),  # two sections at the same places
         turned(array("square") * (2, 4), "hexagonal", 100, 0),  # every second row and column: 173 by 200
         np.random.default_rng(0).random((200, 2)) * 1000,
     ],
 )
-def test_regular_pitch_is_none_where_positions_do_not_tell(xy):
-    assert regular_pitch(xy) is None
+def test_regular_lattice_is_none_where_positions_do_not_tell(xy):
+    assert regular_lattice(xy) is None

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import scipy.sparse as sp
+from border_toys import whole_spots
 from helpers import toy_section
 from sklearn.linear_model import Ridge
 
 from stsr.methods import Training, create
 from stsr.methods.ridge import PENALTIES, choose_penalty
 
-TOY = toy_section()
+TOY = whole_spots(toy_section())
 
 
 def fit(section, **options):

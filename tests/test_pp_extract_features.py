@@ -179,7 +179,12 @@ def test_an_object_is_an_encoder_too_and_never_taken_as_known(store):
     assert values.shape == (3, *grid.shape)
     assert values[:, grid.mask].min() > 20
     known = made_of(store, "features_colour_016um")
-    assert (known.encoder.name, known.encoder.weights, known.encoder.checksum, known.source) == ("colour", "own", None, None)
+    assert (known.encoder.name, known.encoder.weights, known.encoder.checksum, known.source) == (
+        "colour",
+        "own",
+        None,
+        None,
+    )
     with pytest.raises(ValueError, match="exists already .* an object has an identity or a state_dict"):
         run(store, encoder=Colour(), device="cpu")
     run(store, encoder=Colour(), device="cpu", overwrite=True)

@@ -43,7 +43,9 @@ def test_the_record_says_that_there_are_no_spots(take):
 
 @pytest.mark.parametrize("kind", ["array", "rgba", "png", "tif"])
 def test_pixels_are_kept(take, tmp_path, kind):
-    image = {"array": PIXELS, "rgba": np.dstack([PIXELS, PIXELS[..., :1]])}.get(kind, tmp_path / f"he.{kind}")
+    image = {"array": PIXELS, "rgba": np.dstack([PIXELS, np.full((300, 400, 1), 255, np.uint8)])}.get(
+        kind, tmp_path / f"he.{kind}"
+    )
     if kind == "png":
         Image.fromarray(PIXELS).save(image)
     if kind == "tif":
@@ -65,7 +67,7 @@ def test_another_resolution_in_the_file_is_told(take, tmp_path, caplog):
     [
         (PIXELS, {"mpp": 72.0}, "mpp=72.0 µm per pixel is outside 0.05 to 5"),
         (PIXELS, {"dataset_id": "a/b"}, "dataset_id='a/b' cannot name elements"),
-        (PIXELS[..., 0], {}, r"fullres_image has shape \(300, 400\); pass an RGB image as \(rows, columns, 3\)"),
+        (PIXELS[..., 0, None, None], {}, r"fullres_image has shape \(300, 400, 1, 1\); pass an RGB image as \(rows,"),
         (PIXELS / 255, {}, "holds 300 x 400 x 3 float64 values; save the H&E as an 8-bit RGB image"),
         ("", {}, "fullres_image is empty"),
     ],

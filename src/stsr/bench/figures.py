@@ -38,7 +38,8 @@ def draw(plan: Plan, tables: Tables, out: Path) -> dict[str, str]:
         methods = {str(method): table for method, table in chosen.groupby("method", sort=False)}
         if where == "all":
             keep(draw_scores(methods), f"{name}_scales", f"{section}, {setting}: mean correlation by scale")
-        keep(against_ceiling(methods, where), f"{name}_genes", f"{section}, {setting}: every gene against its ceiling")
+        if chosen["ceiling"].notna().any():
+            keep(against_ceiling(methods, where), f"{name}_genes", f"{section}, {setting}: every gene against its ceiling")
     if tables.costs["seconds"].notna().any():
         keep(cost_bars(tables.costs), "costs", "Time and peak memory of fitting and predicting, means over runs")
     for run in plan.runs:

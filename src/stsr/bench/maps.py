@@ -24,7 +24,8 @@ def extremes(scores: pd.DataFrame) -> list[str]:
     finest = scores[(scores["where"] == "all") & (scores["scale_um"] == scores["scale_um"].min())]
     clear = finest[finest["ceiling"] > CLEAR]
     clear = finest if clear["pearson"].count() < 2 * EACH else clear
-    share = (clear["pearson"] / clear["ceiling"]).set_axis(clear["gene"]).dropna().sort_values(ascending=False)
+    best = clear["ceiling"] if clear["ceiling"].notna().any() else 1.0
+    share = (clear["pearson"] / best).set_axis(clear["gene"]).dropna().sort_values(ascending=False)
     return list(dict.fromkeys([*share.index[:EACH], *share.index[-EACH:]]))
 
 

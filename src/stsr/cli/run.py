@@ -80,6 +80,7 @@ def run(args: argparse.Namespace) -> None:
     check_bin_size(args.bin_size)
     check_vacant("--out", args.out, args.overwrite)
     check_vacant("--model-out", args.model_out, args.overwrite)
+    check_model_out(args.model_out, args.out, args.overwrite)
 
     steps = Steps(quiet=args.quiet)
     with steps(f"reading {args.folder}"):
@@ -107,17 +108,29 @@ def run(args: argparse.Namespace) -> None:
             grid=grid,
             features=features,
             options=options,
+            model_out=args.model_out,
             seed=args.seed,
             device=args.device,
             progress=steps.bars,
+            overwrite=args.overwrite,
         )
-    if args.model_out is not None:
-        model.save(args.model_out, overwrite=args.overwrite)
     key = table_key(model.bin_size)
     n_cells, n_genes = sdata[key].shape
     steps.say(
         f"{args.out} now holds {n_cells:,} cells x {n_genes:,} genes in the table {key!r} ({steps.seconds:.0f} s)."
     )
+
+
+def check_model_out(model_out: Path | None, out: Path, overwrite: bool) -> None:
+    """Refuse a file for the model that could not be written, or would lie where the store is made; make its folder."""
+    from stsr.methods.model_file import check_vacant as check_file
+
+    if model_out is None:
+        return
+    store, file = out.resolve(), model_out.resolve()
+    if file == store or store in file.parents or file in store.parents:
+        raise ValueError(f"--model-out {model_out} and --out {out} lie in one another; name a file beside the store.")
+    check_file(model_out, overwrite, name="--model-out")
 
 
 def lay_grid(sdata: SpatialData, args: argparse.Namespace) -> str:

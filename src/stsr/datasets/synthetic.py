@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stsr.constants import microns
 from stsr.datasets._expression import count_bins, make_programs
 from stsr.datasets._histology import render
-from stsr.datasets._tissue import CELL_TYPES, make_tissue
+from stsr.datasets._tissue import CELL_TYPES, TISSUES, make_tissue
 from stsr.geometry import Disc, Grid
 from stsr.pp.slide import Slide
 from stsr.spatial import Record, grid_to_labels
@@ -37,14 +37,15 @@ def synthetic_section(
     truth_bin: float = 8.0,
     mpp: float = 1.0,
     depth: float = 1500.0,
+    tissue: str = "kidney",
     seed: int = 0,
     dataset_id: str = "synthetic",
     store: str | Path | None = None,
     overwrite: bool = False,
 ) -> SpatialData:
-    """Make a kidney-like section with H&E, Visium spots and the true counts of small bins.
+    """Make a section with H&E, Visium spots and the true counts of small bins: of kidney, or of tissue hard to see.
 
-    The tissue is a cortex with glomeruli and packed tubules over a medulla with long ones, vessels and immune
+    The kidney is a cortex with glomeruli and packed tubules over a medulla with long ones, vessels and immune
     infiltrates, on bare glass. Every cell has a type that drives both its nucleus (size, shape, darkness) and its
     expression, so the image tells much about the genes, but not all: some types look alike, and some genes follow a
     smooth field that no image shows. The image is drawn from real stain vectors by Beer and Lambert's law [1]_. Counts
@@ -63,6 +64,11 @@ def synthetic_section(
         µm per pixel of the full-resolution image, 0.25 to 2. The counts do not depend on it.
     depth
         Mean UMI counts of the area of a spot on tissue.
+    tissue
+        ``"kidney"`` on glass; ``"crop"``, kidney that fills the image; ``"cores"``, kidney in round cores of a tissue
+        microarray; or what is hard to tell from glass: ``"fat"``, large empty cells between thin septa; ``"stroma"``,
+        smooth pale collagen; ``"brain"``, smooth paler neuropil with few nuclei; ``"necrosis"``, kidney of which more
+        than half has lost its nuclei and structure.
     seed
         The same seed gives the same section.
     dataset_id
@@ -101,6 +107,8 @@ def synthetic_section(
     import dask.array as da
     import pandas as pd
 
+    if tissue not in TISSUES:
+        raise ValueError(f"tissue={tissue!r} is not known; choose one of {', '.join(TISSUES)}.")
     _check(size=size, n_genes=n_genes, truth_bin=truth_bin, mpp=mpp, depth=depth)
     if store is not None:
         check_vacant(Path(store), overwrite)
@@ -108,11 +116,11 @@ def synthetic_section(
     place, look, code, draw = np.random.SeedSequence(seed).spawn(4)
     block = max(1, round(truth_bin / 2))
     extent = (size[0] // truth_bin * truth_bin, size[1] // truth_bin * truth_bin)
-    tissue = make_tissue(extent, truth_bin / block, place)
-    image = render(tissue, (round(extent[1] / mpp), round(extent[0] / mpp)), mpp, look)
+    grown = make_tissue(extent, truth_bin / block, place, tissue)
+    image = render(grown, (round(extent[1] / mpp), round(extent[0] / mpp)), mpp, look)
     programs = make_programs(n_genes, code)
     bins_of_spot = Disc(VISIUM.diameter).area / truth_bin**2
-    mask, counts, composition = count_bins(tissue, block, programs, depth / bins_of_spot, draw)
+    mask, counts, composition = count_bins(grown, block, programs, depth / bins_of_spot, draw)
 
     record = Record(
         technology="visium",

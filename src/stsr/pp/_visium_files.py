@@ -103,7 +103,9 @@ def _find_counts(folder: Path) -> tuple[str, Path | TextMatrix]:
         raise _missing(folder, COUNTS, f"unpack {listed(folder, packed)} first.")
     if raw:
         raise _missing(
-            folder, COUNTS, f"{listed(folder, raw)} also counts what lies off tissue; put the filtered matrix beside it."
+            folder,
+            COUNTS,
+            f"{listed(folder, raw)} also counts what lies off tissue; put the filtered matrix beside it.",
         )
     if objects:
         raise _missing(

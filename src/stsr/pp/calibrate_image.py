@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dask.array import Array
     from spatialdata import SpatialData
 
-    from stsr.pp._area import TissueLike
+    from stsr.spatial.area import TissueLike
 
 logger = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from stsr.constants import ARRAY_COL, ARRAY_ROW, IMAGE, TISSUE, grid_key
 from stsr.geometry import Grid
-from stsr.pp._area import given_area
 from stsr.pp._tissue import add_tissue
 from stsr.pp.calibrate_image import calibrate_image
 from stsr.spatial import grid_to_labels, labels_to_grid, put, record
+from stsr.spatial.area import given_area
 from stsr.spatial.bins import bin_grid
 from stsr.spatial.record import Record
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
-    from stsr.pp._area import TissueLike
+    from stsr.spatial.area import TissueLike
 
 logger = logging.getLogger(__name__)
 

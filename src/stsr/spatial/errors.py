@@ -60,7 +60,7 @@ def _reason(error: OSError, path: Path, what: str) -> str | None:
     if error.errno == errno.EROFS:
         return f"{what} cannot be written: {store} is on a read-only file system; copy the store and open the copy."
     if error.errno in DENIED:
-        if os.path.isdir(path) and not os.access(path.parent, os.W_OK):
+        if path.is_dir() and not os.access(path.parent, os.W_OK):
             return (
                 f"{what} cannot be written: the folder {str(path.parent)!r} of {store} is closed to writing, and stsr "
                 "writes there before it moves the data into the store; allow writing there or copy the store."

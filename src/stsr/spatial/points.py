@@ -76,7 +76,7 @@ class Transcripts:
         column = self.rows[self.feature_key]
         listed = column.dtype == "category" and column.cat.known
         return [
-            str(name) for name in (column.cat.categories if listed else column.drop_duplicates().compute().dropna())
+            _text(name) for name in (column.cat.categories if listed else column.drop_duplicates().compute().dropna())
         ]
 
     def pieces(self, genes: Sequence[str], min_qv: float | None) -> Iterator[Piece]:
@@ -104,7 +104,7 @@ class Transcripts:
                 "them first."
             )
         feature = rows[self.feature_key].astype("category")
-        position = pd.Index(genes).get_indexer(feature.cat.categories.astype(str))
+        position = pd.Index(genes).get_indexer([_text(name) for name in feature.cat.categories])
         return Piece(
             xy=xy @ self.to_um[:2, :2].T + self.to_um[:2, 2],
             gene=np.append(position, -1)[feature.cat.codes],  # the code of a missing feature is -1: the last
@@ -171,6 +171,11 @@ def choose_genes(transcripts: Sequence[Transcripts], genes: Sequence[str] | None
         close = ", ".join(difflib.get_close_matches(unknown[0], known, n=3)) or "one of their features"
         raise ValueError(f"genes={unknown[0]!r} is no feature of the transcripts; did you mean {close}?")
     return names
+
+
+def _text(name: Any) -> str:
+    """The name of a feature; HDF5 and old parquet files give bytes."""
+    return name.decode() if isinstance(name, bytes) else str(name)
 
 
 def _declared(rows: Any) -> str | None:

@@ -168,6 +168,6 @@ def known(sdata: SpatialData, name: str) -> Mapping[str, Any] | None:
 
 def _by_name(kept: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
     """The mark of an element written by a version of stsr that kept nothing but names."""
-    if name not in kept.get("elements", []):
+    if name not in kept.get(marks.ELEMENTS, []):
         return None
     return {"made": kept.get("made", {}).get(name, {}) | kept.get("features", {}).get(name, {})}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import numpy as np
 from stsr.constants import ATTRS, IMAGE, LATENT, SD, features_key, table_key
 from stsr.identity import OWN
 from stsr.methods import METHODS, Predictor
+from stsr.methods.border import Unplaced
 from stsr.methods.model import Model
 from stsr.spatial import made, put, read_section, record, spots_table
 from stsr.spatial.grid_table import grid_table
@@ -81,6 +83,10 @@ def predict(
     ``obsm["X_stsr"]`` is the method's latent and ``layers["sd"]`` its standard deviation, where it has them;
     ``uns["stsr"]`` says how the table was made. Every value is finite and none is negative, or no table is written.
 
+    Of spots that lie on the grid in part, no more than that part's share is placed on cells: ``uns["stsr"]["unplaced"]``
+    has their number ``"spots_cut"``, that of spots beside the grid, ``"spots_off"``, and the ``"share"`` of all counts
+    that cannot be placed at most.
+
     Raises
     ------
     ValueError
@@ -115,8 +121,11 @@ def predict(
             f"grid={grid!r} has cells of {section.grid.bin_size:g} µm, the model was fitted on {model.bin_size:g} µm; "
             "pass a grid of that size."
         )
+    unplaced = Unplaced.of(section)
+    unplaced.tell()
     predictor = model.method.on(section, device=device)
     table = _skeleton(sdata, model, section.grid, grid, key, predictor)
+    table.uns[ATTRS]["unplaced"] = asdict(unplaced)
     put(
         sdata,
         key,
