@@ -49,9 +49,13 @@ def test_sections_are_named_by_what_was_done_to_them(folder):
     assert len(source.genes) == 5
 
 
-@pytest.mark.parametrize("argument", ["degraded:fold", "degraded:melted:hard:{}", "degraded:fold:worst:{}", "degraded:fold:hard:/no"])
+@pytest.mark.parametrize(
+    "argument", ["degraded:fold", "degraded:melted:hard:{}", "degraded:fold:worst:{}", "degraded:fold:hard:/no"]
+)
 def test_what_is_no_such_section_is_told_in_one_sentence(folder, argument):
-    with pytest.raises(ValueError, match="must be degraded:DISTORTION:SEVERITY:FOLDER .* mild or hard, and one of paler"):
+    with pytest.raises(
+        ValueError, match="must be degraded:DISTORTION:SEVERITY:FOLDER .* mild or hard, and one of paler"
+    ):
         find_sources(argument.format(folder))
 
 
@@ -60,9 +64,7 @@ def test_the_image_is_worse_and_the_spots_stay(folder, tmp_path):
         find_sources(f"degraded:{way}:{folder}")[0].read(tmp_path / f"{number}.zarr")
         for number, way in enumerate(("none:none", "paler:hard"))
     )
-    first, second = (
-        np.asarray(read_raster(sdata, record(sdata).image).levels[0][0]) for sdata in (as_it_is, paler)
-    )
+    first, second = (np.asarray(read_raster(sdata, record(sdata).image).levels[0][0]) for sdata in (as_it_is, paler))
     assert second.mean() > first.mean() + 10
     np.testing.assert_array_equal(as_it_is["table"].obsm["spatial"], paler["table"].obsm["spatial"])
 
