@@ -97,6 +97,10 @@ def predict(
     >>> stsr.tl.predict(sdata, model, key_added="again")
     'again'
     """
+    if not isinstance(model, Model):
+        raise ValueError(
+            f"model={model!r} is no fitted model; pass one from stsr.tl.fit_super_resolution or stsr.tl.Model.load(path)."
+        )
     key = key_added or table_key(model.bin_size)
     check_name(sdata, "tables", key, overwrite)
     with_spots = _asks_spots(sdata, model)
