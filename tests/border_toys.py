@@ -20,16 +20,20 @@ def cut(section: Section, kept: NDArray[np.bool_]) -> Section:
     return replace(section, grid=Grid(section.grid.affine, mask))
 
 
+def whole_spots(toy: Toy) -> Toy:
+    """A toy without the spots that the border of its tissue cuts."""
+    return Toy(toy.section.subset(toy.section.covered == 1), toy.truth)
+
+
 def cut_toy(angle: float, at: float, **options: object) -> tuple[Toy, Section]:
     """A toy with whole spots, and its section cut along a line: ``at`` is the share of its cells that is left.
 
     ``truth`` of the toy is that of the cells left.
     """
-    toy = toy_section(**options)
-    whole = toy.section.subset(toy.section.covered == 1)
+    toy = whole_spots(toy_section(**options))
     along = toy.section.grid.xy @ [np.cos(angle), np.sin(angle)]
     kept = along <= np.quantile(along, at)
-    section = cut(whole, kept)
+    section = cut(toy.section, kept)
     near = section.subset(section.covered > 0)
     return Toy(near, toy.truth[kept]), near
 

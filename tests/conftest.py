@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,14 @@ def data_dir() -> Path:
     if not os.environ.get("STSR_DATA_DIR"):
         pytest.skip("STSR_DATA_DIR is not set: it names the folder with the real data sets")
     return stsr.datasets.path()
+
+
+@pytest.fixture(autouse=True)
+def closed_figures() -> Iterator[None]:
+    """Pyplot holds on to the figures that a test draws, and warns at the twenty-first."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -171,3 +172,47 @@ def test_an_interruption_ends_the_child(tmp_path):
         time.sleep(0.1)
     parent.send_signal(signal.SIGINT)
     assert parent.communicate(timeout=30)[0] == "stopped\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_child_does_not_outlive_its_parent(tmp_path, number):
+    (tmp_path / "sleeper.py").write_text(
+        "import os, pathlib, time\npathlib.Path('began').write_text(str(os.getpid()))\ntime.sleep(60)\n"
+    )
+    code = "from pathlib import Path\nfrom stsr.bench.execute import spawn\nspawn('sleeper', {}, Path('log.txt'))\n"
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)
+    child = waited_for(lambda: (tmp_path / "began").is_file() and (tmp_path / "began").read_text())
+    parent.send_signal(number)
+    parent.wait(timeout=30)
+    assert waited_for(lambda: not alive(int(child)))
+
+
+def waited_for(what):
+    """What is true within a minute."""
+    for _ in range(600):
+        if found := what():
+            return found
+        time.sleep(0.1)
+    raise AssertionError("nothing happened")
+
+
+def alive(process: int) -> bool:
+    """Whether a process runs; one that ended and that nobody asked for does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_section_that_cannot_be_prepared_is_tried_once(tmp_path, monkeypatch):
+    tried = []
+
+    def spawned(name, job, log):
+        tried.append(name)
+        return "ValueError: genes='X' not found."
+
+    monkeypatch.setattr(module, "spawn", spawned)
+    plan = small_plan("nearest", "idw", genes=["X"])
+    execute(plan, tmp_path, tell=lambda line: None)
+    assert tried == ["stsr.bench.prepare"]
+    assert {outcome(plan, tmp_path, run).error for run in plan.runs} == {"ValueError: genes='X' not found."}

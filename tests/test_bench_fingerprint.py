@@ -85,6 +85,14 @@ def test_a_method_depends_on_what_it_imports_inside_its_functions(copy):
     assert of("idw", copy) == before[1]
 
 
+@pytest.mark.parametrize("member", ["linear", "nearest", "istar"])
+def test_a_stack_depends_on_whatever_it_may_be_made_of(copy, member):
+    before = of("stack", copy), of("idw", copy)
+    edit(copy, f"methods/{member}.py", "import annotations", "import annotations\n\nX = 1")
+    assert of("stack", copy) != before[0]
+    assert of("idw", copy) == before[1]
+
+
 def test_methods_differ_and_the_copy_agrees(copy):
     assert run_code("idw") != run_code("nearest")
     assert of("idw", copy) == run_code("idw")
@@ -103,4 +111,6 @@ def test_names_and_contents_of_files_count(tmp_path):
 def test_the_order_of_options_does_not_count():
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
     assert digest({"a": 1}) != digest({"a": "1"})
-    assert {"python", "stsr", "torch", "numpy"} <= set(versions())
+    assert {"python", "stsr", "torch", "numpy", "timm", "torchvision", "torchstain", "torch-geometric"} <= set(
+        versions()
+    )

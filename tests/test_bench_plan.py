@@ -93,7 +93,7 @@ def test_a_fingerprint_follows_everything_a_score_depends_on(monkeypatch):
     others = [
         small_plan("idw", genes=7).fingerprint(run),
         small_plan("idw", encoder="uni").fingerprint(run),
-        small_plan("idw", device="cuda").fingerprint(run),
+        small_plan("idw", device="cpu").fingerprint(run),
         plan.fingerprint(replace(run, seed=1)),
         plan.fingerprint(replace(run, entry=Entry("idw", "idw", {"power": 3}))),
         plan.fingerprint(replace(run, setting="blocked")),

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from stsr.bench.figures import against_ceiling, cost_bars
-from stsr.bench.report import render
+from stsr.bench.report import markdown, render
 from stsr.bench.tables import KNOWN, Tables, by_gene, summarise, write_tables
 
 ROOT = Path(__file__).parents[1]
@@ -143,3 +143,13 @@ def test_the_committed_report_is_that_of_the_committed_tables():
     assert committed == render(*sorted((ROOT / "benchmarks" / "results").iterdir())), (
         "run: python benchmarks/publish.py"
     )
+
+
+def test_what_others_wrote_is_no_markdown_and_no_html():
+    table = markdown(["<b>", "x"], [["idw|a\nb", "`1`"], ["[a](javascript:b)", "*2*"]])
+    assert table.splitlines() == [
+        "| &lt;b&gt; | x |",
+        "| --- | ---: |",
+        "| idw\\|a b | \\`1\\` |",
+        "| \\[a\\](javascript:b) | \\*2\\* |",
+    ]

@@ -236,11 +236,21 @@ def test_a_model_cannot_lie_where_the_store_is_made(outs, tmp_path, capsys):
     [
         (("--method", "magic"), "method='magic' is not known; choose one of"),
         (("--option", "power"), "--option power is not of the form KEY=VALUE"),
+        (("--option", "power=two"), "power='two' is not allowed; pass a number from 0.01 to 20"),
+        (("--option", "power=nan"), "power=nan is not allowed"),
+        (("--option", "power=true"), "power='true' is not allowed"),
+        (("--option", "neighbours=1.5"), "neighbours='1.5' is not allowed; pass a whole number from 1 to 1024"),
+        (("--option", "power=2", "--option", "power=3"), "--option power is given twice, as 2.0 and 3"),
+        (("--method", "histex", "--option", "faithful=abc"), "faithful='abc' is not allowed; pass True or False"),
+        (("--genes", "-5"), "--genes=-5 is not allowed; pass how many"),
+        (("--genes", "2000000"), "--genes=2000000 is not allowed"),
+        (("--genes", ""), "--genes is neither a number"),
+        (("--dataset-id", ""), "dataset_id='' cannot name elements"),
+        (("--device", "cuda:99"), "device='cuda:99' is not there"),
         (("--option", "spell=1"), "method 'idw' has no option 'spell'; it has"),
         (("--genes", "nowhere.txt"), "--genes nowhere.txt is neither a number, nor 'all', nor a file"),
         (("--encoder", "magic", "--method", "ridge"), "encoder='magic'"),
         (("--mpp", "40"), "mpp=40"),
-        (("--bin-size", "1000"), "bin_size=1000"),
         (("--fullres-image", "nowhere.tif"), "fullres_image='nowhere.tif'"),
     ],
 )
@@ -334,18 +344,89 @@ def test_interruption_ends_without_a_traceback(capsys, monkeypatch):
     assert capsys.readouterr().err == "stsr: interrupted\n"
 
 
-def test_our_own_faults_keep_their_traceback(monkeypatch):
+@pytest.mark.parametrize(
+    ("raised", "code", "told"),
+    [
+        (
+            ZeroDivisionError("a fault"),
+            1,
+            "stsr: fault: ZeroDivisionError: a fault - this is a fault of stsr; please report",
+        ),
+        (TypeError("odd\nlines"), 1, "stsr: fault: TypeError: odd lines - this is a fault of stsr"),
+        (ValueError("name=1 is\x1b[2J wrong."), 2, "stsr: error: name=1 is\\x1b[2J wrong.\n"),
+        (
+            ModuleNotFoundError("No module named 'timm'", name="timm"),
+            2,
+            "stsr: error: the package 'timm' is not installed",
+        ),
+        (MemoryError(), 2, "stsr: error: MemoryError\n"),
+    ],
+)
+def test_a_fault_of_ours_is_told_apart_from_what_the_user_can_change(capsys, monkeypatch, raised, code, told):
     def fault(*args, **more):
-        raise ZeroDivisionError("a fault")
+        raise raised
 
     monkeypatch.setattr("stsr.spatial.open_store", fault)
-    with pytest.raises(ZeroDivisionError, match="a fault"):
-        main(["info", "section.zarr"])
+    assert main(["info", "section.zarr"]) == code
+    err = capsys.readouterr().err
+    assert err.startswith(told)
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (
+            ("run", "visium", "in", "--fullres-image", "a.tif", "--out", "o.zarr", "--seed", "-1"),
+            "argument --seed: '-1' is not",
+        ),
+        (
+            ("run", "visium", "in", "--fullres-image", "a.tif", "--out", "o.zarr", "--seed", "4294967296"),
+            "argument --seed",
+        ),
+        (
+            ("run", "visium", "in", "--fullres-image", "a.tif", "--out", "o.zarr", "--bin-size", "1000"),
+            "number from 2 to 100",
+        ),
+        (
+            ("run", "visium", "in", "--fullres-image", "a.tif", "--out", "o.zarr", "--bin-size", "nan"),
+            "argument --bin-size",
+        ),
+        (
+            ("run", "visium", "in", "--fullres-image", "a.tif", "--out", "o.zarr", "--target-mpp", "0"),
+            "argument --target-mpp",
+        ),
+        (("run", "visium", "in", "--fullres-image", "a.tif", "--out", "o.zarr", "--mpp", "inf"), "argument --mpp"),
+        (
+            ("run", "visium", "in", "--fullres-image", "a.tif", "--out", "o.zarr", "--angle", "1e300"),
+            "argument --angle",
+        ),
+        (
+            ("run", "visium", "in", "--fullres-image", "a.tif", "--out", "o.zarr", "--device", "gpu"),
+            "argument --device: 'gpu'",
+        ),
+        (
+            ("run", "visium", "in", "--fullres-image", "a.tif", "--out", ""),
+            "argument --out: '' is not allowed; pass a path",
+        ),
+        (("run", "visium-hd", "in", "--out", "o.zarr", "--input-bin-size", "-8"), "argument --input-bin-size"),
+        (("evaluate", "s.zarr", "--truth", "t", "--scales", "8", "inf"), "argument --scales: 'inf' is not allowed"),
+        (("evaluate", "", "--truth", "t"), "argument SECTION.zarr: '' is not allowed; pass a path"),
+        (("demo", "--seed", "1.5"), "argument --seed: '1.5' is not allowed; pass a whole number"),
+    ],
+)
+def test_arguments_are_read_by_the_rules_of_the_verbs(capsys, argv, message):
+    with pytest.raises(SystemExit) as stop:
+        main(list(argv))
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 def test_options_and_genes_are_read(tmp_path):
-    options = parse_options(["epochs=30", "rate=1e-3", "faithful=True", "wide=false", "name=a=b", "none=null"])
-    assert options == {"epochs": 30, "rate": 1e-3, "faithful": True, "wide": False, "name": "a=b", "none": None}
+    options = parse_options(["epochs=30", "learning_rate=1e-3", "faithful=True", "batch=null", "held_out=a=b"], "istar")
+    assert options == {"epochs": 30, "learning_rate": 1e-3, "faithful": True, "batch": None, "held_out": "a=b"}
+    assert parse_options(["faithful=false", "spell=1"], "istar") == {"faithful": False, "spell": "1"}
+    assert parse_options(["methods=[idw,'ridge']"], "stack") == {"methods": ["idw", "ridge"]}
     (tmp_path / "genes.txt").write_text("  UMOD \n\nNPHS2\n")
     assert parse_genes(str(tmp_path / "genes.txt")) == ["UMOD", "NPHS2"]
     assert (parse_genes("300"), parse_genes("all")) == (300, "all")

@@ -9,7 +9,7 @@ from bench_toys import SECTION, in_this_process
 from stsr.cli import main
 from stsr.cli.bench import command_line, parse_methods, parse_seeds
 from stsr.cli.main import parser
-from stsr.methods import METHODS
+from stsr.methods import METHODS, create
 
 
 def refused(capsys, *argv) -> str:
@@ -49,7 +49,24 @@ def test_a_bench_writes_its_report_and_resumes(tmp_path, capsys, monkeypatch):
         (("--methods", "idw,idw"), "method='idw' is named twice"),
         (("--methods", "idw:power"), "--option power is not of the form KEY=VALUE"),
         (("--settings", "guess"), "setting='guess' is not known; choose from truth, random_half"),
-        (("--seeds", "0,one"), "--seeds 0,one must be different whole numbers"),
+        (
+            ("--seeds", "0,one"),
+            "--seeds=[0, 'one'] is not allowed; pass a list of 1 to 1000 items, each a whole number",
+        ),
+        (("--seeds", ""), "--seeds=[] is not allowed"),
+        (("--seeds", "1,1"), "--seeds 1,1 lists a seed twice"),
+        (("--seeds", "-1"), "--seeds=[-1] is not allowed"),
+        (("--seeds", "4294967296"), "each a whole number from 0 to 4294967295"),
+        (("--methods", ","), "--methods ',' names no method"),
+        (("--settings", ""), "--settings '' names no setting; choose from truth, random_half"),
+        (("--settings", "truth,truth"), "setting='truth' is named twice"),
+        (("--genes", "0"), "--genes=0 is not allowed; pass how many"),
+        (("--encoder", "magic"), "encoder='magic' is not known"),
+        (("--encoder", ""), "encoder='' is not known"),
+        (("--device", "cuda:99"), "device='cuda:99' is not there"),
+        (("--methods", "idw", "--option", "idw.power=two"), "power='two' is not allowed; pass a number"),
+        (("--methods", "idw", "--option", "idw.power=2", "--option", "idw.power=3"), "--option power is given twice"),
+        (("--methods", "stack:methods=[idw,magic]"), "methods lists 'magic', which cannot be stacked"),
         (("--option", "power=2"), "--option power=2 is not of the form METHOD.KEY=VALUE"),
         (("--methods", "idw", "--option", "ridge.alpha=2"), "--option ridge"),
         (("--genes", "nowhere.txt"), "--genes nowhere.txt is neither a number"),
@@ -70,6 +87,16 @@ def test_methods_and_options_are_read():
     assert (plain.label, plain.method, plain.options) == ("idw", "idw", {"neighbours": 5})
     assert (other.label, other.options) == ("idw:power=3:neighbours=4", {"neighbours": 4, "power": 3})
     assert parse_seeds("0,2,7") == [0, 2, 7]
+
+
+def test_options_that_are_lists_can_be_given():
+    stack, idw, net = parse_methods("stack:methods=[idw, linear]:folds=3,idw,cross_attention:read=[64,32]", [])
+    assert stack.options == {"methods": ["idw", "linear"], "folds": 3}
+    assert create(stack.method, stack.options).config.methods == ("idw", "linear")
+    assert idw.label == "idw"
+    assert create(net.method, net.options).config.read == (64, 32)
+    (shared,) = parse_methods("stack", ["stack.methods=idw,linear"])
+    assert shared.options == {"methods": ["idw", "linear"]}
 
 
 def test_the_command_told_makes_the_same_bench():

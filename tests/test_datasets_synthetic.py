@@ -218,11 +218,15 @@ def test_store_is_written_and_replaced_only_when_asked(small, tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"size": (300, 600)}, r"size=\(300, 600\) µm is too small"),
-        ({"n_genes": 0}, r"n_genes=0 is outside 1 to 50000"),
-        ({"truth_bin": 1}, r"truth_bin=1 is outside 2 to 20"),
-        ({"mpp": 0.1}, r"mpp=0.1 is outside 0.25 to 2"),
-        ({"depth": 0}, r"depth=0 is outside 1 to 1e\+06"),
+        (
+            {"size": (300, 600)},
+            r"size=\(300, 600\) is not allowed; pass a list of 2 items, each a number from 400 to 50000",
+        ),
+        ({"n_genes": 0}, "n_genes=0 is not allowed; pass a whole number from 1 to 50000"),
+        ({"truth_bin": 1}, "truth_bin=1 is not allowed; pass a number from 2 to 20"),
+        ({"mpp": 0.1}, "mpp=0.1 is not allowed; pass a number from 0.25 to 2"),
+        ({"depth": float("nan")}, "depth=nan is not allowed"),
+        ({"seed": -1}, "seed=-1 is not allowed"),
     ],
 )
 def test_parameters_out_of_range_are_refused(wrong, message):

@@ -7,7 +7,7 @@ import hashlib
 
 import pytest
 
-from stsr.encoders import ENCODERS, create, source
+from stsr.encoders import ENCODERS, create, register, source
 from stsr.encoders.base import weights_file
 from stsr.encoders.registry import known_name
 
@@ -80,3 +80,9 @@ def test_weights_file_says_what_is_wrong(tmp_path):
 
 def test_info_is_plain_data():
     assert dataclasses.asdict(ENCODERS["uni"])["source"] == "hf-hub:MahmoodLab/uni"
+
+
+def test_a_name_is_given_once():
+    info = dataclasses.replace(ENCODERS["texture"], title="another")
+    with pytest.raises(ValueError, match="encoder='texture' is registered already; choose another name"):
+        register(info, lambda **options: None)

@@ -37,3 +37,11 @@ def test_corners_are_at_the_reach():
     square = Square(10.0, 0.3)
     np.testing.assert_allclose(np.linalg.norm(square.corners, axis=1), square.reach)
     np.testing.assert_allclose(square.corners[1] - square.corners[0], [10 * np.cos(0.3), 10 * np.sin(0.3)])
+
+
+@pytest.mark.parametrize("size", [0, -1, float("nan"), float("inf"), "55", True, None])
+def test_a_spot_without_a_size_is_refused(size):
+    with pytest.raises(ValueError, match="diameter=.* is not allowed"):
+        Disc(size)
+    with pytest.raises(ValueError, match="side=.* is not allowed"):
+        Square(size)

@@ -8,7 +8,7 @@ from helpers import hex_lattice
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stsr.geometry import fit_affine, fit_lattice, nearest_pitch, regular_pitch
+from stsr.geometry import fit_affine, fit_lattice, nearest_pitch, regular_lattice
 from stsr.geometry.lattice import LAYOUTS
 
 
@@ -110,17 +110,18 @@ def test_lattice_that_is_none(spoil, reason):
 
 
 @given(st.sampled_from(list(LAYOUTS)), st.floats(5, 500), st.floats(-np.pi, np.pi))
-def test_regular_pitch_needs_no_array(layout, pitch, angle):
-    assert regular_pitch(turned(array(layout), layout, pitch, angle)) == pytest.approx(pitch)
+def test_regular_lattice_needs_no_array(layout, pitch, angle):
+    lattice = regular_lattice(turned(array(layout), layout, pitch, angle))
+    assert (lattice.layout, lattice.pitch) == (layout, pytest.approx(pitch))
 
 
-def test_regular_pitch_of_spots_found_one_by_one_and_of_loose_pieces():
+def test_regular_lattice_of_spots_found_one_by_one_and_of_loose_pieces():
     rng = np.random.default_rng(0)
     rowcol = array("square", 12, 12)
     xy = turned(rowcol, "square", 200, 0.1) + rng.normal(0, 11, rowcol.shape)
-    assert regular_pitch(xy) == pytest.approx(190, rel=0.05)
+    assert regular_lattice(xy).pitch == pytest.approx(190, rel=0.05)
     rowcol = array("hexagonal", 20, 20)
-    assert regular_pitch(turned(rowcol, "hexagonal", 100, 0.1)[rng.random(400) < 0.6]) == pytest.approx(100)
+    assert regular_lattice(turned(rowcol, "hexagonal", 100, 0.1)[rng.random(400) < 0.6]).pitch == pytest.approx(100)
 
 
 @pytest.mark.parametrize(
@@ -136,5 +137,5 @@ def test_regular_pitch_of_spots_found_one_by_one_and_of_loose_pieces():
         np.random.default_rng(0).random((200, 2)) * 1000,
     ],
 )
-def test_regular_pitch_is_none_where_positions_do_not_tell(xy):
-    assert regular_pitch(xy) is None
+def test_regular_lattice_is_none_where_positions_do_not_tell(xy):
+    assert regular_lattice(xy) is None

@@ -49,3 +49,26 @@ def test_figures_are_json():
     assert figures["background"] == [240, 240, 240]
     assert figures["overexposed"] == 4 / 64
     assert figures["underexposed"] == 2 / 64
+
+
+@pytest.mark.parametrize("width", [10, 30])
+def test_black_beyond_the_scan_is_not_glass(width):
+    image = tissue_image(100, 100, margin=70)
+    tissue = np.zeros((100, 100), dtype=bool)
+    tissue[37:63, 37:63] = True
+    image[:width] = image[-width:] = 0
+    np.testing.assert_allclose(background_colour(image, tissue), GLASS, atol=1.5)
+
+
+def test_without_glass_dark_tissue_is_not_taken_for_it():
+    dark = np.full((50, 50, 3), (150, 60, 120), dtype=np.uint8)
+    np.testing.assert_array_equal(background_colour(dark, np.ones((50, 50), dtype=bool)), [180, 180, 180])
+
+
+@pytest.mark.parametrize("value", [0, 255])
+@pytest.mark.parametrize("tissue", [True, False])
+def test_one_pixel_and_one_colour_have_a_background(value, tissue):
+    image = np.full((1, 1, 3), value, dtype=np.uint8)
+    colour = background_colour(image, np.full((1, 1), tissue))
+    assert np.isfinite(colour).all()
+    assert colour.shape == (3,)

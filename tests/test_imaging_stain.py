@@ -9,7 +9,7 @@ from imaging_toys import EOSIN, GLASS, HAEMATOXYLIN, tissue_image
 from skimage.color import rgb2lab
 
 from stsr.imaging import StainError, estimate_stain
-from stsr.imaging.stain import REFERENCE_LAB, REFERENCE_STAINS, REFERENCE_STRENGTHS
+from stsr.imaging.stain import REFERENCE_LAB, REFERENCE_STAINS, REFERENCE_STRENGTHS, stained_density
 
 IMAGE = tissue_image(200, 200)
 SAMPLE = IMAGE.reshape(-1, 3)
@@ -101,3 +101,43 @@ def test_reinhard_needs_colour():
     sample = np.repeat(np.random.default_rng(0).integers(20, 200, (20_000, 1), dtype=np.uint8), 3, axis=1)
     with pytest.raises(StainError, match="next to no colour contrast"):
         estimate_stain(sample, "reinhard")
+
+
+def paled(image: np.ndarray, share: float) -> np.ndarray:
+    """The image with optical densities times ``share``."""
+    return np.rint((GLASS + 1) * ((image + 1.0) / (GLASS + 1)) ** share - 1).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.25, 0.12])
+@pytest.mark.parametrize("method", ["macenko", "reinhard"])
+def test_a_pale_slide_is_measured_by_its_own_densities(method, share):
+    """By absolute thresholds hardly a pixel of the palest is stained."""
+    whole, pale = (estimate_stain(paled(SAMPLE, each), method, background=(GLASS,) * 3) for each in (1, share))
+    if method == "macenko":
+        assert np.degrees(np.arccos((whole.stains * pale.stains).sum(axis=0).clip(-1, 1))).max() < 10
+        np.testing.assert_allclose(pale.strengths, share * whole.strengths, rtol=0.25)
+    after = pale(paled(IMAGE, share)).astype(float)
+    # as dark as the slide that is not pale, and in the same places
+    assert after.mean() == pytest.approx(whole(IMAGE).mean(), abs=20)
+    assert np.corrcoef(after.ravel(), whole(IMAGE).ravel())[0, 1] > 0.9
+
+
+def test_a_slide_of_usual_strength_is_measured_as_published():
+    assert stained_density(np.linspace(0, 1, 100_000)) == 0.15
+    assert estimate_stain(SAMPLE, "reinhard").stained == 0.15
+
+
+def test_noise_on_glass_is_no_stain():
+    noise = np.random.default_rng(0).normal(240, 1.5, (50_000, 3)).clip(0, 255).astype(np.uint8)
+    for method in ("macenko", "reinhard"):
+        with pytest.raises(StainError, match="only .* of 50000 sampled pixels are stained"):
+            estimate_stain(noise, method)
+
+
+def test_macenko_refuses_stains_that_would_bleach_the_slide():
+    rng = np.random.default_rng(0)
+    pink = rng.gamma(4, 0.06, (60_000, 1)) * np.array([0.0, 0.99, 0.3])
+    blue = rng.gamma(4, 0.04, (12_000, 1)) * np.array([0.65, 0.6, 0.5])
+    pixels = 241 * np.exp(-np.concatenate([pink, blue]) + rng.normal(0, 0.01, (72_000, 3))) - 1
+    with pytest.raises(StainError, match="% of what is stained would turn white"):
+        estimate_stain(np.rint(pixels).clip(0, 255).astype(np.uint8), "macenko")

@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from border_toys import whole_spots
 from helpers import toy_section
 from sklearn.metrics import mean_poisson_deviance
 
 from stsr.methods import Training, create, cross_attention
 from stsr.methods.features import disc_means
 from stsr.methods.held_out import explained, hold_out
+from stsr.methods.inputs import whole_spots as whole_spots_of
 from stsr.methods.predictor import BandPredictor
 from stsr.methods.residuals import Residuals
 from stsr.methods.scaling import Scaling
@@ -84,8 +86,8 @@ def test_values_are_counts_per_cell(toy, fitted):
     assert (prediction.mean >= 0).all()
     discs = toy.section.footprint @ prediction.mean
     measured = toy.section.counts.toarray()
-    np.testing.assert_allclose(discs.sum(axis=0), measured.sum(axis=0), rtol=0.02)
-    many = measured > 20
+    np.testing.assert_allclose(discs.sum(axis=0), measured.sum(axis=0), rtol=0.04)
+    many = (measured > 20) & (toy.section.covered == 1)[:, None]
     np.testing.assert_allclose(discs[many] / measured[many], 1, atol=0.01)
     assert prediction.latent.shape == (toy.section.grid.n_cells, 2 * 32)
 
@@ -150,6 +152,7 @@ def test_a_spots_own_counts_never_reach_its_own_training_prediction(toy):
 
     from stsr.methods.tissue import Tiles
 
+    toy = whole_spots(toy)
     method = create("cross_attention", {**SMALL, "neighbours": 5})
     scaling = Scaling.learn(toy.section, width=64)
     method.arrays = scaling.arrays | {"pitch": np.array([100.0])}
@@ -186,7 +189,7 @@ def test_readers_are_told_of_the_spots_around_but_not_where_they_are_tested(toy,
         assert all(context.abs().sum() > 0 for _, context, _, _ in task.batches)
         assert all(context.abs().sum() == 0 for _, context, _, _ in task.held_out)
         left_out, learned = (sum(len(batch[0]) for batch in loader) for loader in (task.held_out, task.batches))
-        assert left_out + learned == len(toy.section.spots)
+        assert left_out + learned == whole_spots_of(toy.section).sum()
         tested += left_out
         assert task.patience == (SMALL["patience"] if few else None)
     # Of few spots each keeps that share, of many all of them together do.
@@ -286,7 +289,7 @@ def test_a_section_without_spots_is_predicted_from_its_image(toy, fitted):
 
 @pytest.mark.parametrize("spots", [1, 2, 5])
 def test_a_few_spots_are_used_where_they_are(toy, fitted, spots):
-    few = toy.section.subset(np.arange(spots))
+    few = whole_spots(toy).section.subset(np.arange(spots))
     prediction = whole(fitted, few)
     assert np.isfinite(prediction.mean).all()
     measured = few.counts.toarray()

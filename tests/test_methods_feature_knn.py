@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from border_toys import whole_spots
 from helpers import toy_section
 from sklearn.neighbors import KNeighborsRegressor, NearestNeighbors
 
 from stsr.methods import Training, create, feature_knn
 from stsr.methods.feature_knn import nearest
 
-TOY = toy_section()
+TOY = whole_spots(toy_section(shape=(54, 60)))
 
 
 def fit(section, **options):
@@ -35,8 +36,7 @@ def standardised(section):
 def test_it_is_scikit_learns_up_to_a_factor_for_each_gene(neighbours):
     section = TOY.section
     z, discs = standardised(section)
-    area = section.footprint.sum(axis=1)[:, None]
-    density = section.counts.toarray() / area
+    density = section.counts.toarray() / section.spot_cells
     model = KNeighborsRegressor(min(neighbours, len(discs))).fit(discs, density)
     raw = model.predict(z)
     factor = section.counts.sum(axis=0) / (section.footprint @ raw).sum(axis=0)

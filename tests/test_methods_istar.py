@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from border_toys import whole_spots
 from helpers import toy_section
 
 from stsr.methods import Training, create
+from stsr.methods.inputs import WHOLE
 from stsr.methods.istar import IstarConfig, discs
 from stsr.methods.tiles import cell_colours
 from stsr.metrics import pearson
@@ -64,10 +66,20 @@ def test_its_spots_play_no_part_in_the_prediction(toy, fitted):
 
 
 def test_discs_are_areas_by_default(toy):
-    spots, cells, weights = discs(toy.section, faithful=False)
-    dense = np.zeros(toy.section.footprint.shape)
-    np.add.at(dense, (spots[:, None], cells), weights * toy.section.spot_cells)
-    np.testing.assert_allclose(dense, toy.section.footprint.toarray(), rtol=1e-5)
+    section = whole_spots(toy).section
+    spots, cells, weights = discs(section, faithful=False)
+    dense = np.zeros(section.footprint.shape)
+    np.add.at(dense, (spots[:, None], cells), weights * section.spot_cells)
+    np.testing.assert_allclose(dense, section.footprint.toarray(), rtol=1e-5)
+
+
+def test_a_disc_that_the_border_cuts_is_not_learned_from_and_one_that_it_touches_stands_for_a_whole(toy):
+    spots, _, weights = discs(toy.section, faithful=False)
+    covered = toy.section.covered
+    assert covered.min() < WHOLE < covered[covered < 1].max()
+    np.testing.assert_array_equal(spots, np.flatnonzero(covered >= WHOLE))
+    whole = toy.section.footprint.sum(axis=1)[spots] / toy.section.spot_cells / covered[spots]
+    np.testing.assert_allclose(weights.sum(axis=1), whole, rtol=1e-4)
 
 
 def test_discs_are_37_whole_cells_when_faithful(toy):
@@ -80,9 +92,10 @@ def test_discs_are_37_whole_cells_when_faithful(toy):
 
 @pytest.mark.parametrize("faithful", [False, True])
 def test_spots_with_less_than_half_of_their_disc_on_tissue_are_not_learned_from(toy, faithful):
-    spots = toy.section.spots.copy()
+    section = whole_spots(toy).section
+    spots = section.spots.copy()
     spots[3] = -500.0
-    used, *_ = discs(replace(toy.section, spots=spots), faithful=faithful)
+    used, *_ = discs(replace(section, spots=spots), faithful=faithful)
     assert set(range(len(spots))) - set(used.tolist()) == {3}
 
 

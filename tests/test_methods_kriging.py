@@ -146,3 +146,33 @@ def test_spots_and_genes_without_counts_are_no_trouble():
 def test_too_few_spots_are_refused():
     with pytest.raises(ValueError, match="spots=19 are too few to train method='kriging'"):
         fit(TOY.section.subset(np.arange(19)))
+
+
+def twins(section, shift=0.0):
+    """The section with each spot twice, the second ``shift`` µm beside the first."""
+    return replace(
+        section,
+        spots=np.repeat(section.spots, 2, axis=0) + np.tile([[0, 0], [shift, 0]], (len(section.spots), 1)),
+        counts=sp.csr_array(sp.vstack([section.counts[[i, i]] for i in range(len(section.spots))])),
+        library=np.repeat(section.library, 2),
+    )
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e-9, 1e-3])
+@pytest.mark.parametrize(
+    "options", [{"nugget": 0.0}, {"nugget": 0.0, "length": 1e5}, {"nugget": 0.0, "length": 0.1}, {}]
+)
+def test_spots_in_one_place_are_kriged(shift, options):
+    section = twins(TOY.section, shift)
+    got = predict(section, neighbours=16, **options)
+    assert np.isfinite(got).all()
+    assert got.min() >= 0
+
+
+def test_a_hidden_spot_has_no_weight_in_its_own_prediction_though_its_twin_comes_first():
+    spots = np.repeat(TOY.section.spots[:30], 2, axis=0)
+    near = Neighbourhoods(spots, 8)
+    np.testing.assert_array_equal(near.near[:, 0], np.arange(60))
+    weights = near.hidden_weights(np.arange(60), 80.0, np.full(60, 0.1)).toarray()
+    np.testing.assert_array_equal(np.diag(weights), 0)
+    np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=1e-4)

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import scipy.sparse as sp
+from border_toys import whole_spots
 from helpers import toy_section
 from sklearn.linear_model import Ridge
 
 from stsr.methods import Training, create
 from stsr.methods.ridge import PENALTIES, choose_penalty
 
-TOY = toy_section()
+TOY = whole_spots(toy_section())
 
 
 def fit(section, **options):
@@ -77,3 +78,16 @@ def test_a_gene_without_counts_is_predicted_as_zero():
     got = fit(section).on(section)(slice(None)).mean
     assert np.isfinite(got).all()
     np.testing.assert_allclose(got[:, 1], 0, atol=1e-6)
+
+
+def test_a_needle_biopsy_has_fewer_blocks_than_folds_usually_are():
+    rng = np.random.default_rng(0)
+    z, along = rng.normal(size=(40, 3)), np.arange(40.0)
+    density = (z @ rng.normal(size=(3, 2)) + 5).astype(np.float32)
+    for spots in (
+        np.column_stack([along, along]),
+        np.column_stack([along, -along]),
+        np.column_stack([along, 0 * along]),
+    ):
+        assert choose_penalty(z, density, 60 * spots, 4) in PENALTIES
+        assert choose_penalty(z, density, 60 * spots, 3) in PENALTIES

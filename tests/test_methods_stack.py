@@ -17,7 +17,7 @@ from stsr.methods.stack import STRENGTH, StackConfig, blend
 from stsr.metrics import deviance
 from stsr.tl import Model
 
-TOY = toy_section(shape=(60, 66), depth=200.0)
+TOY = toy_section(shape=(84, 90), depth=200.0)
 QUIET = Training(device="cpu", progress=False)
 
 

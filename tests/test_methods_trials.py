@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from helpers import toy_section
 from scipy.spatial import cKDTree
 
@@ -77,3 +78,15 @@ def test_counts_of_sections_joined_are_rounded_at_random():
     whole = (seen.counts + back).toarray()
     np.testing.assert_array_equal(whole, np.rint(whole))
     assert whole.sum() / half.counts.sum() == pytest.approx(1, rel=0.01)
+
+
+def test_spots_in_one_place_are_hidden_in_different_folds():
+    section = toy_section().section
+    twice = replace(
+        section,
+        spots=np.repeat(section.spots, 2, axis=0),
+        counts=sp.csr_array(sp.vstack([section.counts[[i, i]] for i in range(len(section.spots))])),
+        library=np.repeat(section.library, 2),
+    )
+    fold = scattered(twice, 5, np.random.default_rng(0))
+    assert (fold[::2] != fold[1::2])[fold[::2] >= 0].all()

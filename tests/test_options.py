@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stsr.options import Choice, Items, Number, Options, Rule, Switch, Whole, rules
+from stsr.options import Choice, Items, Number, Options, Rule, Switch, Text, Whole, rules, shown
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ def test_what_is_allowed_becomes_plain_python(rule: Rule, value, kept):
         ({"way": "middle"}, "way='middle' is not allowed; pass one of 'near', 'far'."),
         ({"faithful": 1}, "faithful=1 is not allowed; pass True or False."),
         ({"faithful": "abc"}, "faithful='abc'"),
+        ({"way": ("near",)}, "way=('near',)"),
         ({"limit": 0}, "limit=0 is not allowed; pass a whole number of 1 or more or None."),
     ],
 )
@@ -79,3 +80,32 @@ def test_every_field_needs_a_rule():
 
     with pytest.raises(TypeError, match="power needs one rule"):
         rules(Careless)
+
+
+@pytest.mark.parametrize(
+    ("rule", "text", "value"),
+    [
+        (Number(), "1e-3", 1e-3),
+        (Number(), "many", "many"),
+        (Whole(), "7", 7),
+        (Whole(), "7.0", "7.0"),
+        (Whole(optional=True), "None", None),
+        (Whole(), "none", "none"),
+        (Switch(), "TRUE", True),
+        (Switch(), "1", "1"),
+        (Items(Whole()), "[1, 2]", [1, 2]),
+        (Items(Whole()), "1,2", [1, 2]),
+        (Items(Text()), "[\"a\", 'b', c]", ["a", "b", "c"]),
+        (Items(Whole()), "[]", []),
+        (Choice(("a",)), "a", "a"),
+    ],
+)
+def test_text_of_the_command_line_is_read_by_the_rule(rule: Rule, text, value):
+    assert rule.read(text) == value
+
+
+def test_a_value_is_shown_in_one_short_line():
+    assert len(shown("a" * 10_000)) < 80
+    assert shown("a\nb") == "'a\\nb'"
+    assert "\n" not in shown(np.zeros((9, 9)))
+    assert "digits" in shown(10**5000)

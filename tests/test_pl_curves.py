@@ -13,6 +13,7 @@ from spatial_toys import toy_sdata
 
 import stsr
 from stsr.geometry import Grid
+from stsr.tl._columns import METRICS
 
 HISTORY = {"train": [3.0, 2.0, 1.5, 1.2], "held_out": [3.1, 2.5, 2.4, 2.6]}
 
@@ -25,12 +26,12 @@ def lines(axes):
     return {line.get_label(): line for line in axes.lines}
 
 
-def test_losses_by_epoch_and_the_epoch_that_was_kept():
+def test_losses_by_epoch_and_the_lowest_held_out_one():
     (axes,) = stsr.pl.training(model(HISTORY)).axes
     drawn = lines(axes)
     np.testing.assert_array_equal(drawn["training spots"].get_xydata(), list(enumerate(HISTORY["train"], 1)))
     np.testing.assert_array_equal(drawn["held-out spots"].get_xydata(), list(enumerate(HISTORY["held_out"], 1)))
-    assert set(drawn["kept: epoch 3"].get_xdata()) == {3}
+    assert set(drawn["lowest: epoch 3"].get_xdata()) == {3}
 
 
 def test_every_network_has_its_curves_and_the_legend_names_them_once():
@@ -104,3 +105,30 @@ def test_unknown_scores_and_places_are_refused():
         ValueError, match="where='outside' is not among the scores of 'prediction'; they have all, under"
     ):
         stsr.pl.scores(table(0.5), where="outside")
+
+
+@pytest.mark.parametrize("metric", [*METRICS, "ssim"])
+def test_every_score_can_be_drawn(metric):
+    frame = table(0.5)
+    frame[metric] = np.linspace(0.1, 0.5, len(frame))
+    (axes,) = stsr.pl.scores(frame, metric=metric).axes
+    assert axes.get_ylabel().startswith("mean ")
+
+
+def test_scores_that_were_not_told_are_refused():
+    with pytest.raises(
+        ValueError, match=r"metric='mae' is not among the scores of 'prediction', which have pearson, dev"
+    ):
+        stsr.pl.scores(table(0.5), metric="mae")
+    with pytest.raises(ValueError, match="scores is empty"):
+        stsr.pl.scores({})
+    with pytest.raises(ValueError, match="scores of 'prediction' lack 'scale_um'; pass what stsr.tl.evaluate returns"):
+        stsr.pl.scores(pd.DataFrame({"pearson": [1.0]}))
+    with pytest.raises(ValueError, match="scores of 'prediction' lack 'scale_um'"):
+        stsr.pl.scores([1, 2])
+    assert stsr.pl.scores(table(0.5).drop(columns="ceiling"))
+
+
+def test_held_out_losses_that_are_not_numbers_have_no_mark():
+    (axes,) = stsr.pl.training(model({"train": [1.0, 2.0], "held_out": [np.nan, np.inf]})).axes
+    assert "lowest" not in " ".join(lines(axes))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dask.array as da
 import numpy as np
 import pytest
+import scanpy as sc
 from picture import Picture
 from result_toys import add_grid, add_result
 from spatial_toys import toy_sdata
@@ -13,6 +14,7 @@ from spatialdata.transformations import Identity
 import stsr
 from stsr.geometry import Grid
 from stsr.spatial import image_pyramid
+from stsr.spatial.units import set_totals
 
 ANGLE = 0.4
 TURN = np.array([[np.cos(ANGLE), -np.sin(ANGLE)], [np.sin(ANGLE), np.cos(ANGLE)]])
@@ -216,13 +218,69 @@ def test_which_table_is_asked_when_it_is_not_plain(sdata):
         stsr.pl.gene_map(sdata, [], table="sr_idw")
 
 
-def test_panels_fill_rows_and_pyplot_keeps_nothing(sdata):
-    import matplotlib.pyplot as plt
-
+def test_panels_fill_rows(sdata):
     grid = turned_grid()
     add_result(sdata, np.repeat(blob(grid, 8, 25), 3, axis=1), ["A", "B", "C"])
-    before = plt.get_fignums()
     figure = stsr.pl.gene_map(sdata, ["A", "B", "C"], ncols=2, size=2)
     shown = [axes.get_title() for axes in figure.axes if axes.get_visible() and axes.get_title()]
     assert shown == ["H&E", "A", "B", "C"]
-    assert plt.get_fignums() == before
+
+
+def label(figure):
+    return next(axes.get_ylabel() for axes in figure.axes if axes.get_ylabel())
+
+
+@pytest.mark.parametrize("change", [sc.pp.log1p, sc.pp.normalize_total, sc.pp.scale])
+@pytest.mark.parametrize("sums", [True, False])
+def test_what_are_no_counts_any_more_is_not_called_so(sdata, change, sums):
+    grid = turned_grid()
+    add_result(sdata, np.random.default_rng(0).gamma(1, 1, (grid.n_cells, 3)).astype(np.float32), ["A", "B", "C"])
+    table = sdata["sr_008um"]
+    if sums:
+        set_totals(table)
+    assert label(stsr.pl.gene_map(sdata, "B", image=False)) == "UMI per 8 µm bin"
+    table.layers["counts"] = table.X.copy()
+    change(table)
+    if sums or change is not sc.pp.normalize_total:
+        assert label(stsr.pl.gene_map(sdata, "B", image=False)) == "X (not counts) per 8 µm bin"
+    if sums:
+        assert label(stsr.pl.gene_map(sdata, "B", image=False, layer="counts")) == "UMI per 8 µm bin"
+    sdata.tables["sr_008um"] = table[50:400].copy()
+    if change is not sc.pp.normalize_total:
+        assert label(stsr.pl.gene_map(sdata, "B", image=False)) == "X (not counts) per 8 µm bin"
+
+
+def test_a_map_is_drawn_into_given_axes(sdata):
+    import matplotlib.pyplot as plt
+
+    add_result(sdata, np.repeat(blob(turned_grid(), 35, 15), 2, axis=1), ["A", "B"])
+    figure, (left, right) = plt.subplots(1, 2)
+    for gene, axes in (("A", left), ("B", right)):
+        assert stsr.pl.gene_map(sdata, gene, ax=axes) is figure
+    assert (left.get_title(), right.get_title()) == ("A", "B")
+    where = turned_grid().to_um((15.5, 35.5))
+    assert Picture(figure).darkness(right, where) > 0.8
+    with pytest.raises(ValueError, match="ax takes the map of one gene, genes names 2"):
+        stsr.pl.gene_map(sdata, ["A", "B"], ax=left)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"ncols": 0}, "ncols=0 is not allowed"),
+        ({"size": float("nan")}, "size=nan is not allowed"),
+        ({"image": "no"}, "image='no' is not allowed"),
+        ({"cmap": "nope"}, "cmap='nope' is no colour map"),
+        ({"log1p": 3}, "log1p=3 is not allowed"),
+    ],
+)
+def test_unfit_options_are_refused(sdata, options, message):
+    add_result(sdata, blob(turned_grid(), 8, 25), ["A"])
+    with pytest.raises(ValueError, match=message):
+        stsr.pl.gene_map(sdata, "A", **options)
+
+
+def test_what_is_no_section(sdata):
+    add_result(sdata, blob(turned_grid(), 8, 25), ["A"])
+    with pytest.raises(ValueError, match="sdata is of type AnnData, not a SpatialData object"):
+        stsr.pl.gene_map(sdata["sr_008um"], "A")

@@ -143,7 +143,7 @@ def test_own_tissue_labels_are_used_and_kept():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"target_mpp": 0.01}, "target_mpp=0.01 µm/px is outside 0.05 to 5"),
+        ({"target_mpp": 0.01}, "target_mpp=0.01 is not allowed; pass a number from 0.05 to 5"),
         ({"target_mpp": float("nan")}, "target_mpp=nan"),
         ({"stain": "vahadane"}, "stain='vahadane' is not known; choose one of macenko, reinhard or None"),
     ],

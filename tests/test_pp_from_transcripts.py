@@ -1,7 +1,9 @@
 """Sections of single transcripts from any instrument: frames, squares, and alignments that cannot be."""
 
 import logging
+from pathlib import Path
 
+import dask
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,8 +15,9 @@ from spatialdata.models import Image2DModel, Labels2DModel, PointsModel, ShapesM
 from spatialdata.transformations import get_transformation
 from xenium_toys import GENES, MPP, PIXEL, affine, alignment, molecules, points, section, to_vendor
 
-from stsr.pp.from_transcripts import from_transcripts
+from stsr.pp.from_transcripts import _resolution, from_transcripts
 from stsr.spatial import labels_to_grid, record, spot_positions
+from stsr.spatial.fullres import FullRes
 
 COLS, ROWS = np.arange(0, 401, 16.0), np.arange(0, 321, 16.0)
 
@@ -79,9 +82,11 @@ def test_squares_beside_the_he_are_left_out(read, caplog):
     moved = type(found)(found.xy + (200, 0), found.names, found.qv)
     with caplog.at_level(logging.WARNING, "stsr"):
         sdata = read(section(moved, alignment()))
-    assert "% of the squares with transcripts lie on the H&E" in caplog.text
+    outside = (found.xy[np.isin(found.names, GENES), 0] > 200).sum()
+    told = f"{outside} of {np.isin(found.names, GENES).sum()} transcripts"
+    assert any(line.startswith(told) and "beside the H&E and are left out" in line for line in caplog.messages)
     np.testing.assert_array_equal(on_the_he(sdata), total(moved))
-    assert sdata["square_016um"].uns["transcripts"]["outside"] == (found.xy[np.isin(found.names, GENES), 0] > 200).sum()
+    assert sdata["square_016um"].uns["transcripts"]["outside"] == outside
 
 
 def test_everything_moves_to_the_pixels_of_the_he_and_the_input_stays(read):
@@ -159,7 +164,7 @@ def test_alignment_as_a_file(read, tmp_path):
         (np.diag([0.1, 0.1, 1]), r"alignment and pixel_size=0\.2125 give 0\.02125 µm per pixel, outside 0\.05 to 5\.0"),
         (
             alignment(shift=(90_000, 300)),
-            r"alignment maps the H&E off the section: 0% of the squares .* lie on its 1000 x 800",
+            r"alignment maps the H&E off the section: 0% of 2.. transcripts lie on its 1000 x 800",
         ),
     ],
 )
@@ -182,8 +187,8 @@ def test_alignment_file_that_is_no_matrix(read, tmp_path):
         ValueError, match=r"alignment='.*al\.csv' is not a table of numbers; it must hold a 3 x 3 matrix"
     ):
         read(section(molecules(50), alignment()), alignment=tmp_path / "al.csv")
-    (tmp_path / "al.csv").write_text("1,2,3\n1,2,3\n")
-    with pytest.raises(ValueError, match=r"alignment='.*al\.csv' is 2 x 3; it must be the 3 x 3 matrix"):
+    (tmp_path / "al.csv").write_text("1,2\n1,2\n3,4\n")
+    with pytest.raises(ValueError, match=r"alignment='.*al\.csv' is 3 x 2; it must be the 3 x 3 matrix"):
         read(section(molecules(50), alignment()), alignment=tmp_path / "al.csv")
 
 
@@ -199,7 +204,7 @@ def test_what_is_refused(read, tmp_path):
     sdata = section(molecules(100), alignment())
     with pytest.raises(ValueError, match=r"coordinate_system='microns' is not one of sdata's: global"):
         read(sdata, coordinate_system="microns")
-    with pytest.raises(ValueError, match=r"bin_size=1 µm is outside 2 to 100 µm"):
+    with pytest.raises(ValueError, match="bin_size=1 is not allowed; pass a number from 2 to 100"):
         read(sdata, bin_size=1)
     with pytest.raises(ValueError, match=r"no transcript of a gene reaches min_qv; lower it"):
         read(sdata, min_qv=99)
@@ -215,3 +220,97 @@ def test_what_is_refused(read, tmp_path):
     with pytest.raises(ValueError, match=r"min_qv=20 needs a column 'qv', which points 't' lack"):
         read(plain, min_qv=20)
     assert list(tmp_path.iterdir()) == []
+
+
+def stating(mpp: float | None) -> FullRes:
+    return FullRes(Path("he.tif"), None, mpp)
+
+
+@pytest.mark.parametrize("mpp", [0.12, 0.2738, 0.5, 1.1])
+@pytest.mark.parametrize("pixel", [0.2125, 0.108])
+def test_matrices_between_other_frames_are_proved_by_the_stated_resolution(pixel, mpp):
+    matrix = alignment(scale=mpp / pixel)
+    assert _resolution(matrix, pixel, stating(mpp)) == pytest.approx(mpp)
+    to_um = np.diag([pixel, pixel, 1])
+    remedy = r"np\.diag\(\[1 / pixel_size, 1 / pixel_size, 1\]\) @ "
+    for wrong, message in (
+        (np.linalg.inv(matrix), r"the wrong way round: .* and he\.tif states .*; pass np\.linalg\.inv\(alignment\)\."),
+        (to_um @ matrix, rf"leads to µm, not to pixels of the section: .*; pass {remedy}alignment\."),
+        (
+            np.linalg.inv(to_um @ matrix),
+            rf"leads from µm to pixels of the H&E, .* pass {remedy}np\.linalg\.inv\(alignment",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message) as told:
+            _resolution(wrong, pixel, stating(mpp))
+        # The remedy works.
+        expression = str(told.value).rsplit("; pass ", 1)[1].rstrip(".")
+        better = eval(expression, {"np": np, "alignment": wrong, "pixel_size": pixel})
+        np.testing.assert_allclose(better, matrix, atol=1e-6)
+
+
+def test_what_the_file_does_not_state_proves_nothing():
+    inverse = np.linalg.inv(alignment(scale=0.2738 / PIXEL))
+    for stated in (None, 352.8, 0.01):
+        assert _resolution(inverse, PIXEL, stating(stated)) == pytest.approx(PIXEL**2 / 0.2738)
+    near = alignment(scale=1.02)  # both ways give the same
+    assert _resolution(near, PIXEL, stating(PIXEL)) == pytest.approx(1.02 * PIXEL)
+
+
+def test_most_transcripts_must_lie_on_the_he(read):
+    found = molecules()
+    far = type(found)(found.xy + (290, 0), found.names, found.qv)
+    with pytest.raises(
+        ValueError, match=r"alignment maps the H&E off the section: \d\d?% of \d+ transcripts lie on its"
+    ):
+        read(section(far, alignment()))
+    negative = type(found)(found.xy - (60, 0), found.names, found.qv)
+    assert on_the_he(read(section(negative, alignment()))).sum() == total(negative).sum()
+
+
+def test_names_of_genes_of_every_type(read):
+    found, matrix = molecules(400), alignment()
+    for kind in ("object", "string", "category", "bytes"):
+        rows = points(found, matrix).compute()[["x", "y", "gene", "qv"]]
+        rows["gene"] = [name.encode() for name in found.names] if kind == "bytes" else rows["gene"].astype(kind)
+        with dask.config.set({"dataframe.convert-string": False}):
+            element = PointsModel.parse(rows, feature_key="gene", npartitions=2)
+            sdata = read(sd.SpatialData(points={"t": element}), overwrite=True)
+        assert list(sdata["square_016um"].var_names) == GENES, kind
+        assert on_the_he(sdata).sum() == np.isin(found.names, GENES).sum()
+
+
+def test_partitions_without_rows(read):
+    element = points(molecules(400), alignment(), npartitions=4)
+    mine = element[element["x"] > element["x"].quantile(0.5).compute()]
+    attrs, sdata = element.attrs, section(molecules(400), alignment())
+    mine.attrs = attrs
+    sdata["transcripts"] = mine
+    assert read(sdata)["square_016um"].X.sum() > 100
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pixel_size": 0}, r"pixel_size=0 is not allowed; pass a number from 0\.001 to 1000"),
+        ({"pixel_size": np.nan}, r"pixel_size=nan is not allowed"),
+        ({"pixel_size": "0.2"}, r"pixel_size='0\.2' is not allowed"),
+        ({"pixel_size": True}, r"pixel_size=True is not allowed"),
+        ({"min_qv": "20"}, r"min_qv='20' is not allowed; pass a number from 0 to 1000 or None"),
+        ({"min_qv": np.nan}, r"min_qv=nan is not allowed"),
+        ({"genes": "UMOD"}, r"genes='UMOD' is a single name; pass a list of names"),
+        ({"genes": []}, r"genes is empty; pass names, or None for all"),
+        ({"points": []}, r"points is empty; pass names, or None for all"),
+        ({"coordinate_system": None}, r"coordinate_system=None is no name of one"),
+        ({"bin_size": np.nan}, r"bin_size=nan"),
+    ],
+)
+def test_options_that_make_no_sense(read, options, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        read(section(molecules(100), alignment()), **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_something_else_than_a_section(read):
+    with pytest.raises(ValueError, match=r"sdata is a str; pass a SpatialData object with transcripts as points"):
+        read("section.zarr")

@@ -91,8 +91,18 @@ def test_the_same_seed_gives_the_same_answer(sdata):
 def test_faults_are_told(sdata):
     with pytest.raises(KeyError, match="table='sr' not found; sdata holds the tables table, truth_008um"):
         register_check(sdata, table="sr")
-    with pytest.raises(ValueError, match="reach=3 µm is outside 8 to 1000 µm"):
+    with pytest.raises(ValueError, match="reach=3 is not allowed; pass a number from 8 to 1000"):
         register_check(sdata, reach=3)
+    for options in (
+        {"reach": "far"},
+        {"reach": np.nan},
+        {"window": np.inf},
+        {"window": True},
+        {"seed": -1},
+        {"seed": 0.5},
+    ):
+        with pytest.raises(ValueError, match=rf"{next(iter(options))}=.* is not allowed; pass a"):
+            register_check(sdata, **options)
     with pytest.raises(ValueError, match="window=20 µm is no wider than a spot, 55 µm"):
         register_check(sdata, window=20)
     with pytest.raises(ValueError, match="window=700 µm holds 20 spots of different counts on tissue nowhere"):

@@ -113,8 +113,16 @@ def test_empty_spots_do_not_spoil_the_ranking(sdata, section, flavor):
 @pytest.mark.parametrize(
     ("genes", "message"),
     [
-        (0, "genes=0 is no choice of genes; pass how many"),
-        ("some", "genes='some' is no choice of genes"),
+        (0, "genes=0 is not allowed; pass how many"),
+        (True, "genes=True is not allowed"),
+        (1000.0, "genes=1000.0 is not allowed"),
+        (None, "genes=None is not allowed"),
+        ([], r"genes=\[\] names no gene; pass how many"),
+        ([1.5], "genes lists 1.5, which is no name of a gene"),
+        (["PODO1", None], "genes lists None"),
+        ([" "], "genes lists ' '"),
+        ({"PODO1"}, "genes={'PODO1'} is not allowed"),
+        ("some", "genes='some' is not allowed"),
         (["PODO1", "PODO1"], "genes lists PODO1 more than once"),
         (["PODO11"], r"genes='PODO11' not found in sdata\['table'\]; did you mean PODO1"),
     ],
@@ -125,7 +133,7 @@ def test_a_choice_that_makes_no_sense_is_refused(section, genes, message):
 
 
 def test_an_unknown_flavor_is_refused(section):
-    with pytest.raises(ValueError, match="flavor='x' is not known; choose one of hvg, svg"):
+    with pytest.raises(ValueError, match="flavor='x' is not allowed; pass one of 'hvg', 'svg'"):
         stsr.pp.select_genes(section, flavor="x")
 
 

@@ -39,8 +39,8 @@ def test_only_some_may_be_chosen(sections):
 @pytest.mark.parametrize(
     ("genes", "message"),
     [
-        (0, "genes=0 is no choice of genes"),
-        ("some", "genes='some' is no choice of genes"),
+        (0, "genes=0 is not allowed"),
+        ("some", "genes='some' is not allowed"),
         (["PODO1", "PODO1"], "genes lists PODO1 more than once"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import shutil
 
@@ -55,7 +54,7 @@ def deleted(sdata):
 
 
 def moved(sdata):
-    os.rename(sdata.path, sdata.path.with_name("b.zarr"))
+    sdata.path.rename(sdata.path.with_name("b.zarr"))
 
 
 def written_by_spatialdata(sdata):
@@ -88,7 +87,7 @@ def test_a_handle_raises_when_its_array_is_another(sdata, happens, slot):
         lambda t: t[:, ["gene3", "gene1"]],
         lambda t: t[t.obs["bin_id"] > 6].copy(),
         lambda t: t.copy(),
-        lambda t: pickle.loads(pickle.dumps(t)),
+        lambda t: pickle.loads(pickle.dumps(t)),  # noqa: S301
         lambda t: sc.pp.log1p(t.copy(), copy=True),
     ],
     ids=["rows", "genes", "copy of rows", "copy", "pickle", "log1p"],

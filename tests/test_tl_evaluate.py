@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 
+import anndata as ad
 import dask.array as da
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ import stsr
 from stsr import metrics
 from stsr.geometry import Grid
 from stsr.spatial import labels_to_grid, record
+from stsr.spatial.units import set_totals
 from stsr.tl import evaluate
 from stsr.tl._columns import METRICS, STANDARD
 
@@ -46,6 +48,16 @@ def sdata(section):
 
 def noisy(truth, seed=0):
     return (truth.X.toarray() + np.random.default_rng(seed).gamma(1, 1, truth.shape)).astype(np.float32)
+
+
+def joined_bins(truth, times):
+    """The truth in bins ``times`` as wide."""
+    rowcol = truth.obs[["array_row", "array_col"]].to_numpy()
+    operator, blocks = metrics.block_operator(rowcol, times)
+    bins = ad.AnnData(sp.csr_matrix(operator @ truth.X), var=truth.var.copy())
+    bins.obs[["array_row", "array_col"]] = blocks
+    bins.obsm["spatial"] = operator @ truth.obsm["spatial"] / operator.sum(axis=1)[:, None]
+    return bins[np.asarray(operator.sum(axis=1)).ravel() == times**2].copy()
 
 
 def at(scores, gene, scale, where="all"):
@@ -276,3 +288,71 @@ def test_reference_numbers_of_the_kidney(kidney, factor, ceiling, nearest):
     home = cKDTree(spots.obsm["spatial"]).query(truth.obsm["spatial"])[1]
     prediction = operator @ sp.csr_array(spots.X)[home]
     assert metrics.pearson(sum(halves), prediction.toarray()).mean() == pytest.approx(nearest, abs=0.002)
+
+
+def test_usual_scales_are_those_that_the_bins_make(sdata, truth):
+    add_result(sdata, noisy(truth), truth.var_names)
+    for times, scales in ((2, [16, 32]), (3, [24, 48, 96])):
+        told = evaluate(sdata, truth=joined_bins(truth, times), metrics=["pearson"], ceiling=False)
+        assert told["scale_um"].unique().tolist() == scales
+
+
+def test_usual_scales_without_enough_blocks_are_left_out(sdata, truth, caplog):
+    add_result(sdata, noisy(truth), truth.var_names)
+    rowcol = truth.obs[["array_row", "array_col"]]
+    near = ((rowcol - rowcol.median()).abs().max(axis=1) <= 6).to_numpy()
+    with caplog.at_level("INFO", "stsr"):
+        scores = evaluate(sdata, truth=truth[near], ceiling=False)
+    assert "Not scored, the truth has too few such blocks: 56 µm" in caplog.text
+    assert set(scores["scale_um"]) == {8.0, 16.0, 32.0}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"metrics": []}, r"metrics=\[\] is no list of scores; pass a list with any of pearson"),
+        ({"metrics": "pearson"}, "metrics='pearson' is no list of scores"),
+        ({"metrics": None}, "metrics=None is no list of scores"),
+        ({"metrics": ["mae", "mae"]}, "names a score twice"),
+        ({"scales": []}, r"scales=\[\] is not allowed; pass a list of 1 to 64 items"),
+        ({"scales": [np.inf]}, r"scales=\[inf\] is not allowed"),
+        ({"scales": [np.nan]}, r"scales=\[nan\] is not allowed"),
+        ({"scales": [0]}, r"scales=\[0\] is not allowed"),
+        ({"scales": [-8]}, r"scales=\[-8\] is not allowed"),
+        ({"scales": 8}, "scales=8 is not allowed"),
+        ({"scales": "8"}, "scales='8' is not allowed"),
+        ({"scales": [8, 8.0]}, "names a scale twice"),
+        ({"scales": [True]}, "is not allowed"),
+        ({"seed": -1}, "seed=-1 is not allowed"),
+        ({"seed": 0.5}, "seed=0.5 is not allowed"),
+        ({"ceiling": "yes"}, "ceiling='yes' is not allowed; pass True or False"),
+    ],
+)
+def test_options_are_checked(sdata, truth, options, message):
+    add_result(sdata, noisy(truth), truth.var_names)
+    with pytest.raises(ValueError, match=message):
+        evaluate(sdata, truth=truth, **options)
+
+
+def test_what_is_no_truth_or_no_section(sdata, truth):
+    add_result(sdata, noisy(truth), truth.var_names)
+    with pytest.raises(
+        ValueError, match=r"truth is of type str, not a table; pass an AnnData such as sdata\['table'\]"
+    ):
+        evaluate(sdata, truth="truth_008um")
+    with pytest.raises(ValueError, match="sdata is of type AnnData, not a SpatialData object"):
+        evaluate(truth, truth=truth)
+
+
+def test_a_result_that_is_logged_is_refused_and_its_counts_are_found(sdata, truth):
+    add_result(sdata, noisy(truth), truth.var_names)
+    expected = evaluate(sdata, truth=truth, scales=(8,))
+    table = sdata["sr_008um"]
+    set_totals(table)
+    table.layers["counts"] = table.X.copy()
+    sc.pp.normalize_total(table)
+    with pytest.raises(ValueError, match="table='sr_008um' does not hold counts in X any more.*pass layer='counts'"):
+        evaluate(sdata, truth=truth, scales=(8,))
+    pd.testing.assert_frame_equal(evaluate(sdata, truth=truth, scales=(8,), layer="counts"), expected)
+    with pytest.raises(KeyError, match="layer='x' not found in 'sr_008um'; it has counts"):
+        evaluate(sdata, truth=truth, layer="x")

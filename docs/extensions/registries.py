@@ -68,15 +68,22 @@ class Encoders(SphinxDirective):
 
 def options_of(kind: Any) -> nodes.section:
     """A section with the options of one method."""
+    from stsr.options import rules
+
     name = kind.info.name
-    told = parameters(inspect.getdoc(kind.Config))
+    told, allowed = parameters(inspect.getdoc(kind.Config)), rules(kind.Config)
     section = nodes.section(ids=[f"method-{name.replace('_', '-')}"], names=[name])
     section += nodes.title("", "", nodes.literal(text=name))
     rows = [
-        ([nodes.literal(text=field.name)], [nodes.literal(text=repr(field.default))], told[field.name])
+        (
+            [nodes.literal(text=field.name)],
+            [nodes.literal(text=repr(field.default))],
+            allowed[field.name].allowed + (" or None" if allowed[field.name].optional else ""),
+            told[field.name],
+        )
         for field in dataclasses.fields(kind.Config)
     ]
-    section += table(("option", "default", "meaning"), rows)
+    section += table(("option", "default", "allowed", "meaning"), rows)
     return section
 
 

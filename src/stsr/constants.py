@@ -26,6 +26,9 @@ SPATIAL = "spatial"
 LATENT = "X_stsr"
 """``obsm`` key: the method's latent representation of each cell."""
 
+TOTAL = "stsr_total"
+"""``obsm`` and ``varm`` key: sums of the rows and columns of ``X`` when it was written."""
+
 SD = "sd"
 """Layer with the predictive standard deviation."""
 

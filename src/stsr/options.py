@@ -1,7 +1,8 @@
-"""What an option may be: a rule for each, stated where the option is declared and checked before any work begins.
+"""What an option may be: a rule for each, stated once and checked before any work begins.
 
 A verb checks an argument with ``Number(0.05, 5)("target_mpp", target_mpp)``; a method's config states its rules as
-annotations, ``power: Annotated[float, Number(0.1, 10)] = 2.0``, and checks them all when it is made.
+annotations, ``power: Annotated[float, Number(0.1, 10)] = 2.0``, and checks them all when it is made. Rules that several
+verbs share are in :mod:`stsr.arguments`. The command line reads its text by the same rules, so this file imports no numpy.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from reprlib import Repr
 from typing import Any, get_type_hints
-
-import numpy as np
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +41,31 @@ class Rule(ABC):
         try:
             return self.accept(value)
         except (TypeError, ValueError, OverflowError):
-            none = " or None" if self.optional else ""
-            raise ValueError(f"{name}={shown(value)} is not allowed; pass {self.allowed}{none}.") from None
+            raise ValueError(f"{name}={shown(value)} {self.refusal}") from None
+
+    @property
+    def refusal(self) -> str:
+        """What a message says after the value."""
+        return f"is not allowed; pass {self.allowed}{' or None' if self.optional else ''}."
+
+    def read(self, text: str) -> Any:
+        """What text of the command line stands for; the text itself when it stands for nothing that is allowed.
+
+        Examples
+        --------
+        >>> Items(Whole()).read("[64, 64]"), Number().read("1e-3"), Switch().read("True"), Number().read("many")
+        ([64, 64], 0.001, True, 'many')
+        """
+        if self.optional and text.strip().lower() in ("none", "null"):
+            return None
+        try:
+            return self.parse(text.strip())
+        except ValueError:
+            return text
+
+    def parse(self, text: str) -> Any:
+        """The value that text stands for; raises ValueError when it stands for none."""
+        return text
 
     @property
     @abstractmethod
@@ -80,8 +102,12 @@ class Number(Rule):
         if math.isinf(self.low) and math.isinf(self.high):
             return f"{self.kind} that is finite"
         if math.isinf(self.high):
-            return f"{self.kind} of {self.low:g} or more"
-        return f"{self.kind} from {self.low:g} to {self.high:g}"
+            return f"{self.kind} of {_plain(self.low)} or more"
+        return f"{self.kind} from {_plain(self.low)} to {_plain(self.high)}"
+
+    def parse(self, text: str) -> float:
+        """A float."""
+        return float(text)
 
     def accept(self, value: Any) -> Any:
         """A Python float."""
@@ -99,6 +125,10 @@ class Whole(Number):
 
     kind = "a whole number"
 
+    def parse(self, text: str) -> int:
+        """An integer."""
+        return int(text)
+
     def accept(self, value: Any) -> int:
         """A Python integer."""
         return self._within(int(_real(value, Integral)))
@@ -113,9 +143,13 @@ class Switch(Rule):
         """Both."""
         return "True or False"
 
+    def parse(self, text: str) -> Any:
+        """``true`` and ``false``, in any letters."""
+        return {"true": True, "false": False}.get(text.lower(), text)
+
     def accept(self, value: Any) -> bool:
         """A Python truth value."""
-        if not isinstance(value, bool | np.bool_):
+        if not _is_truth(value):
             raise TypeError
         return bool(value)
 
@@ -176,9 +210,15 @@ class Items(Rule):
         many = f"{self.least}" if self.least == self.most else f"{self.least} to {self.most}"
         return f"a list of {many} items, each {self.rule.allowed}"
 
+    def parse(self, text: str) -> list[Any]:
+        """Items between commas, in square brackets or not, and in quotes or not."""
+        inner = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+        return [self.rule.read(item.strip().strip("\"'")) for item in inner.split(",") if item.strip()]
+
     def accept(self, value: Any) -> tuple[Any, ...]:
         """A tuple."""
-        if isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray):
+        listed = isinstance(value, Sequence) or (hasattr(value, "__array__") and getattr(value, "ndim", 0) == 1)
+        if isinstance(value, str | bytes) or not listed:
             raise TypeError
         if not self.least <= len(value) <= self.most:
             raise ValueError
@@ -228,8 +268,18 @@ def shown(value: Any) -> str:
         return "a number of more digits than Python shows"
 
 
+def _plain(number: float) -> str:
+    """A bound in digits where it is whole, else in six of them."""
+    return str(int(number)) if abs(number) < 1e15 and number == int(number) else f"{number:g}"
+
+
 def _real(value: Any, kind: type) -> Any:
     """The value, when it is a number of a kind and no truth value."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, kind):
+    if _is_truth(value) or not isinstance(value, kind):
         raise TypeError
     return value
+
+
+def _is_truth(value: Any) -> bool:
+    """Whether a value is one of Python's or numpy's two truth values."""
+    return isinstance(value, bool) or (type(value).__module__ == "numpy" and type(value).__name__ in ("bool", "bool_"))

@@ -42,7 +42,10 @@ def as_published(seconds: float, history: Mapping[str, Sequence[float]], config:
     epochs = sum(len(losses) for name, losses in history.items() if name.startswith("train"))
     if published is None or not epochs:
         return None
-    return round(seconds * published["epochs"] * published["states"] / epochs)
+    of_all = published["epochs"] * published["states"]
+    if "train graph" in history:  # a network of its own, trained once before the others
+        of_all += published["graph_epochs"]
+    return round(seconds * of_all / epochs)
 
 
 def machine() -> dict[str, str | int | float]:

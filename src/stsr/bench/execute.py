@@ -63,11 +63,12 @@ def execute(plan: Plan, out: Path, *, tell: Tell = print) -> None:
     RuntimeError
         When stsr's code is changed meanwhile.
     """
+    unfit: dict[Path, str] = {}
     for number, run in enumerate(plan.runs, 1):
         name = f"[{number}/{len(plan.runs)}] {run.section} {run.setting} {run.entry.label} seed {run.seed}"
         known = outcome(plan, out, run).error is None
         if not known:
-            _do(plan, out, run, tell)
+            _do(plan, out, run, tell, unfit)
         result = outcome(plan, out, run)
         cost = result.error or f"{result.facts['seconds']:.0f} s, {result.facts['peak_gb']:.1f} GB"
         tell(f"{name}: {'there already, ' if known else ''}{cost}")
@@ -81,15 +82,18 @@ def outcome(plan: Plan, out: Path, run: Run) -> Outcome:
     return Outcome(run, facts, facts.get("error"))
 
 
-def _do(plan: Plan, out: Path, run: Run, tell: Tell) -> None:
-    """One run, after its section, and those it is trained on, were prepared."""
+def _do(plan: Plan, out: Path, run: Run, tell: Tell, unfit: dict[Path, str]) -> None:
+    """One run, after its section, and those it is trained on, were prepared; ``unfit`` keeps why one could not be."""
     folder = run_folder(out, run.key)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     prepared, *training = (section_folder(out, name, run.image) for name in (run.section, *run.trained_on))
-    error = _prepare(plan, run.section, run.image, prepared, tell)
-    for name, other in zip(run.trained_on, training, strict=True):
-        error = error or _prepare(plan, name, run.image, other, tell)
+    error = None
+    for name, place in zip((run.section, *run.trained_on), (prepared, *training), strict=True):
+        error = error or unfit.get(place) or _prepare(plan, name, run.image, place, tell)
+        if error is not None:
+            unfit.setdefault(place, error)
+            break
     if error is None:
         with tempfile.TemporaryDirectory(prefix=WORK, dir=out) as work:
             shutil.copytree(prepared / STORE, Path(work, STORE))
@@ -144,12 +148,13 @@ def _check_code(planned: str, now: str, folder: Path) -> None:
 
 
 def spawn(module: str, job: dict[str, Any], log: Path) -> str | None:
-    """Run a module on a job in a child process; returns the last line it printed when it fails."""
+    """Run a module on a job in a child process, which ends with this one; returns the last line it printed when it fails."""
     order = log.with_name("job.json")
     write_json(order, job)
     with log.open("w", encoding="utf-8") as stream:
         child = subprocess.Popen(
-            [sys.executable, "-m", module, str(order)],
+            [sys.executable, "-m", "stsr.bench.child", module, str(order)],
+            stdin=subprocess.PIPE,
             stdout=stream,
             stderr=subprocess.STDOUT,
             env={**os.environ, "MPLBACKEND": "Agg"},
@@ -159,6 +164,8 @@ def spawn(module: str, job: dict[str, Any], log: Path) -> str | None:
         finally:
             child.kill()  # when this process is told to stop
             child.wait()
+            if child.stdin is not None:
+                child.stdin.close()
     if code == 0:
         return None
     if code < 0:

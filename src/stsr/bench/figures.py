@@ -23,11 +23,14 @@ DPI = 130
 
 def draw(plan: Plan, tables: Tables, out: Path) -> dict[str, str]:
     """Write all figures; returns what each shows by its path below ``out``."""
+    import matplotlib.pyplot as plt
+
     found: dict[str, str] = {}
 
     def keep(figure: Figure, name: str, caption: str) -> None:
         path = f"{name.replace('/', '_')}.png"
         figure.savefig(out / path, dpi=DPI, bbox_inches="tight")
+        plt.close(figure)
         found[path] = caption
 
     for (section, setting), chosen in tables.scores.groupby(["section", "setting"], sort=False):
@@ -35,7 +38,12 @@ def draw(plan: Plan, tables: Tables, out: Path) -> dict[str, str]:
         methods = {str(method): table for method, table in chosen.groupby("method", sort=False)}
         if where == "all":
             keep(draw_scores(methods), f"{name}_scales", f"{section}, {setting}: mean correlation by scale")
-        keep(against_ceiling(methods, where), f"{name}_genes", f"{section}, {setting}: every gene against its ceiling")
+        if chosen["ceiling"].notna().any():
+            keep(
+                against_ceiling(methods, where),
+                f"{name}_genes",
+                f"{section}, {setting}: every gene against its ceiling",
+            )
     if tables.costs["seconds"].notna().any():
         keep(cost_bars(tables.costs), "costs", "Time and peak memory of fitting and predicting, means over runs")
     for run in plan.runs:

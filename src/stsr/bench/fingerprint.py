@@ -8,14 +8,27 @@ import json
 import platform
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 SOURCE = Path(__file__).parents[2]
 """Folder that holds the package."""
 
-LIBRARIES = ("anndata", "lightning", "numpy", "scikit-image", "scikit-learn", "scipy", "spatialdata", "torch")
+LIBRARIES = (
+    "anndata",
+    "lightning",
+    "numpy",
+    "scikit-image",
+    "scikit-learn",
+    "scipy",
+    "spatialdata",
+    "timm",
+    "torch",
+    "torch-geometric",
+    "torchstain",
+    "torchvision",
+)
 """Libraries that results depend on."""
 
 WITHOUT_INFLUENCE = ("stsr.pl", "stsr.cli", "stsr.bench.maps")
@@ -23,6 +36,9 @@ WITHOUT_INFLUENCE = ("stsr.pl", "stsr.cli", "stsr.bench.maps")
 
 REGISTER = "stsr.methods"
 """Imports every method. A run depends on its own, so this package's imports are not followed."""
+
+ANY_METHOD = "stsr.methods.base.METHODS"
+"""A method that imports this may be told to use any other, as a stack is, and depends on all."""
 
 
 def digest(*parts: Any) -> str:
@@ -41,13 +57,24 @@ def digest_of_files(files: Iterable[Path]) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of Python, stsr and the libraries that results depend on."""
-    return {"python": platform.python_version(), "stsr": version("stsr"), **{name: version(name) for name in LIBRARIES}}
+    return {
+        "python": platform.python_version(),
+        "stsr": version("stsr"),
+        **{name: _version(name) for name in LIBRARIES},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def code_digest(*modules: str, source: Path = SOURCE) -> str:
     """Digest of modules and of all of stsr that they import, wherever in their functions.
 
-    Comments, docstrings and layout do not count, and neither do methods beside the one asked for.
+    Comments, docstrings and layout do not count, and neither do methods beside the one asked for, unless it may use them.
 
     Examples
     --------
@@ -60,7 +87,10 @@ def code_digest(*modules: str, source: Path = SOURCE) -> str:
         file = _file(todo.pop(), source)
         if file is not None and file not in reached:
             reached.add(file)
-            todo.extend(_read(file)[1])
+            imported = _read(file)[1]
+            todo.extend(imported)
+            if ANY_METHOD in imported:
+                todo.extend(_read(source.joinpath(*REGISTER.split("."), "__init__.py"))[1])
     return digest(*sorted((file.relative_to(source).as_posix(), _read(file)[0]) for file in reached))
 
 

@@ -24,14 +24,18 @@ def extremes(scores: pd.DataFrame) -> list[str]:
     finest = scores[(scores["where"] == "all") & (scores["scale_um"] == scores["scale_um"].min())]
     clear = finest[finest["ceiling"] > CLEAR]
     clear = finest if clear["pearson"].count() < 2 * EACH else clear
-    share = (clear["pearson"] / clear["ceiling"]).set_axis(clear["gene"]).dropna().sort_values(ascending=False)
+    best = clear["ceiling"] if clear["ceiling"].notna().any() else 1.0
+    share = (clear["pearson"] / best).set_axis(clear["gene"]).dropna().sort_values(ascending=False)
     return list(dict.fromkeys([*share.index[:EACH], *share.index[-EACH:]]))
 
 
 def draw_extremes(sdata: SpatialData, scores: pd.DataFrame, truth: AnnData, path: Path) -> None:
     """Draw spots, prediction and truth of the best and worst genes; nothing when no gene has a score."""
+    import matplotlib.pyplot as plt
+
     from stsr.pl import compare
 
     if genes := extremes(scores):
         figure = compare(sdata, genes, table=RESULT, truth=truth, size=3.5)
         figure.savefig(path, dpi=110, bbox_inches="tight")
+        plt.close(figure)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stsr.bench.cost import Clock, as_published
-from stsr.bench.files import GENES, GRID, MAPS, RESULT, RUN, SCORES, STORE, TRUTH, read_json, write_json
+from stsr.bench.files import GENES, GRID, MAPS, PREPARED, RESULT, RUN, SCORES, STORE, TRUTH, read_json, write_json
 from stsr.bench.settings import SETTINGS, Setting
 from stsr.bench.sources import Genes
 from stsr.bench.splits import Lattice, Parts
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 METRICS = ("pearson", "spearman", "deviance", "mse", "mae", "nrmse", "jensen_shannon")
 """Scores of spots: those of the bins, without the two that take a gene as a picture, and with the squared error."""
+
+RELATIVE = ("pearson", "spearman", "nrmse")
+"""Scores of bins whose counts are another platform's; the last only tells which genes vary. The noise ceiling is that of
+counting alone, and says nothing where two sections differ."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,9 @@ def measure(job: MeasureJob) -> None:
 
     if parts is None:
         truth = anndata.read_h5ad(prepared / TRUTH)
-        scores = evaluate(sdata, RESULT, truth=truth)
+        known = read_json(prepared / PREPARED)
+        more = {"metrics": RELATIVE, "ceiling": False} if known["relative"] else {}
+        scores = evaluate(sdata, RESULT, truth=truth, scales=known["scales"], **more)
         draw_extremes(sdata, scores, truth, folder / MAPS)
     else:
         scores = score_spots(sdata, measured, parts)

@@ -9,10 +9,13 @@ from itertools import product
 from typing import Any
 from urllib.parse import quote
 
+from stsr.arguments import GENES, SEED
 from stsr.bench.fingerprint import code_digest, digest, digest_of_files, run_code, versions
 from stsr.bench.settings import SETTINGS, usual
 from stsr.bench.sources import Genes, Source
+from stsr.encoders import known_name
 from stsr.methods import METHODS, create
+from stsr.nn.device import check_device
 
 PREPARE = "prepare"
 """Key of the code that prepares sections among that of the methods."""
@@ -160,7 +163,8 @@ def make_plan(
     Raises
     ------
     ValueError
-        For an unknown setting, method or option, for two sections or methods of one name, or when no run is left.
+        For an unknown setting, method, option, encoder or device, for two sections or methods of one name, or when no run
+        is left.
 
     Examples
     --------
@@ -169,12 +173,25 @@ def make_plan(
     >>> [run.key for run in plan.runs]
     ['synthetic/truth/idw/seed0', 'synthetic/truth/idw/seed1']
     """
+    if genes is not None:
+        genes = GENES("genes", genes)
+    known_name(encoder)
+    check_device(device)
+    for seed in seeds:
+        SEED("seed", seed)
+    for what, given in (("sources", sources), ("entries", entries), ("seeds", seeds), ("settings", settings)):
+        if given is not None and not given:
+            raise ValueError(f"{what} is empty, so that nothing is left to run; name one or several.")
     for setting in settings or ():
         if setting not in SETTINGS:
             raise ValueError(f"setting={setting!r} is not known; choose from {', '.join(SETTINGS)}.")
     for entry in entries:
         create(entry.method, entry.options)
-    for what, names in (("section", [s.name for s in sources]), ("method", [e.label for e in entries])):
+    for what, names in (
+        ("section", [s.name for s in sources]),
+        ("method", [e.label for e in entries]),
+        ("setting", [*(settings or ())]),
+    ):
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"{what}={min(twice)!r} is named twice; name each once.")
     others = {source.name: source.others for source in sources}

@@ -11,6 +11,10 @@ from stsr.bench.cost import Clock
 from stsr.bench.files import GENES, GRID, PREPARED, STORE, TRUTH, read_json, write_json
 from stsr.bench.shuffled_image import shuffle_image
 from stsr.bench.sources import Genes, find_sources
+from stsr.constants import ATTRS
+
+TOLD = ("tissue_detector", "spots_off_tissue_by_image", "spots_off_tissue_by_detector")
+"""Figures on the image that are kept with the section."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ def prepare(job: PrepareJob) -> None:
     source = next(source for source in find_sources(job.argument) if source.name == job.section)
     clock = Clock()
     sdata = source.read(folder / STORE)
+    if isinstance(job.genes, list):
+        select_genes(sdata, job.genes)  # a name that is not there is told before minutes of work
     calibrate_image(sdata)
     if job.shuffled:
         shuffle_image(sdata)
@@ -84,6 +90,9 @@ def prepare(job: PrepareJob) -> None:
             "bin_size": round(cells.bin_size, 3),
             "mpp": round(facts.mpp, 4),
             "genes": len(genes),
+            "relative": source.relative,
+            "scales": source.scales,
+            "image_qc": {name: value for name, value in sdata.attrs[ATTRS].get("image_qc", {}).items() if name in TOLD},
             **cost,
         },
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,9 @@ import pandas as pd
 
 from stsr.bench.settings import SETTINGS
 from stsr.bench.tables import COSTS, SUMMARY, read_facts
+
+INTERPOLATIONS = ("nearest", "idw", "linear", "kriging")
+"""Methods that look at no image."""
 
 HOW_TO_READ = """\
 All methods see the same spots, genes, image features and seed. What is scored is a gene's correlation with measured
@@ -50,7 +55,7 @@ def _bench(folder: Path) -> Iterator[str]:
     facts = read_facts(folder)
     yield _how_it_was_made(facts)
     for section, known in facts["sections"].items():
-        yield f"## {section}\n\n{_section(known)}\n"
+        yield f"## {escaped(section)}\n\n{_section(known)}\n"
         for setting, what in facts["settings"].items():
             chosen = [
                 table[(table["section"] == section) & (table["setting"] == setting)] for table in (summary, costs)
@@ -58,17 +63,21 @@ def _bench(folder: Path) -> Iterator[str]:
             if len(chosen[1]):
                 blind = facts.get("blind", []) if SETTINGS[setting].transfer else []
                 left_out = (
-                    f" Not applicable to {', '.join(blind)}, which need spots where they predict." if blind else ""
+                    f" Not applicable to {escaped(', '.join(blind))}, which need spots where they predict."
+                    if blind
+                    else ""
                 )
-                yield f"### {setting}\n\n{what[0].upper()}{what[1:]}.{left_out}\n\n{_setting(*chosen)}"
+                tables = _setting(*chosen, relative=bool(known.get("relative")))
+                yield f"### {setting}\n\n{what[0].upper()}{what[1:]}.{left_out}\n\n{tables}"
 
 
 def _how_it_was_made(facts: Mapping[str, Any]) -> str:
     machine, versions = facts["machine"], facts["versions"]
     names = ", ".join(f"{name} {version}" for name, version in versions.items())
+    fence = max(re.findall("`{3,}", facts["command"]), key=len, default="``") + "`"  # longer than any in the command
     return (
-        f"Made by\n\n```bash\n{facts['command']}\n```\n\non {machine['cores']} cores ({machine['processor']}, "
-        f"{machine['system']}) with {machine['memory_gb']} GB of memory; image features: {facts['encoder']}; {names}.\n"
+        f"Made by\n\n{fence}bash\n{facts['command']}\n{fence}\n\non {machine['cores']} cores ({machine['processor']}, "
+        f"{machine['system']}) with {machine['memory_gb']} GB of memory; image features: {escaped(facts['encoder'])}; {names}.\n"
     )
 
 
@@ -80,10 +89,10 @@ def _section(known: Mapping[str, Any]) -> str:
     )
 
 
-def _setting(summary: pd.DataFrame, costs: pd.DataFrame) -> str:
+def _setting(summary: pd.DataFrame, costs: pd.DataFrame, *, relative: bool) -> str:
     """The tables of one section and setting, and what they do not show."""
     on_bins = "hidden" not in set(summary["where"])
-    tables = [_by_scale, _at_finest] if on_bins else [_on_spots]
+    tables = [_against_interpolation if relative else _by_scale, _at_finest] if on_bins else [_on_spots]
     parts = [table(summary, costs) for table in tables] if len(summary) else []
     return "\n".join([*parts, *_notes(summary, costs, "all" if on_bins else "hidden")])
 
@@ -102,6 +111,31 @@ def _by_scale(summary: pd.DataFrame, costs: pd.DataFrame) -> str:
     return f"{markdown(['mean Pearson', *head], correlations)}\n{markdown(['mean deviance', *head], deviances)}"
 
 
+def _against_interpolation(summary: pd.DataFrame, costs: pd.DataFrame) -> str:
+    """Mean correlations at every scale, and by how much they exceed those of the best interpolation."""
+    everywhere = summary[summary["where"] == "all"]
+    scales = list(dict.fromkeys(everywhere["scale_um"]))
+    head = [f"{scale:g} µm" for scale in scales]
+    parts = [
+        "The truth is another platform's, on the section beside: scores tell how methods compare, not how good they are. "
+        f"Gains are over the best of {', '.join(INTERPOLATIONS)} that was run.\n"
+    ]
+    for score, title in (("pearson", "mean Pearson"), ("spearman", "mean Spearman")):
+        wide = everywhere.pivot_table(index="method", columns="scale_um", values=score, sort=False)[scales]
+        best = wide[wide.index.isin(INTERPOLATIONS)].max()
+        rows = [
+            [str(method), *(f"{row[scale]:.3f}{_gain(row[scale], best[scale])}" for scale in scales)]
+            for method, row in wide.iterrows()
+        ]
+        parts.append(markdown([title, *head], rows))
+    return "\n".join(parts)
+
+
+def _gain(score: float, best: float) -> str:
+    """By how much a score exceeds that of the best interpolation; nothing where none was run."""
+    return f" ({score / best - 1:+.0%})" if best > 0 else ""
+
+
 def _at_finest(summary: pd.DataFrame, costs: pd.DataFrame) -> str:
     """All other scores at the finest scale, time and memory."""
     finest = summary[summary["scale_um"] == summary["scale_um"].min()]
@@ -110,9 +144,11 @@ def _at_finest(summary: pd.DataFrame, costs: pd.DataFrame) -> str:
         "Spearman": lambda at: _value(at, "all", "spearman"),
         "under spots": lambda at: _value(at, "under", "pearson"),
         "between spots": lambda at: _value(at, "between", "pearson"),
-        "RMSE": lambda at: _value(at, "all", "rmse"),
-        "SSIM": lambda at: _value(at, "all", "ssim"),
     }
+    for title, score in (("RMSE", "rmse"), ("SSIM", "ssim")):
+        # Not told of true bins of another platform.
+        if score in summary and summary[score].notna().any():
+            columns[title] = lambda at, score=score: _value(at, "all", score)  # type: ignore[misc]
     return _wide(f"at {finest['scale_um'].iloc[0]:g} µm", columns, finest, costs)
 
 
@@ -157,11 +193,11 @@ def _notes(summary: pd.DataFrame, costs: pd.DataFrame, where: str) -> list[str]:
     for method, group in here[here["flat_prediction"] > 0].groupby("method", sort=False):
         numbers = zip(group["flat_prediction"], group["genes"], group["scale_um"], strict=True)
         told = ", ".join(f"{flat} of {genes} genes at {scale:g} µm" for flat, genes, scale in numbers)
-        notes.append(f"- {method} predicts {told} constant: they count as a correlation of 0.")
+        notes.append(f"- {escaped(method)} predicts {told} constant: they count as a correlation of 0.")
     for method, group in costs[costs["error"].notna()].groupby("method", sort=False):
         for error, runs in group.groupby("error", sort=False):
             seeds = ", ".join(str(seed) for seed in runs["seed"])
-            notes.append(f"- {method} (seed {seeds}): {error}")
+            notes.append(f"- {escaped(method)} (seed {seeds}): {escaped(error)}")
     return [*notes, ""] if notes else []
 
 
@@ -202,5 +238,17 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     | idw | 0.175 |
     <BLANKLINE>
     """
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    lines = [list(map(escaped, head)), rule, *(list(map(escaped, row)) for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def escaped(text: str) -> str:
+    r"""Text of one line in which nothing is Markdown or HTML.
+
+    Examples
+    --------
+    >>> escaped("a|b <img>\n*c*")
+    'a\\|b &lt;img&gt; \\*c\\*'
+    """
+    return re.sub(r"([\\`*|\[\]])", r"\\\1", html.escape(" ".join(str(text).split()), quote=False))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stsr.bench.plan import Plan
 
 
-def run_bench(plan: Plan, out: Path, *, command: str, tell: Tell = print) -> None:
+def run_bench(plan: Plan, out: Path, *, command: str, tell: Tell = print) -> int:
     """Execute a plan and report on it, also when it is interrupted.
 
     Parameters
@@ -35,6 +35,10 @@ def run_bench(plan: Plan, out: Path, *, command: str, tell: Tell = print) -> Non
     tell
         Takes a line for every run.
 
+    Returns
+    -------
+    How many runs have no result.
+
     Raises
     ------
     RuntimeError
@@ -49,6 +53,7 @@ def run_bench(plan: Plan, out: Path, *, command: str, tell: Tell = print) -> Non
             write_tables(tables, out)
             figures = draw(plan, tables, out)
             (out / "report.md").write_text(render(out, title="Bench", figures=figures), encoding="utf-8")
+        return int(tables.costs["error"].notna().sum())
 
 
 @contextmanager

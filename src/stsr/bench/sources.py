@@ -27,8 +27,8 @@ GENES = 300
 """Highly variable genes that a section without a list of its own is scored on."""
 
 LAYOUTS = (
-    "visium/ and visium_hd/binned_outputs/square_008um/ (spots and true bins), or X.tsv.gz, X_selection.tsv and X.jpg "
-    "for every section X (legacy ST)"
+    "visium/ and visium_hd/binned_outputs/square_008um/ (spots and true bins), visium_spots.tsv and xenium_cells.tsv.gz "
+    "(spots and true cells of the serial section), or X.tsv.gz, X_selection.tsv and X.jpg for every section X (legacy ST)"
 )
 
 
@@ -42,10 +42,21 @@ class Source(ABC):
         What tables and folders call it.
     argument
         What :func:`find_sources` finds it by.
+
+    Attributes
+    ----------
+    has_truth
+        Whether there are true bins.
+    relative
+        Whether these were measured by another platform or on another section, so that scores compare methods only.
+    bin_size, scales
+        Cells that are predicted, and blocks of true bins that are scored, in µm.
     """
 
     has_truth: ClassVar[bool]
+    relative: ClassVar[bool] = False
     bin_size: ClassVar[float] = 8.0
+    scales: ClassVar[tuple[float, ...]] = (8.0, 16.0, 32.0, 56.0)
 
     name: str
     argument: str
@@ -228,6 +239,8 @@ def find_sources(argument: str) -> list[Source]:
     >>> find_sources("synthetic")
     [Synthetic(name='synthetic', argument='synthetic', side=2000.0)]
     """
+    from stsr.bench.spots_and_cells import SpotsAndCells
+
     if argument == SYNTHETIC or argument.startswith(f"{SYNTHETIC}:"):
         _, _, side = argument.partition(":")
         if side and not side.replace(".", "", 1).isdigit():
@@ -239,6 +252,8 @@ def find_sources(argument: str) -> list[Source]:
     name = folder.resolve().name
     if SpotsAndBins.fits(folder) and section is None:
         return [SpotsAndBins(name, argument, folder)]
+    if SpotsAndCells.fits(folder) and section is None:
+        return [SpotsAndCells(name, argument, folder)]
     sections = LegacySection.sections(folder)
     if section is not None and section not in sections:
         raise FileNotFoundError(

@@ -24,9 +24,6 @@ RUN = ["section", "setting", "method", "seed"]
 PLACE = ["scale_um", "where"]
 """Columns that say which scores of a run."""
 
-MAIN = {True: "all", False: "hidden"}
-"""Where the scores are that count, by whether true bins or spots were scored."""
-
 KNOWN = ("seconds", "published_seconds", "peak_gb", "given", "hidden")
 """What a run tells of itself; see :class:`Tables`."""
 

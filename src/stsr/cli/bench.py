@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stsr.arguments import SEED, Device
+from stsr.cli.arguments import argument, between_commas, path
+from stsr.cli.errors import DONE, INCOMPLETE
 from stsr.cli.run import parse_genes, parse_options
 from stsr.cli.steps import Steps
+from stsr.options import Items
 
 if TYPE_CHECKING:
     from stsr.bench.plan import Entry
+
+
+SEEDS = Items(SEED, most=1000)
+"""Of a bench."""
 
 
 def add(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -31,7 +39,8 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         "--methods",
         default="all",
         metavar="A,B",
-        help="see 'stsr methods'; A:KEY=VALUE is a row of its own with that option (default: %(default)s)",
+        help="see 'stsr methods'; A:KEY=VALUE is a row of its own with that option, A:KEY=[1,2] with a list "
+        "(default: %(default)s)",
     )
     command.add_argument(
         "--settings",
@@ -46,7 +55,12 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         help="genes, one a line; or how many; or 'all' (default: genes_*.txt of the section, else 300)",
     )
     command.add_argument("--encoder", default="texture", help="see 'stsr encoders' (default: %(default)s)")
-    command.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: %(default)s)")
+    command.add_argument(
+        "--device",
+        type=argument(Device()),
+        default="auto",
+        help="auto, cpu, cuda, cuda:1 or mps (default: %(default)s)",
+    )
     command.add_argument(
         "--option",
         metavar="METHOD.KEY=VALUE",
@@ -57,14 +71,14 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--out",
         metavar="FOLDER",
-        type=Path,
+        type=path,
         default=Path("bench_output"),
         help="results and report; what is there already is not run again (default: %(default)s)",
     )
     command.set_defaults(handler=bench)
 
 
-def bench(args: argparse.Namespace) -> None:
+def bench(args: argparse.Namespace) -> int:
     """Fit and score methods on sections, each in a process of its own, and write tables, figures and a report.
 
     A bench that was stopped takes up where it was when the same command is given again.
@@ -74,7 +88,7 @@ def bench(args: argparse.Namespace) -> None:
     from stsr.bench.settings import SETTINGS
     from stsr.bench.sources import find_sources
 
-    settings = None if args.settings is None else list(SETTINGS) if args.settings == "all" else _list(args.settings)
+    settings = None if args.settings is None else parse_settings(args.settings, SETTINGS)
     plan = make_plan(
         [source for argument in args.sections for source in find_sources(argument)],
         parse_methods(args.methods, args.option),
@@ -85,8 +99,10 @@ def bench(args: argparse.Namespace) -> None:
         device=args.device,
     )
     steps = Steps(quiet=args.quiet)
-    run_bench(plan, args.out, command=command_line(args), tell=steps.say)
-    steps.say(f"{args.out / 'report.md'} sums it up ({steps.seconds:.0f} s).")
+    missing = run_bench(plan, args.out, command=command_line(args), tell=steps.say)
+    lack = f"; {missing} of {len(plan.runs)} runs have no result" if missing else ""
+    steps.say(f"{args.out / 'report.md'} sums it up{lack} ({steps.seconds:.0f} s).")
+    return INCOMPLETE if missing else DONE
 
 
 def parse_methods(text: str, options: Sequence[str]) -> list[Entry]:
@@ -94,16 +110,19 @@ def parse_methods(text: str, options: Sequence[str]) -> list[Entry]:
     from stsr.bench.plan import Entry
     from stsr.methods import METHODS
 
-    shared: dict[str, dict[str, Any]] = {}
+    shared: dict[str, list[str]] = {}
     for option in options:
         method, dot, pair = option.partition(".")
         if not dot or "=" not in pair:
             raise ValueError(f"--option {option} is not of the form METHOD.KEY=VALUE.")
-        shared.setdefault(method, {}).update(parse_options([pair]))
+        shared.setdefault(method, []).append(pair)
     entries = []
-    for label in list(METHODS) if text == "all" else _list(text):
+    for label in list(METHODS) if text == "all" else between_commas(text):
         method, *pairs = label.split(":")
-        entries.append(Entry(label, method, {**shared.get(method, {}), **parse_options(pairs)}))
+        options_of = [parse_options(given, method) for given in (shared.get(method, []), pairs)]
+        entries.append(Entry(label, method, {**options_of[0], **options_of[1]}))
+    if not entries:
+        raise ValueError(f"--methods {text!r} names no method; choose from {', '.join(METHODS)}, or 'all'.")
     if unused := set(shared) - {entry.method for entry in entries}:
         raise ValueError(f"--option {min(unused)}.… sets an option of a method that is not in --methods {text}.")
     return entries
@@ -111,10 +130,18 @@ def parse_methods(text: str, options: Sequence[str]) -> list[Entry]:
 
 def parse_seeds(text: str) -> list[int]:
     """``--seeds``: whole numbers from 0 up, each once."""
-    seeds = _list(text)
-    if not seeds or not all(seed.isdigit() for seed in seeds) or len(set(seeds)) < len(seeds):
-        raise ValueError(f"--seeds {text} must be different whole numbers separated by commas, such as 0,1,2.")
-    return [int(seed) for seed in seeds]
+    seeds = list(SEEDS("--seeds", SEEDS.read(text)))
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"--seeds {text} lists a seed twice; list each once, as in 0,1,2.")
+    return seeds
+
+
+def parse_settings(text: str, known: Iterable[str]) -> list[str]:
+    """``--settings``: names between commas, or ``"all"``."""
+    names = list(known) if text == "all" else between_commas(text)
+    if not names:
+        raise ValueError(f"--settings {text!r} names no setting; choose from {', '.join(known)}, or 'all'.")
+    return names
 
 
 def command_line(args: argparse.Namespace) -> str:
@@ -129,7 +156,3 @@ def command_line(args: argparse.Namespace) -> str:
     for option in args.option:
         words += ["--option", option]
     return shlex.join(words)
-
-
-def _list(text: str) -> list[str]:
-    return [part for part in text.split(",") if part]

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stsr.cli.evaluate import SCALES
+from stsr.arguments import SEED
+from stsr.cli.arguments import argument, path
 from stsr.cli.registries import columns
 from stsr.cli.steps import Steps, check_vacant
 
@@ -31,9 +32,9 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         "demo", parents=[common], help="try it on a synthetic section", description=demo.__doc__
     )
     command.add_argument(
-        "--out", metavar="FOLDER", type=Path, default=Path("demo_output"), help="(default: %(default)s)"
+        "--out", metavar="FOLDER", type=path, default=Path("demo_output"), help="(default: %(default)s)"
     )
-    command.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    command.add_argument("--seed", type=argument(SEED), default=0, help="(default: %(default)s)")
     command.add_argument("--overwrite", action="store_true", help="replace an earlier demo in the same folder")
     command.set_defaults(handler=demo)
 
@@ -43,8 +44,8 @@ def demo(args: argparse.Namespace) -> None:
     import stsr
 
     store, checkpoint = args.out / "section.zarr", args.out / "model.safetensors"
-    for path in (store, checkpoint):
-        check_vacant("--out", path, args.overwrite)
+    for output in (store, checkpoint):
+        check_vacant("--out", output, args.overwrite)
 
     steps = Steps(quiet=args.quiet)
     with steps("making a 2 x 2 mm section with 100 genes"):
@@ -71,7 +72,7 @@ def demo(args: argparse.Namespace) -> None:
                 progress=steps.bars,
             )
         with steps(f"scoring {method}"):
-            scores[method] = stsr.tl.evaluate(sdata, key, truth=truth, scales=SCALES)
+            scores[method] = stsr.tl.evaluate(sdata, key, truth=truth)
     model.save(checkpoint, overwrite=args.overwrite)
 
     with steps("drawing"):

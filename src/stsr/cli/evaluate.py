@@ -6,15 +6,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stsr.cli.arguments import argument, path
+from stsr.cli.output import say
 from stsr.cli.steps import check_vacant
+from stsr.options import Number
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
     from spatialdata import SpatialData
-
-SCALES = (8.0, 16.0, 32.0, 56.0)
-"""µm; where scores are printed unless told otherwise."""
 
 
 def add(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -22,13 +22,17 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
     command = commands.add_parser(
         "evaluate", parents=[common], help="score a result against high-resolution truth", description=evaluate.__doc__
     )
-    command.add_argument("section", metavar="SECTION.zarr", type=Path, help="store with the result")
+    command.add_argument("section", metavar="SECTION.zarr", type=path, help="store with the result")
     command.add_argument("--truth", required=True, metavar="TABLE|H5AD", help="a table of the same store, or an .h5ad")
     command.add_argument("--table", default="sr_008um", help="the table to score (default: %(default)s)")
     command.add_argument(
-        "--scales", type=float, nargs="+", default=SCALES, metavar="UM", help="µm to pool to (default: 8 16 32 56)"
+        "--scales",
+        type=argument(Number(0.001, 1e6)),
+        nargs="+",
+        metavar="UM",
+        help="µm to pool to (default: 8 16 32 56, as far as bins make them)",
     )
-    command.add_argument("--out", metavar="CSV", type=Path, help="also write the score of every gene")
+    command.add_argument("--out", metavar="CSV", type=path, help="also write the score of every gene")
     command.add_argument("--overwrite", action="store_true", help="replace what --out names")
     command.set_defaults(handler=evaluate)
 
@@ -41,11 +45,12 @@ def evaluate(args: argparse.Namespace) -> None:
     check_vacant("--out", args.out, args.overwrite)
     sdata = open_store(args.section)
     truth = find_truth(sdata, args.truth)
-    scores = tl.evaluate(sdata, args.table, truth=truth, scales=tuple(args.scales))
+    scores = tl.evaluate(sdata, args.table, truth=truth, scales=args.scales)
     if args.out is not None:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
         scores.to_csv(args.out, index=False)
     if not args.quiet:
-        print(summary(scores))
+        say(summary(scores))
 
 
 def find_truth(sdata: SpatialData, truth: str) -> AnnData:
@@ -58,7 +63,10 @@ def find_truth(sdata: SpatialData, truth: str) -> AnnData:
         )
     import anndata
 
-    return anndata.read_h5ad(truth)
+    try:
+        return anndata.read_h5ad(truth)
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"--truth {truth} cannot be read as an .h5ad file; pass one that anndata wrote.") from error
 
 
 def summary(scores: pd.DataFrame) -> str:

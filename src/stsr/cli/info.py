@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from stsr.cli.arguments import path
+from stsr.cli.output import say
 from stsr.cli.registries import columns
 
 PACKAGES = (
@@ -35,13 +37,13 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
     command = commands.add_parser(
         "info", parents=[common], help="versions and device, or what a store holds", description=info.__doc__
     )
-    command.add_argument("section", metavar="SECTION.zarr", type=Path, nargs="?", help="a store to describe")
+    command.add_argument("section", metavar="SECTION.zarr", type=path, nargs="?", help="a store to describe")
     command.set_defaults(handler=info)
 
 
 def info(args: argparse.Namespace) -> None:
     """Print the versions that matter in a bug report, or what a section's store holds."""
-    print(versions() if args.section is None else contents(args.section))
+    say(versions() if args.section is None else contents(args.section))
 
 
 def versions() -> str:
@@ -51,15 +53,15 @@ def versions() -> str:
     return columns(("package", "version"), [*rows, ("device", _device())])
 
 
-def contents(path: Path) -> str:
+def contents(store: Path) -> str:
     """The record of a section, and each of its elements; with results, how they were made."""
     from stsr.constants import ATTRS
     from stsr.spatial import open_store, record
 
-    sdata = open_store(path)
+    sdata = open_store(store)
     facts = record(sdata)
     lines = [
-        f"{path}: {facts.technology} section {facts.dataset_id!r}, {facts.mpp:.4g} µm/px ({facts.mpp_source}), "
+        f"{store}: {facts.technology} section {facts.dataset_id!r}, {facts.mpp:.4g} µm/px ({facts.mpp_source}), "
         + ("no spots" if facts.spot_size is None else f"spots of {facts.spot_size:g} µm")
     ]
     rows = [(kind, name, _size(element)) for kind, name, element in sdata.gen_elements()]

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 import warnings
 from collections.abc import Sequence
 
 from stsr.cli import bench, demo, evaluate, info, registries, run
-
-log = logging.getLogger(__name__)
-
-EXPECTED = (ValueError, KeyError, OSError, ImportError, RuntimeError)
-"""Errors that tell the user what to change; anything else is a fault of ours and keeps its traceback."""
+from stsr.cli.errors import Ending
+from stsr.cli.output import prepare_streams
+from stsr.cli.signals import check, stoppable
 
 
 def parser() -> argparse.ArgumentParser:
-    """Build the parser of all commands; every command sets ``handler``, a function of the parsed arguments."""
+    """Build the parser of all commands; every command sets ``handler``, a function of the parsed arguments.
+
+    It returns nothing, or the exit code.
+    """
     common = argparse.ArgumentParser(add_help=False)
     loudness = common.add_mutually_exclusive_group()
     loudness.add_argument("--quiet", action="store_true", help="print errors only")
@@ -42,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns
     -------
-    Exit code: 0; 2 after a wrong argument or bad input, told in one sentence on stderr; 130 when interrupted.
+    Exit code: 0; 1 after a fault of stsr; 2 after a wrong argument or bad input, told in one sentence on stderr; 3 when some
+    runs of a bench have no result; 130 when interrupted, 143 after SIGTERM.
 
     Examples
     --------
@@ -50,21 +51,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> main(["evaluate", "missing.zarr", "--truth", "truth_008um"])
     2
     """
-    args = parser().parse_args(argv)
-    with warnings.catch_warnings():
+    prepare_streams()
+    with stoppable(), Ending() as ending, warnings.catch_warnings():
+        args = parser().parse_args(argv)
         if not args.verbose:
             warnings.simplefilter("ignore")
         _set_up_logs(args)
-        try:
-            args.handler(args)
-        except EXPECTED as error:
-            log.debug("what led to it:", exc_info=True)
-            print(f"stsr: error: {_sentence(error)}", file=sys.stderr)
-            return 2
-        except KeyboardInterrupt:
-            print("stsr: interrupted", file=sys.stderr)
-            return 130
-    return 0
+        ending.code = args.handler(args) or ending.code
+        check()
+    return ending.code
 
 
 def _set_up_logs(args: argparse.Namespace) -> None:
@@ -73,9 +68,3 @@ def _set_up_logs(args: argparse.Namespace) -> None:
     logging.getLogger().setLevel(logging.INFO if args.verbose else logging.ERROR)
     level = logging.DEBUG if args.verbose else logging.ERROR if args.quiet else logging.WARNING
     logging.getLogger("stsr").setLevel(level)
-
-
-def _sentence(error: BaseException) -> str:
-    """The message of an error on one line; a KeyError would quote it."""
-    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    return " ".join(text.split()) or type(error).__name__

@@ -5,11 +5,18 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from stsr.arguments import ANGLE, MPP
+from stsr.cli.arguments import argument, path
+from stsr.options import Number
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
+
+
+INPUT_BIN_SIZE = Number(1, 1000)
+"""µm; a reader knows which sizes it can have."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ class Platform:
 
 def visium_options(parser: argparse.ArgumentParser) -> None:
     """The image is not in the folder, so it must be named."""
-    parser.add_argument("--fullres-image", required=True, metavar="FILE", type=Path, help="full-resolution H&E")
+    parser.add_argument("--fullres-image", required=True, metavar="FILE", type=path, help="full-resolution H&E")
     _add_mpp(parser, "the spots' pitch")
     _add_angle(parser)
 
@@ -74,7 +81,7 @@ def xenium_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--alignment",
         metavar="CSV",
-        type=Path,
+        type=path,
         help="3 x 3 matrix from pixels of the H&E to the morphology image's (default: the folder's *he_imagealignment.csv)",
     )
     _add_input_bin_size(parser)
@@ -117,23 +124,23 @@ PLATFORMS = (
 
 
 def _add_image(parser: argparse.ArgumentParser, default: str) -> None:
-    parser.add_argument("--fullres-image", metavar="FILE", type=Path, help=f"full-resolution H&E (default: {default})")
+    parser.add_argument("--fullres-image", metavar="FILE", type=path, help=f"full-resolution H&E (default: {default})")
 
 
 def _add_input_bin_size(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input-bin-size",
-        type=float,
+        type=argument(INPUT_BIN_SIZE),
         default=16.0,
         help="side in µm of the bins to learn from, the section's spots (default: %(default)s)",
     )
 
 
 def _add_mpp(parser: argparse.ArgumentParser, default: str) -> None:
-    parser.add_argument("--mpp", type=float, help=f"µm per pixel of the image (default: from {default})")
+    parser.add_argument("--mpp", type=argument(MPP), help=f"µm per pixel of the image (default: from {default})")
 
 
 def _add_angle(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--angle", type=float, default=0.0, help="rotation of the grid in degrees (default: %(default)s)"
+        "--angle", type=argument(ANGLE), default=0.0, help="rotation of the grid in degrees (default: %(default)s)"
     )

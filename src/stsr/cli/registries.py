@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from stsr.cli.output import say
+
 
 def add(commands: Any, common: argparse.ArgumentParser) -> None:
     """Add ``stsr methods`` and ``stsr encoders``."""
@@ -24,7 +26,7 @@ def show_methods(args: argparse.Namespace) -> None:
         (i.name, i.title, f"{i.paper} ({i.year})", ", ".join(sorted(i.needs)), ", ".join(sorted(i.gives)))
         for i in infos
     ]
-    print(columns(("name", "what it does", "paper", "needs", "gives"), rows))
+    say(columns(("name", "what it does", "paper", "needs", "gives"), rows))
 
 
 def show_encoders(args: argparse.Namespace) -> None:
@@ -35,8 +37,8 @@ def show_encoders(args: argparse.Namespace) -> None:
         (i.name, i.title, str(i.dim), f"{i.mpp:g}", i.licence, "yes" if i.gated else "no", i.source)
         for i in ENCODERS.values()
     ]
-    print(columns(("name", "title", "features", "µm/px", "licence", "gated", "source"), rows))
-    print("Any model of timm works too: --encoder timm:NAME.")
+    say(columns(("name", "title", "features", "µm/px", "licence", "gated", "source"), rows))
+    say("Any model of timm works too: --encoder timm:NAME.")
 
 
 def columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

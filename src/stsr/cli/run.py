@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stsr.arguments import ALL, BIN_SIZE, GENES, SEED, TARGET_MPP, Device
+from stsr.cli.arguments import argument, path
 from stsr.cli.platforms import PLATFORMS
 from stsr.cli.steps import Steps, check_vacant
+from stsr.options import Text
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -26,8 +28,8 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
             help=platform.title,
             description=f"Read {platform.title}, super-resolve them and write it all to one SpatialData store.",
         )
-        parser.add_argument("folder", metavar="FOLDER", type=Path, help=platform.folder)
-        parser.add_argument("--out", required=True, metavar="ZARR", type=Path, help="SpatialData store to write")
+        parser.add_argument("folder", metavar="FOLDER", type=path, help=platform.folder)
+        parser.add_argument("--out", required=True, metavar="ZARR", type=path, help="SpatialData store to write")
         platform.add_options(parser)
         add_options(parser)
         parser.set_defaults(handler=run, read=platform.read)
@@ -36,7 +38,9 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what all platforms share."""
     parser.add_argument("--dataset-id", metavar="NAME", help="name of the section (default: from the folder)")
-    parser.add_argument("--target-mpp", type=float, default=0.5, help="µm per pixel to work at (default: %(default)s)")
+    parser.add_argument(
+        "--target-mpp", type=argument(TARGET_MPP), default=0.5, help="µm per pixel to work at (default: %(default)s)"
+    )
     parser.add_argument(
         "--stain",
         choices=("macenko", "reinhard", "none"),
@@ -50,15 +54,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="genes, one a line; or how many; or 'all' (default: %(default)s)",
     )
     parser.add_argument("--encoder", default="texture", help="see 'stsr encoders' (default: %(default)s)")
-    parser.add_argument("--weights", metavar="FILE", help="weights of the encoder (default: from the hub)")
+    parser.add_argument(
+        "--weights", metavar="FILE", type=argument(Text(4096)), help="weights of the encoder (default: from the hub)"
+    )
     parser.add_argument("--method", default="cross_attention", help="see 'stsr methods' (default: %(default)s)")
     parser.add_argument(
         "--option", metavar="KEY=VALUE", action="append", default=[], help="an option of the method; may be repeated"
     )
-    parser.add_argument("--bin-size", type=float, default=8.0, help="side of a grid cell in µm (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: %(default)s)")
-    parser.add_argument("--model-out", metavar="FILE", type=Path, help="also save the fitted model (.safetensors)")
+    parser.add_argument(
+        "--bin-size", type=argument(BIN_SIZE), default=8.0, help="side of a grid cell in µm (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=argument(SEED), default=0, help="(default: %(default)s)")
+    parser.add_argument(
+        "--device",
+        type=argument(Device()),
+        default="auto",
+        help="auto, cpu, cuda, cuda:1 or mps (default: %(default)s)",
+    )
+    parser.add_argument("--model-out", metavar="FILE", type=path, help="also save the fitted model (.safetensors)")
     parser.add_argument("--overwrite", action="store_true", help="replace what --out and --model-out name")
 
 
@@ -67,17 +80,15 @@ def run(args: argparse.Namespace) -> None:
     import stsr
     from stsr import encoders, methods
     from stsr.constants import table_key
-    from stsr.pp.calibrate_image import check_target_mpp
-    from stsr.pp.make_grid import check_bin_size
+    from stsr.nn.device import check_device
 
     # What can be checked is checked before anything is read or replaced.
-    options = parse_options(args.option)
+    options = parse_options(args.option, args.method)
     genes = parse_genes(args.genes)
+    check_device(args.device)
     needs = methods.create(args.method, options).info.needs
     if "features" in needs:
         encoders.create(args.encoder, weights=args.weights, device="cpu")
-    check_target_mpp(args.target_mpp)
-    check_bin_size(args.bin_size)
     check_vacant("--out", args.out, args.overwrite)
     check_vacant("--model-out", args.model_out, args.overwrite)
     check_model_out(args.model_out, args.out, args.overwrite)
@@ -145,26 +156,29 @@ def lay_grid(sdata: SpatialData, args: argparse.Namespace) -> str:
 
 
 def parse_genes(text: str) -> int | str | list[str]:
-    """``--genes``: a number, ``"all"``, or a file with one gene a line."""
-    if text == "all":
-        return text
-    if text.isdigit():
-        return int(text)
-    if not Path(text).is_file():
+    """``--genes``: a number, ``"all"``, or a file that :func:`stsr.gene_list.read_gene_list` reads."""
+    from stsr.gene_list import read_gene_list
+
+    genes = GENES.read(text)
+    if isinstance(genes, int) or genes == ALL:
+        return GENES("--genes", genes)
+    if not text or not Path(text).is_file():
         raise ValueError(f"--genes {text} is neither a number, nor 'all', nor a file with one gene a line.")
-    genes = [line.strip() for line in Path(text).read_text(encoding="utf-8").splitlines()]
-    return [gene for gene in genes if gene]
+    return read_gene_list(Path(text))
 
 
-def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
-    """``--option key=value`` pairs; values are read as JSON (numbers, true, false, null), else taken as text."""
+def parse_options(pairs: Sequence[str], method: str) -> dict[str, Any]:
+    """``--option key=value`` pairs, read by the rules of the method's options."""
+    from stsr.methods import METHODS
+    from stsr.options import rules
+
+    known = rules(METHODS[method].Config) if method in METHODS else {}
     options: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise ValueError(f"--option {pair} is not of the form KEY=VALUE.")
-        try:
-            options[key] = json.loads(value.lower() if value in ("True", "False") else value)
-        except json.JSONDecodeError:
-            options[key] = value
+        if key in options:
+            raise ValueError(f"--option {key} is given twice, as {options[key]} and {value}; give it once.")
+        options[key] = known[key].read(value) if key in known else value
     return options

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from stsr.cli import output
+from stsr.cli.signals import check
 
 
 class Steps:
@@ -30,27 +34,37 @@ class Steps:
     @property
     def bars(self) -> bool:
         """Whether progress bars make sense: not into a file, not when quiet."""
-        return not self.quiet and sys.stderr.isatty()
+        return not self.quiet and sys.stderr is not None and sys.stderr.isatty()
 
     @contextmanager
     def __call__(self, text: str) -> Iterator[None]:
         """Time what happens inside a ``with`` block."""
+        check()
         begin = time.perf_counter()
         self.say(f"{text} ...", end="\n" if self.bars else " ")
         try:
             yield
         except BaseException:
-            self.say("failed")
+            if not self.quiet:
+                output.say("failed", checked=False)
             raise
+        check()
         self.say(f"{'  done in ' if self.bars else ''}{time.perf_counter() - begin:.1f} s")
 
     def say(self, text: str, end: str = "\n") -> None:
         """Print, unless quiet."""
         if not self.quiet:
-            print(text, end=end, flush=True)
+            output.say(text, end=end)
 
 
 def check_vacant(option: str, path: Path | None, overwrite: bool) -> None:
-    """Refuse an output that exists, unless it may be replaced."""
-    if path is not None and path.exists() and not overwrite:
+    """Refuse an output that exists, unless it may be replaced, and one that cannot be written."""
+    if path is None:
+        return
+    if os.path.lexists(path) and not overwrite:
         raise FileExistsError(f"{option} {path} exists; pass --overwrite to replace it, or name another path.")
+    above = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    if not above.is_dir():
+        raise NotADirectoryError(f"{option} {path} cannot be written: {above} is no folder; name another path.")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise PermissionError(f"{option} {path} cannot be written: you may not write to {above}; name another path.")

@@ -16,11 +16,11 @@ for the ImageJ plug-in of colour deconvolution (Ruifrok & Johnston 2001, Anal Qu
 GLASS_LIGHT = 244.0
 """Grey value of light that passes through bare glass."""
 
-#                          glass lumen stroma tuft  prox. dist. duct  infiltrate
-EOSIN_LEVEL = np.array([0.000, 0.015, 0.21, 0.18, 0.34, 0.24, 0.16, 0.15])
-HAEMATOXYLIN_LEVEL = np.array([0.000, 0.003, 0.02, 0.07, 0.03, 0.03, 0.03, 0.07])
+#                          glass lumen stroma tuft  prox. dist. duct  infiltrate fat  collagen neuropil necrosis
+EOSIN_LEVEL = np.array([0.000, 0.015, 0.21, 0.18, 0.34, 0.24, 0.16, 0.15, 0.004, 0.10, 0.07, 0.20])
+HAEMATOXYLIN_LEVEL = np.array([0.000, 0.003, 0.02, 0.07, 0.03, 0.03, 0.03, 0.07, 0.000, 0.004, 0.010, 0.006])
 """Concentration of each stain in the ground of each structure (decadic optical density)."""
-FIBROUS = np.array([0, 0, 1, 0.15, 0, 0, 0, 0.2])
+FIBROUS = np.array([0, 0, 1, 0.15, 0, 0, 0, 0.2, 0, 0.3, 0, 0])
 """How much of each structure is made of fibres."""
 
 #                      podo. endo. prox. prox. dist. duct  fibro. immune

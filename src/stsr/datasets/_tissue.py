@@ -1,4 +1,4 @@
-"""Kidney-like synthetic tissue: structures on a fine raster, and the cells that lie in them."""
+"""Synthetic tissue: structures on a fine raster, and the cells that lie in them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-GLASS, LUMEN, STROMA, TUFT, PROXIMAL, DISTAL, DUCT, INFILTRATE = range(8)
+GLASS, LUMEN, STROMA, TUFT, PROXIMAL, DISTAL, DUCT, INFILTRATE, FAT, COLLAGEN, NEUROPIL, NECROSIS = range(12)
 """What a point of the section can be."""
+
+TISSUES = ("kidney", "crop", "cores", "fat", "stroma", "brain", "necrosis")
+"""Sections that can be made: kidney on glass; kidney that fills the image; kidney in round cores, as on a tissue microarray;
+and, in the kidney's place, what is hard to tell from glass."""
+
+RECODED = {
+    "fat": {LUMEN: FAT, TUFT: STROMA, PROXIMAL: FAT, DISTAL: FAT, DUCT: FAT},
+    "stroma": dict.fromkeys((LUMEN, STROMA, TUFT, PROXIMAL, DISTAL, DUCT), COLLAGEN),
+    "brain": dict.fromkeys((LUMEN, STROMA, TUFT, PROXIMAL, DISTAL, DUCT, INFILTRATE), NEUROPIL),
+}
+"""What the structures of the kidney become: cells of fat between thin septa, smooth pale collagen, smooth paler neuropil."""
+
+CORE_RADIUS, CORE_PITCH = 230.0, 560.0
+"""Of the round cores, µm."""
 
 CELL_TYPES = (
     "podocyte",
@@ -32,16 +46,16 @@ GLOMERULUS_PITCH, TUBULE_PITCH = 360.0, 54.0
 MAX_DENSITY = 12_000.0
 """Cells per mm² of the densest packing that can be drawn."""
 
-DENSITY = np.array([0, 0, 2_600, 8_500, 2_600, 4_200, 5_000, 11_500], dtype=float)
+DENSITY = np.array([0, 0, 2_600, 8_500, 2_600, 4_200, 5_000, 11_500, 0, 500, 900, 60], dtype=float)
 """Cells per mm² in each structure."""
 
-WALL = np.array([0, 0, 0, 0, 19.0, 11.0, 12.0, 0])
+WALL = np.array([0, 0, 0, 0, 19.0, 11.0, 12.0, 0, 0, 0, 0, 0])
 """Thickness of each structure's wall round its lumen, µm."""
 
 REACH = 14.0
 """A cell owns the tissue nearest to it, this far at most, µm."""
 
-MIX = np.zeros((8, 8))
+MIX = np.zeros((12, 8))
 """Share of each cell type (columns) in each structure (rows)."""
 MIX[STROMA, [FIBROBLAST, ENDOTHELIUM, IMMUNE]] = 0.70, 0.20, 0.10
 MIX[TUFT, [PODOCYTE, ENDOTHELIUM]] = 0.55, 0.45
@@ -49,6 +63,9 @@ MIX[PROXIMAL, PROXIMAL_A] = 1
 MIX[DISTAL, DISTAL_CELL] = 1
 MIX[DUCT, DUCT_CELL] = 1
 MIX[INFILTRATE, [IMMUNE, FIBROBLAST]] = 0.92, 0.08
+MIX[COLLAGEN, [FIBROBLAST, ENDOTHELIUM]] = 0.85, 0.15
+MIX[NEUROPIL, [PROXIMAL_B, ENDOTHELIUM, FIBROBLAST]] = 0.6, 0.2, 0.2
+MIX[NECROSIS, IMMUNE] = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,16 +109,18 @@ def smooth_field(rng: np.random.Generator, shape: tuple[int, int], pixel: float,
     return blurs[0] @ coarse @ blurs[1].T
 
 
-def make_tissue(size: tuple[float, float], pixel: float, seed: np.random.SeedSequence) -> Tissue:
-    """Grow a section of ``size`` (width, height) µm on a raster of ``pixel`` µm."""
+def make_tissue(
+    size: tuple[float, float], pixel: float, seed: np.random.SeedSequence, tissue: str = "kidney"
+) -> Tissue:
+    """Grow a section of ``size`` (width, height) µm on a raster of ``pixel`` µm: one of :data:`TISSUES`."""
     layout, packing = (np.random.default_rng(s) for s in seed.spawn(2))
-    structure, border = _structures(layout, size, pixel)
+    structure, border = _structures(layout, size, pixel, tissue)
     cells, kind, owner = _cells(packing, size, pixel, structure, border)
     return Tissue(pixel, structure, owner, cells, kind)
 
 
 def _structures(
-    rng: np.random.Generator, size: tuple[float, float], pixel: float
+    rng: np.random.Generator, size: tuple[float, float], pixel: float, tissue: str
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """(rows, cols) structure codes, and the distance of each fine pixel to the edge of its tubule in µm."""
     shape = (round(size[1] / pixel), round(size[0] / pixel))
@@ -128,10 +147,24 @@ def _structures(
         for reach, code in ((14, STROMA), (8, LUMEN), (0, TUFT)):
             structure[box][(distance < radius + reach) & ~medulla[box]] = code
 
-    outline = _inset(x, y, size) + 14 * smooth_field(rng, shape, pixel, 170.0) + wobble
-    structure[(outline < 14) & (structure != TUFT)] = STROMA
+    rough = 14 * smooth_field(rng, shape, pixel, 170.0) + wobble
+    if tissue == "necrosis":
+        structure[smooth_field(rng, shape, pixel, 350.0) > -0.3] = NECROSIS
+    recoded = RECODED.get(tissue, {})
+    structure = np.array([recoded.get(code, code) for code in range(len(DENSITY))], dtype=np.uint8)[structure]
+    if tissue == "crop":
+        return structure, border
+    outline = (_cores(x, y) if tissue == "cores" else _inset(x, y, size)) + rough
+    if tissue in ("kidney", "cores"):
+        structure[(outline < 14) & (structure != TUFT)] = STROMA
     structure[outline < 0] = GLASS
     return structure, border
+
+
+def _cores(x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(rows, cols) distance in µm into the nearest of round cores on a square lattice; negative outside."""
+    away = [(line - CORE_PITCH / 2) % CORE_PITCH for line in (x, y)]
+    return CORE_RADIUS - np.hypot(*(np.minimum(line, CORE_PITCH - line) for line in away))
 
 
 def _inset(x: NDArray[np.float32], y: NDArray[np.float32], size: tuple[float, float]) -> NDArray[np.float32]:
@@ -238,5 +271,5 @@ def _cells(
     owner[at[:, 1], at[:, 0]] = np.arange(len(xy))
     distance, nearest = ndimage.distance_transform_edt(owner < 0, return_indices=True)
     owner = owner[tuple(nearest)]
-    owner[(distance * pixel > REACH) | (structure == GLASS) | (structure == LUMEN)] = -1
+    owner[(distance * pixel > REACH) | np.isin(structure, (GLASS, LUMEN, FAT))] = -1
     return xy, kind, owner

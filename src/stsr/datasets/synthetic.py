@@ -9,11 +9,13 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from stsr.arguments import SEED
 from stsr.constants import microns
 from stsr.datasets._expression import count_bins, make_programs
 from stsr.datasets._histology import render
-from stsr.datasets._tissue import CELL_TYPES, make_tissue
+from stsr.datasets._tissue import CELL_TYPES, TISSUES, make_tissue
 from stsr.geometry import Disc, Grid
+from stsr.options import Choice, Items, Number, Whole
 from stsr.pp.slide import Slide
 from stsr.spatial import Record, grid_to_labels
 from stsr.spatial.assemble import complete, disc_spots
@@ -37,14 +39,15 @@ def synthetic_section(
     truth_bin: float = 8.0,
     mpp: float = 1.0,
     depth: float = 1500.0,
+    tissue: str = "kidney",
     seed: int = 0,
     dataset_id: str = "synthetic",
     store: str | Path | None = None,
     overwrite: bool = False,
 ) -> SpatialData:
-    """Make a kidney-like section with H&E, Visium spots and the true counts of small bins.
+    """Make a section with H&E, Visium spots and the true counts of small bins: of kidney, or of tissue hard to see.
 
-    The tissue is a cortex with glomeruli and packed tubules over a medulla with long ones, vessels and immune
+    The kidney is a cortex with glomeruli and packed tubules over a medulla with long ones, vessels and immune
     infiltrates, on bare glass. Every cell has a type that drives both its nucleus (size, shape, darkness) and its
     expression, so the image tells much about the genes, but not all: some types look alike, and some genes follow a
     smooth field that no image shows. The image is drawn from real stain vectors by Beer and Lambert's law [1]_. Counts
@@ -63,6 +66,11 @@ def synthetic_section(
         µm per pixel of the full-resolution image, 0.25 to 2. The counts do not depend on it.
     depth
         Mean UMI counts of the area of a spot on tissue.
+    tissue
+        ``"kidney"`` on glass; ``"crop"``, kidney that fills the image; ``"cores"``, kidney in round cores of a tissue
+        microarray; or what is hard to tell from glass: ``"fat"``, large empty cells between thin septa; ``"stroma"``,
+        smooth pale collagen; ``"brain"``, smooth paler neuropil with few nuclei; ``"necrosis"``, kidney of which more
+        than half has lost its nuclei and structure.
     seed
         The same seed gives the same section.
     dataset_id
@@ -101,18 +109,24 @@ def synthetic_section(
     import dask.array as da
     import pandas as pd
 
-    _check(size=size, n_genes=n_genes, truth_bin=truth_bin, mpp=mpp, depth=depth)
+    Choice(tuple(TISSUES))("tissue", tissue)
+    Items(Number(400, 50_000), least=2, most=2)("size", size)
+    Whole(1, 50_000)("n_genes", n_genes)
+    Number(2, 20)("truth_bin", truth_bin)
+    Number(0.25, 2)("mpp", mpp)
+    Number(1, 1e6)("depth", depth)
+    SEED("seed", seed)
     if store is not None:
         check_vacant(Path(store), overwrite)
 
     place, look, code, draw = np.random.SeedSequence(seed).spawn(4)
     block = max(1, round(truth_bin / 2))
     extent = (size[0] // truth_bin * truth_bin, size[1] // truth_bin * truth_bin)
-    tissue = make_tissue(extent, truth_bin / block, place)
-    image = render(tissue, (round(extent[1] / mpp), round(extent[0] / mpp)), mpp, look)
+    grown = make_tissue(extent, truth_bin / block, place, tissue)
+    image = render(grown, (round(extent[1] / mpp), round(extent[0] / mpp)), mpp, look)
     programs = make_programs(n_genes, code)
     bins_of_spot = Disc(VISIUM.diameter).area / truth_bin**2
-    mask, counts, composition = count_bins(tissue, block, programs, depth / bins_of_spot, draw)
+    mask, counts, composition = count_bins(grown, block, programs, depth / bins_of_spot, draw)
 
     record = Record(
         technology="visium",
@@ -138,20 +152,6 @@ def synthetic_section(
     sdata[f"truth_{microns(truth_bin)}"] = truth
     complete(sdata, da.from_array(image, chunks=(3, 1024, 1024)), record)
     return sdata if store is None else create_store(sdata, store, overwrite=overwrite)
-
-
-def _check(*, size: tuple[float, float], n_genes: int, truth_bin: float, mpp: float, depth: float) -> None:
-    """Refuse parameters out of range."""
-    if min(size) < 400:
-        raise ValueError(f"size={size} µm is too small for a few spots on tissue; take 400 µm or more each way.")
-    for name, value, low, high in (
-        ("n_genes", n_genes, 1, 50_000),
-        ("truth_bin", truth_bin, 2, 20),
-        ("mpp", mpp, 0.25, 2),
-        ("depth", depth, 1, 1e6),
-    ):
-        if not low <= value <= high:
-            raise ValueError(f"{name}={value} is outside {low:g} to {high:g}; choose a value in that range.")
 
 
 def _dominant(composition: NDArray[np.float32]) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 from stsr.encoders.base import Encoder, EncoderInfo, plain_name
 from stsr.encoders.catalogue import PUBLISHED, Published
-from stsr.encoders.registry import ENCODERS, create, is_local, kind_of_weights, register, source
+from stsr.encoders.registry import ENCODERS, create, is_local, kind_of_weights, known_name, register, source
 from stsr.encoders.texture import TextureEncoder
 
 
@@ -35,6 +35,7 @@ __all__ = [
     "create",
     "is_local",
     "kind_of_weights",
+    "known_name",
     "plain_name",
     "register",
     "source",

@@ -22,7 +22,15 @@ _FACTORIES: dict[str, Factory] = {}
 
 
 def register(info: EncoderInfo, factory: Factory) -> None:
-    """Add an encoder to the register under ``info.name``."""
+    """Add an encoder to the register under ``info.name``.
+
+    Raises
+    ------
+    ValueError
+        When another encoder has that name.
+    """
+    if ENCODERS.get(info.name, info) != info:
+        raise ValueError(f"encoder={info.name!r} is registered already; choose another name.")
     ENCODERS[info.name] = info
     _FACTORIES[info.name] = factory
 

@@ -4,7 +4,7 @@ from stsr.geometry.aperture import Aperture, Disc, Square
 from stsr.geometry.bins import grid_of_bins
 from stsr.geometry.footprint import cell_lookup, covered_share, footprint
 from stsr.geometry.grid import Grid
-from stsr.geometry.lattice import Lattice, fit_affine, fit_lattice, nearest_pitch, regular_pitch
+from stsr.geometry.lattice import Lattice, fit_affine, fit_lattice, nearest_pitch, regular_lattice
 
 __all__ = [
     "Aperture",
@@ -19,5 +19,5 @@ __all__ = [
     "footprint",
     "grid_of_bins",
     "nearest_pitch",
-    "regular_pitch",
+    "regular_lattice",
 ]

@@ -8,6 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stsr.geometry.grid import Grid
+from stsr.options import Number
+
+SIZE = Number(1e-6, 1e9)
+"""Of what a spot covers, in µm."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,9 @@ class Disc:
     """
 
     diameter: float
+
+    def __post_init__(self) -> None:
+        SIZE("diameter", self.diameter)
 
     @property
     def area(self) -> float:
@@ -55,6 +62,10 @@ class Square:
 
     side: float
     angle: float = 0.0
+
+    def __post_init__(self) -> None:
+        SIZE("side", self.side)
+        Number()("angle", self.angle)
 
     @classmethod
     def of(cls, grid: Grid) -> Square:

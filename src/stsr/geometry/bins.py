@@ -8,6 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from stsr.geometry.grid import Grid
 from stsr.geometry.lattice import fit_affine
 
+LARGEST = 2**31
+"""Cells of a raster; a whole Visium HD slide at 2 µm has a hundredth of them."""
+
 
 def grid_of_bins(rowcol: ArrayLike, xy: ArrayLike) -> tuple[Grid, NDArray[np.int64]]:
     """Find the grid on which bins lie, whatever its rotation and flips.
@@ -27,11 +30,21 @@ def grid_of_bins(rowcol: ArrayLike, xy: ArrayLike) -> tuple[Grid, NDArray[np.int
     Raises
     ------
     ValueError
-        When the bins do not lie on a regular grid of squares, or two share a row and a column.
+        When there are none, they do not lie on a regular grid of squares, or two share a row and a column.
     """
-    rowcol, xy = np.asarray(rowcol, dtype=np.int64), np.asarray(xy, dtype=np.float64)
-    low = rowcol.min(axis=0)
-    place = rowcol - low
+    numbers, xy = np.asarray(rowcol, dtype=np.float64), np.asarray(xy, dtype=np.float64)
+    if not len(numbers):
+        raise ValueError("array_row and array_col are empty; pass a table with bins.")
+    if not (np.isfinite(numbers).all() and np.isfinite(xy).all() and (numbers == np.rint(numbers)).all()):
+        raise ValueError(
+            "array_row and array_col must be whole numbers and obsm['spatial'] finite for every bin; drop the others."
+        )
+    if np.prod(np.ptp(numbers, axis=0) + 1) > LARGEST:
+        raise ValueError(
+            f"array_row and array_col span {np.ptp(numbers[:, 0]) + 1:.0f} x {np.ptp(numbers[:, 1]) + 1:.0f} cells, more than "
+            "any slide; check the two columns."
+        )
+    place = (numbers - numbers.min(axis=0)).astype(np.int64)
     mask = np.zeros(place.max(axis=0) + 1, dtype=bool)
     mask[place[:, 0], place[:, 1]] = True
     if mask.sum() != len(place):

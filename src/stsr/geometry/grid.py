@@ -8,6 +8,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stsr.options import Whole
+
+TIMES = Whole(1, 100_000)
+"""Cells to the side of another."""
+
 
 @dataclass(frozen=True, eq=False)
 class Grid:
@@ -144,6 +149,7 @@ class Grid:
 
     def divided(self, times: int) -> Grid:
         """The same tissue in finer cells: each of these is cut into ``times x times``."""
+        TIMES("times", times)
         mask = self.mask.repeat(times, axis=0).repeat(times, axis=1)
         return Grid(self.affine @ np.diag([1 / times, 1 / times, 1.0]), mask)
 
@@ -158,6 +164,7 @@ class Grid:
             Number of the raster's first row and column where they are counted from elsewhere, such as the corner of
             the slide: coarser cells begin at multiples of ``times``.
         """
+        TIMES("times", times)
         before = np.asarray(first) % times
         after = -(before + self.shape) % times
         mask = np.pad(self.mask, np.column_stack([before, after]))

@@ -54,8 +54,8 @@ def nearest_pitch(xy: ArrayLike) -> float:
     return float(np.median(distance[:, 1]))
 
 
-def regular_pitch(xy: ArrayLike) -> float | None:
-    """:func:`nearest_pitch` where neighbours bear it out, None where positions alone do not tell a pitch.
+def regular_lattice(xy: ArrayLike) -> Lattice | None:
+    """The lattice of spots whose row and column are not known, None where positions alone do not tell it.
 
     They do not when spots are isolated, when sections overlap, or when spots were thinned out so that neighbours are
     nearer one way than the other. Positions that were thinned out evenly all ways cannot be told from a wider lattice.
@@ -88,7 +88,10 @@ def regular_pitch(xy: ArrayLike) -> float | None:
     number, total = np.bincount(direction, minlength=12), np.bincount(direction, squared, minlength=12)
     usual = number >= 0.05 * len(pairs)
     apart = np.sqrt(total[usual] / number[usual])
-    return pitch if apart.max() <= STRETCH * apart.min() else None
+    if apart.max() > STRETCH * apart.min():
+        return None
+    sixfold, fourfold = (abs(np.exp(fold * 1j * np.arctan2(step[:, 1], step[:, 0])).mean()) for fold in (6, 4))
+    return Lattice(pitch, "hexagonal" if sixfold > fourfold + 0.2 else "square")
 
 
 def fit_affine(colrow: ArrayLike, xy: ArrayLike) -> NDArray[np.float64]:
@@ -146,16 +149,16 @@ def fit_lattice(rowcol: ArrayLike, xy: ArrayLike, *, layout: str | None = None) 
     per_pitch = axes / LAYOUTS[layout][:, None]
     longer, shorter = np.linalg.svd(per_pitch, compute_uv=False)
     pitch = float(np.sqrt(longer * shorter))
+    residual = (xy - xy.mean(axis=0)) - (colrow - colrow.mean(axis=0)) @ axes
+    off = np.hypot(*residual.T) / max(pitch, np.finfo(float).tiny)
+    if np.sqrt((off**2).mean()) > OFF or off.max() > FAR:
+        raise ValueError(
+            f"positions do not follow row and column of the array: they lie up to {off.max():.2g} pitches beside it."
+        )
     if longer > STRETCH * shorter:
         raise ValueError(
             f"by row and column of the array, spots are {longer:.4g} apart one way and {shorter:.4g} the other, where a "
             f"{layout} array has one pitch."
-        )
-    residual = (xy - xy.mean(axis=0)) - (colrow - colrow.mean(axis=0)) @ axes
-    off = np.hypot(*residual.T) / pitch
-    if np.sqrt((off**2).mean()) > OFF or off.max() > FAR:
-        raise ValueError(
-            f"positions do not follow row and column of the array: they lie up to {off.max():.2g} pitches beside it."
         )
     return Lattice(pitch, layout)
 

@@ -6,14 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from stsr.imaging.detectors import DARKEST_GLASS
+
 _LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 """Weights of red, green and blue in brightness (ITU-R BT.709)."""
 
+_BLACK = 0.25
+"""Share of the brightest light below which a pixel is black: beyond the scan, or ink."""
+
 
 def background_colour(overview: NDArray[np.uint8], tissue: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """RGB of bare glass: the median of what is brighter than half of everything outside tissue.
+    """RGB of bare glass: the median of what is brighter than half of everything outside tissue that is not black.
 
-    Where the tissue leaves less than 1 % of the image free, the brightest 1 % of the image stands in for glass.
+    Where the tissue leaves less than 1 % of the image free, the brightest 1 % of the image stands in for glass, with 180
+    at least in every channel: darker than that it is tissue.
 
     Parameters
     ----------
@@ -26,10 +32,13 @@ def background_colour(overview: NDArray[np.uint8], tissue: NDArray[np.bool_]) ->
     -------
     (3,) float64, 0 to 255.
     """
-    glass = overview[~tissue] if (~tissue).mean() > 0.01 else overview.reshape(-1, 3)
-    share = 0.5 if len(glass) < overview[..., 0].size else 0.99
-    brightness = glass @ _LUMA
-    return np.median(glass[brightness >= np.quantile(brightness, share)], axis=0)
+    brightness = overview @ _LUMA
+    free = ~tissue & (brightness > _BLACK * np.quantile(brightness, 0.99))
+    if free.mean() > 0.01:
+        glass, light = overview[free], brightness[free]
+        return np.median(glass[light >= np.quantile(light, 0.5)], axis=0)
+    brightest = np.median(overview[brightness >= np.quantile(brightness, 0.99)], axis=0)
+    return np.maximum(brightest, DARKEST_GLASS)
 
 
 def focus(tiles: NDArray[np.uint8]) -> float:

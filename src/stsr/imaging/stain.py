@@ -24,6 +24,12 @@ J. M. Dolezal et al., BMC Bioinformatics 25 (2024) 134)."""
 
 _STAINED = 0.15
 """Least optical density in every channel of a pixel that counts as stained (Macenko's beta)."""
+_FAINTEST = 0.02
+"""What it is lowered to at most for a pale slide: two or three grey levels, which noise does not reach."""
+_DARKEST = 0.1
+"""Share of a pale slide's tissue, its darkest, that counts as stained; more where the sample is small."""
+_BLEACHED, _WHITE = 0.3, 250
+"""Share of the stained pixels that Macenko's map may turn white, and the grey level from which they are."""
 _FEWEST = 10_000
 """Stained pixels that an estimate needs."""
 _SMALLEST_ANGLE = 5.0
@@ -88,11 +94,14 @@ class Reinhard:
         (3,) over lightness, green-red and blue-yellow.
     background
         (3,) RGB of bare glass; it becomes white.
+    stained
+        Optical density of the darkest channel from which a pixel is stained; below, it fades to white.
     """
 
     mean: NDArray[np.float64]
     sd: NDArray[np.float64]
     background: NDArray[np.float64]
+    stained: float = _STAINED
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Shift and stretch each colour axis to the reference's; what lets light through like glass stays white."""
@@ -102,7 +111,7 @@ class Reinhard:
         image = image.astype(np.float32)
         matched = lab2rgb((rgb2lab(image / 255) - self.mean) / self.sd * sd + mean).astype(np.float32)
         light = ((image + 1) / (self.background.astype(np.float32) + 1)).min(axis=-1, keepdims=True)
-        stained = np.clip(-np.log(light) / _STAINED, 0, 1)
+        stained = np.clip(-np.log(light) / self.stained, 0, 1)
         return np.rint(255 * (stained * matched + 1 - stained)).astype(np.uint8)
 
 
@@ -148,17 +157,43 @@ def estimate_stain(sample: NDArray[np.uint8], method: str, *, background: ArrayL
     if method not in STAINS:
         raise ValueError(f"stain={method!r} is not known; choose one of {', '.join(STAINS)} or None.")
     glass = np.asarray(background, dtype=np.float64)
-    stained = int(((sample.astype(np.int16) + 1) < (glass + 1) * np.exp(-_STAINED)).all(axis=1).sum())
+    least = _least_density(sample, glass)
+    cut = stained_density(least)
+    stained = int((least >= cut).sum())
     if stained < _FEWEST:
-        raise StainError(f"only {stained} of {len(sample)} sampled pixels are stained, {_FEWEST} are needed")
-    return _macenko(sample, glass) if method == "macenko" else _reinhard(sample, glass)
+        raise StainError(
+            f"only {stained} of {len(sample)} sampled pixels are stained, {_FEWEST} are needed; the others are not "
+            f"darker than glass by an optical density of {cut:.2g} in every channel"
+        )
+    return _macenko(sample, glass, cut) if method == "macenko" else _reinhard(sample, glass, cut)
 
 
-def _macenko(sample: NDArray[np.uint8], background: NDArray[np.float64]) -> Macenko:
+def _least_density(sample: NDArray[np.uint8], glass: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(pixels,) optical density against glass in the channel in which it is least."""
+    table = -np.log((np.arange(256)[:, None] + 1) / (glass + 1))
+    return np.min([table[sample[:, band], band] for band in range(3)], axis=0)
+
+
+def stained_density(least: NDArray[np.float64]) -> float:
+    """The optical density in every channel from which a pixel of this slide counts as stained.
+
+    It is Macenko's 0.15, unless fewer than a tenth of the tissue's pixels have that: a pale slide, on which it is
+    the density of the darkest tenth, as long as that is more than noise.
+
+    Parameters
+    ----------
+    least
+        (pixels,) optical densities of tissue in the channel in which each is least.
+    """
+    share = max(_DARKEST, 1.01 * _FEWEST / len(least))
+    return float(np.clip(np.quantile(least, max(1 - share, 0)), _FAINTEST, _STAINED))
+
+
+def _macenko(sample: NDArray[np.uint8], background: NDArray[np.float64], cut: float) -> Macenko:
     from torchstain import normalizers
 
     fitted = normalizers.MacenkoNormalizer(backend="numpy")
-    fitted.fit(sample[None], Io=background)
+    fitted.fit(sample[None], Io=background, beta=cut)
     stain = Macenko(cast("NDArray[np.float64]", fitted.HERef), fitted.maxCRef, background)
     (red_h, green_h, blue_h), (red_e, green_e, blue_e) = stain.stains.T
     if not np.isfinite(stain.stains).all() or stain.angle < _SMALLEST_ANGLE:
@@ -168,15 +203,21 @@ def _macenko(sample: NDArray[np.uint8], background: NDArray[np.float64]) -> Mace
         raise StainError(f"optical densities {colours} are not those of haematoxylin and eosin")
     if stain.strengths.min() <= 0:
         raise StainError(f"stain strengths {stain.strengths.round(2).tolist()} are not positive")
+    stained = sample[((sample + 1.0) / (background + 1)).min(axis=-1) < np.exp(-cut)]
+    bleached = float((stain(stained) >= _WHITE).all(axis=-1).mean())
+    if bleached > _BLEACHED:
+        raise StainError(
+            f"the stains found do not explain the slide: {bleached:.0%} of what is stained would turn white"
+        )
     return stain
 
 
-def _reinhard(sample: NDArray[np.uint8], background: NDArray[np.float64]) -> Reinhard:
+def _reinhard(sample: NDArray[np.uint8], background: NDArray[np.float64], cut: float) -> Reinhard:
     from torchstain import normalizers
 
     fitted = normalizers.ReinhardNormalizer(backend="numpy")
     fitted.fit(sample[None])
-    stain = Reinhard(fitted.target_means.astype(np.float64), fitted.target_stds.astype(np.float64), background)
+    stain = Reinhard(fitted.target_means.astype(np.float64), fitted.target_stds.astype(np.float64), background, cut)
     if stain.sd.min() < 1:
         raise StainError(f"the tissue has next to no colour contrast: CIELAB spreads {stain.sd.round(2).tolist()}")
     return stain

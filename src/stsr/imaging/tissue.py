@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.morphology import remove_small_holes
 
-from stsr.imaging.detectors import DETECTORS, Cues, detect, measure_cues
+from stsr.imaging.detectors import BOUNDS, DETECTORS, Cues, detect, measure_cues, optical_density
 
 TISSUE_MPP = 8.0
 """µm per pixel at which tissue is looked for."""
@@ -21,11 +21,21 @@ SPOTS_MARGIN, IMAGE_MARGIN = 0.05, 0.05
 """How much better another detector must be to be taken instead of an earlier one: relative, by the agreement with the
 spots; absolute, by the separation of the cues and the agreement with other detectors."""
 
-SURE = 0.9
+SURE = 0.8
 """Confidence from which a mask made from the image alone is taken as it is."""
 
 FEWEST = 0.01
 """Share of the image that must lie on either side of a mask for it to separate anything."""
+
+SAMPLED = 100_000
+"""Pixels on which masks are compared with cues."""
+
+NEUTRAL = (0.15, 0.25)
+"""Difference of optical density between the channels of what is taken for glass: up to the first, a lamp has that colour;
+from the second on, it is tissue."""
+
+BY_SPOTS = "spots"
+"""What stands for the detector where the image shows no tissue and the spots alone tell."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +72,11 @@ class Tissue:
     mask
         (rows, cols) bool.
     detector
-        Name of the detector it was made by, one of :data:`~stsr.imaging.detectors.DETECTORS`.
+        Name of the detector it was made by, one of :data:`~stsr.imaging.detectors.DETECTORS`, or :data:`BY_SPOTS`.
     confidence
         How well the detector's mask separates tissue from glass in all cues: 1 when every pixel inside has more of each
-        than every pixel outside, 0 when inside and outside are alike.
+        than every pixel outside, 0 when inside and outside are alike. Less where what is taken for glass is coloured,
+        and by the share of ink between the tissue.
     agreement
         Mean overlap (intersection over union) of the detector's mask with those of the others.
     left_out
@@ -154,16 +165,19 @@ def find_tissue(
     masks = {
         name: mask for name, mask in detect(cues, mpp, min_piece=min_piece, max_hole=max_hole).items() if mask.any()
     }
-    if not masks:
+    if evidence is not None and not len(evidence.spots):
+        evidence = None
+    if not masks and (evidence is None or _blank(cues)):
         raise ValueError(
             f"image of {image.shape[1]} x {image.shape[0]} pixels at {mpp:g} µm/px shows no tissue; check that it is "
             "the H&E and not a blank or inverted image, or pass your own mask as tissue=."
         )
-    separations = {name: separation(cues, mask) for name, mask in masks.items()}
+    if not masks:
+        return Tissue(evidence.joined, BY_SPOTS, 0.0, 0.0, (1.0, 1.0))
     agreements = {name: _agreement(name, masks) for name in masks}
-    confidences = {name: agreements[name] if value is None else value for name, value in separations.items()}
+    confidences = {name: _confidence(image, cues, mask, agreements[name]) for name, mask in masks.items()}
     alone = _first_within({name: (confidences[name] + agreements[name]) / 2 for name in masks}, IMAGE_MARGIN)
-    if evidence is None or not len(evidence.spots):
+    if evidence is None:
         return Tissue(masks[alone], alone, confidences[alone], agreements[alone])
 
     within = ndimage.distance_transform_edt(~evidence.measured) * mpp <= evidence.reach
@@ -176,6 +190,24 @@ def find_tissue(
     return Tissue(near, chosen, confidences[chosen], agreements[chosen], (left_out[0], left_out[1]), dropped)
 
 
+def _blank(cues: Cues) -> bool:
+    """Whether the image has no more contrast than bare glass anywhere that is not ink."""
+    contrast = cues.values["contrast"][~cues.ink]
+    return not contrast.size or float(np.quantile(contrast, 1 - FEWEST)) <= BOUNDS["contrast"][0]
+
+
+def _confidence(image: NDArray[np.uint8], cues: Cues, mask: NDArray[np.bool_], agreement: float) -> float:
+    """How far a mask is to be trusted by the image alone; a mask without an outside, by its agreement with others."""
+    parted = separation(cues, mask)
+    if parted is None:
+        return agreement
+    outside = optical_density(np.median(image[~mask & ~cues.ink], axis=0).astype(np.uint8))
+    pale, coloured = NEUTRAL
+    neutral = float(np.clip((coloured - np.ptp(outside)) / (coloured - pale), 0, 1))
+    box = ndimage.find_objects(mask.astype(np.uint8))[0]
+    return min(parted, neutral) * float(1 - cues.ink[box].mean())
+
+
 def separation(cues: Cues, mask: NDArray[np.bool_]) -> float | None:
     """How well a mask parts high from low values of the cues: the mean of Somers' D, which is 1 when none overlap.
 
@@ -184,12 +216,13 @@ def separation(cues: Cues, mask: NDArray[np.bool_]) -> float | None:
     """
     from scipy.stats import rankdata
 
-    seen = ~cues.ink
-    inside = mask[seen]
+    step = max(1, int(np.sqrt(mask.size / SAMPLED)))
+    seen = ~cues.ink[::step, ::step]
+    inside = mask[::step, ::step][seen]
     if not seen.any() or not FEWEST <= inside.mean() <= 1 - FEWEST:
         return None
     several = []
-    for values in (cue[seen] for cue in cues.values.values()):
+    for values in (cue[::step, ::step][seen] for cue in cues.values.values()):
         if np.ptp(values) > 0:
             n, m = int(inside.sum()), int((~inside).sum())
             area = (rankdata(values)[inside].sum() - n * (n + 1) / 2) / (n * m)

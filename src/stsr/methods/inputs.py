@@ -28,19 +28,22 @@ FEW = 200
 
 
 def require_spots(section: Section, method: str, *, fewest: int = FEWEST) -> None:
-    """Refuse to train on too few spots, and warn of few.
+    """Refuse to train on too few spots, and warn of few; only those on tissue count, the others are not learned from.
 
     Raises
     ------
     ValueError
         For fewer than ``fewest`` spots.
     """
-    spots = len(section.spots)
+    spots = int(spots_on_tissue(section).sum())
     if spots < fewest:
-        raise ValueError(
-            f"spots={spots} are too few to train method={method!r}, which needs {fewest}; "
-            "use an interpolation such as method='idw'."
+        beside = len(section.spots) - spots
+        remedy = (
+            f"{beside} more lie beside the grid's tissue: check that the tissue covers the spots"
+            if beside
+            else "use an interpolation such as method='idw'"
         )
+        raise ValueError(f"spots={spots} are too few to train method={method!r}, which needs {fewest}; {remedy}.")
     if spots < FEW:
         logger.warning(
             "%d spots are few to train method=%r, which wants %d: expect it to miss fine structure and rare genes, and "

@@ -9,11 +9,14 @@ from typing import Self
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.spatial import Delaunay, QhullError
+from scipy.spatial import Delaunay, QhullError, cKDTree
 
 from stsr.methods.base import Method, Prediction, Predictor, Training
 from stsr.methods.expected import Expected, Facts
 from stsr.section import Section
+
+FAR = 20
+"""Reaches of a spot from the tissue beyond which no spot says anything of it."""
 
 Weights = Callable[[NDArray[np.float64]], sp.csr_array]
 """From points (points, 2) in µm to the (points, spots) sparse float32 weights of the spots, each row adding up to 1."""
@@ -30,7 +33,13 @@ class Interpolation(Method):
         """Prepare the weights of ``spots`` (spots, 2), in µm."""
 
     def fit(self, section: Section, *, seed: int, training: Training) -> Self:
-        """Nothing to learn."""
+        """Nothing to learn; spots that have nothing to do with the grid are refused."""
+        near, _ = cKDTree(section.grid.xy).query(section.spots) if len(section.spots) else (np.array([np.inf]), None)
+        if near.min() > FAR * section.aperture.reach:
+            raise ValueError(
+                f"spots={len(section.spots)} lie {near.min():.0f} µm from the grid's tissue or more; check that the tissue "
+                "covers the spots."
+            )
         return self
 
     def expected(self, facts: Facts) -> Expected:

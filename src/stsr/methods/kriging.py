@@ -16,6 +16,7 @@ from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Trainin
 from stsr.methods.expected import LEAST, Array, Expected, Facts
 from stsr.methods.inputs import require_spots
 from stsr.methods.interpolation import Weights, sparse_weights
+from stsr.methods.patches import with_nearest
 from stsr.options import Number, Options, Whole
 from stsr.section import Section
 
@@ -29,6 +30,9 @@ NUGGETS = (0.03, 0.1, 0.3, 1.0, 3.0)
 
 HIDDEN = 2000
 """Spots hidden at most, one at a time, to choose the kernel."""
+
+LEAST_NOISE = 1e-9
+"""Of a spot, as a share of the variance of the field: two spots in one place could not be told apart without any."""
 
 POINTS = 4096
 """Points weighed at a time: 36 MB of inverses for 32 neighbours."""
@@ -124,7 +128,8 @@ def choose_kernel(section: Section, config: KrigingConfig, rng: np.random.Genera
     spread = share.std(axis=0)
     share /= np.where(spread > 0, spread, 1)
     hidden = rng.permutation(len(share))[:HIDDEN]
-    lengths = section.pitch * np.array(LENGTHS) if config.length is None else (config.length,)
+    pitch = max(section.pitch, section.aperture.reach)  # where spots lie in one place
+    lengths = pitch * np.array(LENGTHS) if config.length is None else (config.length,)
     nuggets = NUGGETS if config.nugget is None else (config.nugget,)
 
     def error(kernel: tuple[float, float]) -> float:
@@ -149,7 +154,7 @@ class Neighbourhoods:
 
     def __init__(self, spots: NDArray[np.float64], neighbours: int) -> None:
         self.spots, self.tree = spots, cKDTree(spots)
-        self.near = self.tree.query(spots, k=np.arange(1, min(neighbours, len(spots)) + 1))[1]
+        self.near = with_nearest(self.tree, neighbours - 1)
 
     def inverses(self, middle: NDArray[np.int64], length: float, noise: NDArray[np.float64]) -> NDArray[np.float64]:
         """(middles, k + 1, k + 1) inverse of [[K + N, 1], [1ᵀ, 0]]: covariance and noise of k spots, weights sum to 1."""
@@ -158,7 +163,7 @@ class Neighbourhoods:
         place = self.spots[near]
         system = np.ones((len(near), k + 1, k + 1))
         system[:, :k, :k] = matern(np.linalg.norm(place[:, :, None] - place[:, None], axis=-1), length)
-        system[:, range(k), range(k)] += noise[near]
+        system[:, range(k), range(k)] += np.maximum(noise[near], LEAST_NOISE)
         system[:, k, k] = 0
         return np.linalg.inv(system)
 

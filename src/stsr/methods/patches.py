@@ -91,3 +91,8 @@ def neighbours(spots: cKDTree, count: int, *, hide_self: bool) -> NDArray[np.int
     own = near == np.arange(spots.n)[:, None]
     own[~own.any(axis=1), -1] = True
     return near[~own].reshape(spots.n, count)
+
+
+def with_nearest(spots: cKDTree, count: int) -> NDArray[np.int64]:
+    """(spots, 1 + k) each spot itself, then the ``count`` others nearest to it."""
+    return np.hstack([np.arange(spots.n)[:, None], neighbours(spots, count, hide_self=True)])

@@ -20,7 +20,7 @@ from stsr.geometry import Aperture
 from stsr.methods.base import Prediction
 from stsr.methods.features import BAND_VALUES
 from stsr.methods.idw import Idw, IdwConfig
-from stsr.methods.patches import neighbours
+from stsr.methods.patches import with_nearest
 from stsr.methods.tiles import LIMIT, tile_cells
 from stsr.section import Section
 
@@ -119,7 +119,7 @@ class Crops:
 
 def seen_by_spots(tree: cKDTree, count: int) -> NDArray[np.int64]:
     """(spots, 1 + count) who each spot of a tree sees: itself, then the others nearest to it."""
-    return np.hstack([np.arange(tree.n)[:, None], neighbours(tree, count, hide_self=True)])
+    return with_nearest(tree, count)
 
 
 def seen_by_points(tree: cKDTree, xy: NDArray[np.float64], count: int) -> NDArray[np.int64]:

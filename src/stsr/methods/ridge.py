@@ -19,6 +19,7 @@ PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000
 """Values of α that cross-validation chooses from."""
 
 FOLDS = 5
+"""Parts of cross-validation; fewer where the spots lie in fewer blocks, as those of a needle biopsy do."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,9 @@ def choose_penalty(
     spread = density.std(axis=0)
     target = density / np.where(spread > 0, spread, 1)
     rank = spots.argsort(axis=0).argsort(axis=0) * blocks // len(spots)
-    splits = GroupKFold(FOLDS).split(z, groups=rank[:, 0] * blocks + rank[:, 1])
+    groups = rank[:, 0] * blocks + rank[:, 1]
+    folds = min(FOLDS, len(np.unique(groups)))
+    splits = GroupKFold(folds).split(z, groups=groups)
 
     def errors(learn: NDArray[np.int64], test: NDArray[np.int64]) -> list[float]:
         fits = (linear_model.Ridge(penalty).fit(z[learn], target[learn]) for penalty in PENALTIES)
@@ -117,5 +120,5 @@ def choose_penalty(
 
     error = np.array([errors(learn, test) for learn, test in splits])
     excess = error - error[:, [error.mean(axis=0).argmin()]]
-    good = excess.mean(axis=0) <= excess.std(axis=0, ddof=1) / np.sqrt(FOLDS)
+    good = excess.mean(axis=0) <= excess.std(axis=0, ddof=1) / np.sqrt(folds)
     return float(np.array(PENALTIES)[good].max())

@@ -78,6 +78,7 @@ class SpaBitConfig(StatesConfig):
         "batch": 128,
         "hidden": 650,
         "width": 1024,
+        "graph_epochs": 3000,
     }
 
     graph_epochs: Annotated[int, Whole(1, 100_000)] = 3000

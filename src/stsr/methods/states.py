@@ -31,7 +31,7 @@ class StatesConfig(Options):
     epochs: Annotated[int, Whole(1, 100_000, optional=True)] = None  # type: ignore[assignment]
     states: Annotated[int, Whole(1, 32, optional=True)] = None  # type: ignore[assignment]
     learning_rate: Annotated[float, Number(1e-8, 0.1, optional=True)] = None  # type: ignore[assignment]
-    batch: Annotated[int, Whole(1, 65_536, optional=True)] = None  # type: ignore[assignment]
+    batch: Annotated[int, Whole(1, 10_000_000, optional=True)] = None  # type: ignore[assignment]
     patience: Annotated[int, Whole(1, 100_000)] = 5
     held_out: Annotated[float, Number(0.001, 0.9)] = 0.1
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from stsr.methods.inputs import whole_spots
+from stsr.methods.patches import neighbours
 from stsr.section import Section
 
 KEPT_BACK = 0.2
@@ -91,7 +92,7 @@ def scattered(section: Section, folds: int, rng: np.random.Generator) -> NDArray
 
     One after the other, spots join the fold of which the nearest spot is farthest.
     """
-    near = cKDTree(section.spots).query(section.spots, k=range(2, min(AROUND, len(section.spots)) + 1))[1]
+    near = neighbours(cKDTree(section.spots), AROUND - 1, hide_self=True)
     order = rng.permutation(np.flatnonzero(whole_spots(section)))[:MOST]
     fold, size = np.full(len(section.spots), -1), np.zeros(folds, dtype=np.int64)
     for spot in order:

@@ -39,8 +39,8 @@ class ImageAsksExpression(nn.Module):
     def attention(self, tokens: Tensor, features: Tensor, distance: Tensor) -> Tensor:
         """(n, p, h, k + 1) weights from (n, p, d) tokens, (n, k, features) and (n, p, k) distances in µm."""
         n, p, k = distance.shape
-        query = self.query(tokens).view(n, p * self.heads, self.width)
-        query, key = query.view(n, p, self.heads, self.width), self.key(features).view(n, k, self.heads, self.width)
+        query = self.query(tokens).view(n, p, self.heads, self.width)
+        key = self.key(features).view(n, k, self.heads, self.width)
         match = torch.einsum("nphw,nkhw->nphk", query, key) / math.sqrt(self.width)
         score = match - distance[:, :, None, :] / self.log_length.exp()[:, None]
         away = self.away[:, None].expand(n, p, self.heads, 1)

@@ -30,6 +30,14 @@ def colour_limit(values: ArrayLike, quantile: float) -> float:
     return top or 1.0
 
 
+def check_colours(name: str) -> None:
+    """Refuse a colour map that matplotlib does not have."""
+    import matplotlib
+
+    if name not in matplotlib.colormaps:
+        raise ValueError(f"cmap={name!r} is no colour map of matplotlib; use one such as 'magma_r' or 'viridis'.")
+
+
 def colour_scale(limit: float, *, log1p: bool = False) -> Normalize:
     """From 0 to ``limit``, evenly or by the logarithm of 1 + the value."""
     from matplotlib.colors import FuncNorm, Normalize

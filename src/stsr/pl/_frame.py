@@ -97,12 +97,13 @@ def panels(frame: Frame, rows: int, cols: int, size: float) -> tuple[Figure, NDA
 
 
 def figure_of(rows: int, cols: int, *, width: float, height: float) -> tuple[Figure, NDArray[Any]]:
-    """A figure of ``width`` x ``height`` inches with (rows, cols) axes, taken out of pyplot's hands."""
+    """A figure of ``width`` x ``height`` inches with (rows, cols) axes: pyplot's current one, but for notebooks."""
+    import matplotlib
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(rows, cols, figsize=(width, height), squeeze=False, layout="constrained")
-    # A notebook would draw an open figure a second time, and pyplot would keep it in memory.
-    plt.close(figure)
+    if "inline" in matplotlib.get_backend():
+        plt.close(figure)  # a notebook shows the figure that a function returns, and would show an open one once more
     return figure, axes
 
 

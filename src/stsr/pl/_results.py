@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from stsr.spatial import record
 from stsr.spatial.bins import result_tables
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 def choose_table(sdata: SpatialData, table: str | None) -> str:
     """The table asked for, or the only result."""
+    record(sdata)
     if table is not None:
         if table not in sdata.tables:
             raise KeyError(f"table={table!r} not found; sdata holds the tables {', '.join(sdata.tables) or 'none'}.")

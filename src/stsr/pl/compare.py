@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
 
-from stsr.pl._cells import colour_bar, colour_limit, colour_scale, draw_cells, draw_outline, draw_spots, see_through
+from stsr.options import Number
+from stsr.pl._cells import (
+    check_colours,
+    colour_bar,
+    colour_limit,
+    colour_scale,
+    draw_cells,
+    draw_outline,
+    draw_spots,
+    see_through,
+)
 from stsr.pl._frame import Frame, draw_image, draw_scale_bar, fade, panels, read_image
+from stsr.pl._output import check_output, finish
 from stsr.pl._results import as_list, choose_table
-from stsr.spatial import gene_positions, read_columns, spot_aperture, spot_positions, spots_record
+from stsr.spatial import (
+    gene_positions,
+    raw_counts,
+    read_columns,
+    spot_aperture,
+    spot_positions,
+    spots_record,
+    spots_table,
+)
 from stsr.spatial.bins import bin_grid, table_grid
+from stsr.spatial.units import check_columns
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -25,11 +46,14 @@ def compare(
     genes: str | Sequence[str],
     *,
     table: str | None = None,
+    layer: str | None = None,
     truth: AnnData | None = None,
     quantile: float = 0.99,
     cmap: str = "magma_r",
     crop: Sequence[float] | None = None,
     size: float = 4.0,
+    show: bool | None = None,
+    save: str | os.PathLike[str] | None = None,
 ) -> Figure:
     """Draw what was measured, what was predicted and, where it is known, what is true: a row for each gene.
 
@@ -46,6 +70,8 @@ def compare(
         One gene or several.
     table
         Name of the table; may be left out when there is one result.
+    layer
+        Layer of the table with the expected counts, where ``X`` holds something else; ``X`` when None.
     truth
         Raw counts of small bins, as :func:`stsr.tl.evaluate` takes them.
     quantile
@@ -57,6 +83,12 @@ def compare(
     size
         Longer side of a panel in inches.
 
+    show
+        Show the figure at once, as ``plt.show()`` does; False keeps it from pyplot. When None, it is pyplot's current
+        figure, for ``plt.show()`` or ``plt.savefig``; in a notebook it is shown as the result.
+    save
+        File to write the picture to, such as ``"map.png"``; pyplot then lets go of the figure.
+
     Returns
     -------
     The figure.
@@ -64,9 +96,9 @@ def compare(
     Raises
     ------
     KeyError
-        When ``table`` is not there; the message lists what is.
+        When ``table`` or ``layer`` is not there; the message lists what is.
     ValueError
-        For a section without spots, an unknown gene, when ``table`` is left out but there is not exactly one result, or
+        For a section without spots, a result or spots that were normalised or logged, an unknown gene, when ``table`` is left out but there is not exactly one result, or
         for a truth without regular bins.
 
     Examples
@@ -77,17 +109,24 @@ def compare(
     >>> figure = stsr.pl.compare(sdata, "PODO1", table="sr_008um", truth=sdata["truth_008um"])
     >>> figure.savefig("compare.png")
     """
+    check_output(show, save)
+    size = Number(0.1, 100)("size", size)
+    check_colours(cmap)
     table, genes = choose_table(sdata, table), as_list(genes)
     facts = spots_record(sdata)
     grid, cells = table_grid(sdata, table)
     frame = Frame.of(grid, crop)
+    where = f"sdata[{facts.table!r}]"
     cell_area = grid.bin_size**2
 
     predicted = np.full((grid.n_cells, len(genes)), np.nan, dtype=np.float32)
-    predicted[cells] = read_columns(sdata, table, genes)
-    spots = spot_positions(sdata, sdata.tables[facts.table], facts)
+    predicted[cells] = read_columns(sdata, table, genes, layer=layer)
+    check_columns(sdata.tables[table], table, genes, predicted[cells], layer=layer)
+    own = spots_table(sdata)
+    spots = spot_positions(sdata, own, facts)
     aperture = spot_aperture(sdata, facts)
-    measured = read_columns(sdata, facts.table, genes) * (cell_area / aperture.area)
+    counts = raw_counts(own[:, gene_positions(own.var_names, genes, where=where)], name=facts.table)
+    measured = counts.toarray() * (cell_area / aperture.area)
     if truth is not None:
         bins, position = bin_grid(truth, facts.mpp, name="truth")
         true = np.empty((bins.n_cells, len(genes)), dtype=np.float32)
@@ -114,4 +153,4 @@ def compare(
         colour_bar(painted, row, f"UMI per {grid.bin_size:.3g} µm bin")
     for panel, title in zip(axes[0], titles, strict=True):
         panel.set_title(title, fontsize="medium")
-    return figure
+    return finish(figure, show, save)

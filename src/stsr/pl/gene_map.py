@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stsr.pl._cells import colour_bar, colour_limit, colour_scale, draw_cells, draw_outline, see_through
+from stsr.constants import SD
+from stsr.options import Number, Switch, Whole
+from stsr.pl._cells import check_colours, colour_bar, colour_limit, colour_scale, draw_cells, draw_outline, see_through
 from stsr.pl._frame import Frame, draw_image, draw_scale_bar, fade, panels, read_image
+from stsr.pl._output import axes_figure, check_output, finish
 from stsr.pl._results import as_list, choose_table
 from stsr.spatial import read_columns
 from stsr.spatial.bins import table_grid
+from stsr.spatial.units import columns_state
 
 if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from spatialdata import SpatialData
 
@@ -31,6 +38,9 @@ def gene_map(
     crop: Sequence[float] | None = None,
     ncols: int = 4,
     size: float = 4.0,
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: str | os.PathLike[str] | None = None,
 ) -> Figure:
     """Draw the super-resolved expression of genes over the tissue.
 
@@ -58,6 +68,14 @@ def gene_map(
         Panels in a row.
     size
         Longer side of a panel in inches.
+    ax
+        Draw the map of one gene here instead of in a figure of its own; the H&E then gets no panel.
+
+    show
+        Show the figure at once, as ``plt.show()`` does; False keeps it from pyplot. When None, it is pyplot's current
+        figure, for ``plt.show()`` or ``plt.savefig``; in a notebook it is shown as the result.
+    save
+        File to write the picture to, such as ``"map.png"``; pyplot then lets go of the figure.
 
     Returns
     -------
@@ -81,29 +99,42 @@ def gene_map(
     """
     import matplotlib
 
+    check_output(show, save, ax)
+    ncols, size, image = Whole(1, 100)("ncols", ncols), Number(0.1, 100)("size", size), Switch()("image", image)
+    log1p = Switch()("log1p", log1p)
+    check_colours(cmap)
     table, genes = choose_table(sdata, table), as_list(genes)
+    if ax is not None and len(genes) > 1:
+        raise ValueError(
+            f"ax takes the map of one gene, genes names {len(genes)}; leave ax out, or call once for each."
+        )
     grid, cells = table_grid(sdata, table)
     columns = read_columns(sdata, table, genes, layer=layer)
     frame = Frame.of(grid, crop)
     seen = frame.shows(grid.xy)
 
-    n_panels = len(genes) + image
-    ncols = min(ncols, n_panels)
-    figure, axes = panels(frame, -(-n_panels // ncols), ncols, size)
-    for empty in axes.flat[n_panels:]:
-        empty.set_visible(False)
-    if image:
-        pixels = read_image(sdata, frame)
+    pixels = read_image(sdata, frame) if image else None
+    if ax is None:
+        n_panels = len(genes) + image
+        ncols = min(ncols, n_panels)
+        figure, axes = panels(frame, -(-n_panels // ncols), ncols, size)
+        for empty in axes.flat[n_panels:]:
+            empty.set_visible(False)
+        drawn = list(axes.flat[image:n_panels])
+    else:
+        figure, drawn = axes_figure(ax), [ax]
+        frame.fit(ax)
+    if pixels is not None and ax is None:
         draw_image(axes.flat[0], pixels, frame)
         draw_scale_bar(axes.flat[0], frame)
         axes.flat[0].set_title("H&E", fontsize="medium")
 
     colours = see_through(cmap) if image else matplotlib.colormaps[cmap]
-    kind = "UMI" if layer is None else f"{layer} of UMI"
-    for panel, gene, column in zip(axes.flat[image:], genes, columns.T, strict=False):
+    kind = _kind(sdata.tables[table], genes, columns, layer)
+    for panel, gene, column in zip(drawn, genes, columns.T, strict=True):
         values = np.full(grid.n_cells, np.nan, dtype=np.float32)
         values[cells] = column
-        if image:
+        if pixels is not None:
             draw_image(panel, fade(pixels), frame)
         norm = colour_scale(colour_limit(values[seen], quantile), log1p=log1p)
         painted = draw_cells(panel, grid, values, frame, norm, colours)
@@ -111,4 +142,14 @@ def gene_map(
         draw_scale_bar(panel, frame)
         colour_bar(painted, [panel], f"{kind} per {grid.bin_size:.3g} µm bin")
         panel.set_title(gene, style="italic", fontsize="medium")
-    return figure
+    return finish(figure, show, save)
+
+
+def _kind(table: AnnData, genes: list[str], values: Any, layer: str | None) -> str:
+    """What a colour bar says that the values are: counts only where they still are."""
+    columns = table.var_names.get_indexer(genes)
+    if layer == SD:
+        return f"{SD} of UMI"
+    if columns_state(table, columns, values, layer=layer) == "counts":
+        return "UMI"
+    return "X (not counts)" if layer is None else layer

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stsr.options import Number
 from stsr.pl._cells import colour_bar
 from stsr.pl._frame import Frame, draw_image, draw_scale_bar, fade, figure_of, read_image
+from stsr.pl._output import check_output, finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +26,14 @@ NEAR = 500.0
 """µm that are shown of a section at least."""
 
 
-def registration(sdata: SpatialData, check: Registration, *, size: float = 5.0) -> Figure:
+def registration(
+    sdata: SpatialData,
+    check: Registration,
+    *,
+    size: float = 5.0,
+    show: bool | None = None,
+    save: str | os.PathLike[str] | None = None,
+) -> Figure:
     """Draw what :func:`stsr.pp.register_check` has found.
 
     On the left, the section's blocks with arrows that say where the counts have to go to fit the image: in black the one
@@ -40,6 +50,12 @@ def registration(sdata: SpatialData, check: Registration, *, size: float = 5.0) 
     size
         Longer side of a panel in inches.
 
+    show
+        Show the figure at once, as ``plt.show()`` does; False keeps it from pyplot. When None, it is pyplot's current
+        figure, for ``plt.show()`` or ``plt.savefig``; in a notebook it is shown as the result.
+    save
+        File to write the picture to, such as ``"map.png"``; pyplot then lets go of the figure.
+
     Returns
     -------
     The figure.
@@ -51,6 +67,8 @@ def registration(sdata: SpatialData, check: Registration, *, size: float = 5.0) 
     >>> check = stsr.pp.register_check(sdata, table="truth_008um", window=600)
     >>> stsr.pl.registration(sdata, check).savefig("registration.png")
     """
+    check_output(show, save)
+    size = Number(0.1, 100)("size", size)
     frame = _frame(check)
     scale = size / max(frame.width, frame.height)
     height = max(frame.height * scale, 0.7 * size)
@@ -61,7 +79,7 @@ def registration(sdata: SpatialData, check: Registration, *, size: float = 5.0) 
     draw_scale_bar(section, frame)
     section.set_title(_verdict(check), fontsize="small", loc="left")
     _draw_surface(surface, check)
-    return figure
+    return finish(figure, show, save)
 
 
 def _frame(check: Registration) -> Frame:

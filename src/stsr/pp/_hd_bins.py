@@ -14,10 +14,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from stsr.constants import ARRAY_COL, ARRAY_ROW, microns
-from stsr.geometry import Grid, cell_lookup, fit_lattice, grid_of_bins
+from stsr.geometry import Grid, cell_lookup, grid_of_bins
 from stsr.pp._counts import read_counts
 from stsr.pp._positions import BARCODE, INSIDE, X, Y, in_tissue
-from stsr.pp._scale_factors import factor
+from stsr.pp._scale_factors import usable
 from stsr.spatial.grid_table import grid_table
 from stsr.spatial.section import raw_counts
 from stsr.spatial.unreadable import read_json, reading
@@ -175,8 +175,8 @@ def _grid(file: Path, rowcol: NDArray[np.int64], xy: NDArray[np.float64]) -> tup
     everywhere = _columns(file, [ARRAY_ROW, ARRAY_COL, X, Y]).to_pandas(ignore_metadata=True).to_numpy(dtype=np.float64)
     everywhere = everywhere[np.isfinite(everywhere).all(axis=1)]
     known, place = everywhere[:, :2], everywhere[:, 2:]
-    if fit_lattice(known, place, layout="square") is None:
-        raise ValueError("it lists one bin.")
+    if np.linalg.matrix_rank(known - known.mean(axis=0)) < 2:
+        raise ValueError("it lists bins on one line only.")
     whole, _ = grid_of_bins(known.astype(np.int64), place)
     grid = _cut(whole, rowcol - known.min(axis=0).astype(np.int64))
     at = rowcol - rowcol.min(axis=0)
@@ -229,11 +229,11 @@ def _read_positions(file: Path) -> pd.DataFrame:
 
 def _check_factors(file: Path, size: int, grid: Grid) -> None:
     """Hold the bins' pitch in pixels against what the vendor states."""
-    factors = read_json(file, "scale factors")
-    if (stated := factor(factors, "bin_size_um", size)) != size:
+    factors = usable(read_json(file, "scale factors"))
+    if (stated := factors.get("bin_size_um", size)) != size:
         raise ValueError(f"path: {str(file)!r} is of {stated:g} µm bins; give the folder its name back.")
     mpp = size / grid.bin_size
-    if abs((stated := factor(factors, "microns_per_pixel", mpp)) / mpp - 1) > TOLERANCE:
+    if abs((stated := factors.get("microns_per_pixel", mpp)) / mpp - 1) > TOLERANCE:
         raise ValueError(
             f"path: {str(file)!r} states {stated:.4g} µm per pixel, but bins of {size} µm are {grid.bin_size:.4g} pixels "
             f"apart, which gives {mpp:.4g}; take both from the same run."

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.constants import ARRAY_COL, ARRAY_ROW
+from stsr.geometry import Lattice, fit_lattice
 from stsr.spatial.unreadable import read_text, reading
 
 if TYPE_CHECKING:
@@ -57,24 +58,24 @@ def read_positions(file: Path) -> pd.DataFrame:
     return places
 
 
-def in_tissue(values: Any, where: str) -> NDArray[np.bool_]:
+def in_tissue(values: Any, where: str, column: str = INSIDE) -> NDArray[np.bool_]:
     """(spots,) whether each lies on tissue, however the column says so: 1 and 0, True and False, numbers or words.
 
     Raises
     ------
     ValueError
-        When a value says neither; the message begins with ``where``.
+        When a value says neither; the message begins with ``where`` and names the column.
     """
     import pandas as pd
 
-    column = pd.Series(values)
-    if column.dtype.kind in "bif" and np.isin(column.unique(), (0, 1)).all():
-        return column.to_numpy() == 1
-    words = pd.Series(np.asarray(column, dtype=object)).astype(str).str.strip().str.lower()
+    stated = pd.Series(values)
+    if stated.dtype.kind in "biuf" and np.isin(stated.unique(), (0, 1)).all():
+        return stated.to_numpy() == 1
+    words = pd.Series(np.asarray(stated, dtype=object)).astype(str).str.strip().str.lower()
     said = words.map(WORDS)
     if unknown := sorted(set(words[said.isna()])):
         raise ValueError(
-            f"{where} holds {', '.join(map(repr, unknown[:3]))} as in_tissue; put 1 for spots in tissue and 0 for others."
+            f"{where} holds {', '.join(map(repr, unknown[:3]))} as {column}; put 1 for spots in tissue and 0 for others."
         )
     return said.to_numpy(dtype=bool)
 
@@ -111,3 +112,42 @@ def _number(column: pd.Series) -> pd.Series:
     return pd.to_numeric(
         column.str.strip().map(lambda text: re.sub(",", ".", text), na_action="ignore"), errors="coerce"
     )
+
+
+def lattice_of(
+    rowcol: Any, xy: Any, inside: NDArray[np.bool_], size: tuple[int, int], *, layout: str | None = None
+) -> Lattice | None:
+    """The array of the spots, fitted to all listed places.
+
+    Places off tissue tell the pitch as well as others, but some tools leave them without true positions, and a single
+    position beside the image is wrong. Where not all places follow a lattice, those are left out.
+
+    Parameters
+    ----------
+    rowcol, xy
+        (places, 2) row and column on the array, and pixels (x, y).
+    inside
+        (places,) which lie on tissue.
+    size
+        Width and height of the image in pixels.
+    layout
+        As of :func:`~stsr.geometry.lattice.fit_lattice`.
+
+    Raises
+    ------
+    ValueError
+        When the spots on tissue and on the image follow no lattice either.
+    """
+    rowcol, xy = np.asarray(rowcol, dtype=np.float64), np.asarray(xy, dtype=np.float64)
+    known = np.isfinite(rowcol).all(axis=1) & np.isfinite(xy).all(axis=1)
+    on = ((xy >= 0) & (xy <= size)).all(axis=1)
+    fault = None
+    for some in (known, known & on, known & inside, known & inside & on):
+        try:
+            if lattice := fit_lattice(rowcol[some], xy[some], layout=layout):
+                return lattice
+        except ValueError as error:
+            fault = error
+    if fault:
+        raise fault
+    return None

@@ -94,6 +94,12 @@ def find_fullres(folder: Path | None, fullres_image: str | os.PathLike[str]) -> 
     )
 
 
+def image_size(image: FullRes) -> tuple[int, int]:
+    """Width and height of the H&E in pixels."""
+    _, height, width = image.pixels.shape
+    return width, height
+
+
 def on_image(spots: NDArray[np.float64], names: Sequence[str], image: FullRes) -> NDArray[np.bool_]:
     """(spots,) which of the spots (spots, 2), as (x, y) in its pixels, the image holds; the log says which it does not.
 
@@ -102,7 +108,7 @@ def on_image(spots: NDArray[np.float64], names: Sequence[str], image: FullRes) -
     ValueError
         When more than a few lie outside: then the image is not the one they belong to.
     """
-    _, height, width = image.pixels.shape
+    width, height = image_size(image)
     inside = ((spots >= 0) & (spots <= (width, height))).all(axis=1)
     outside = int((~inside).sum())
     number, share = FEW_OUTSIDE

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stsr.pp._scale_factors import REDUCED, factor
+from stsr.pp._scale_factors import REDUCED
 from stsr.spatial.unreadable import reading
 
 if TYPE_CHECKING:
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def refuse_reduced(files: VisiumFiles, image: FullRes, factors: dict[str, Any]) -> None:
+def refuse_reduced(files: VisiumFiles, image: FullRes, factors: dict[str, float]) -> None:
     """Refuse the reduced images of the vendor as the full one, whatever they are called."""
     from PIL import Image
 
     _, height, width = image.pixels.shape
     for name, scale in REDUCED.items():
         png = files.reduced(name)
-        if png is None or factor(factors, scale, 1.0) >= 0.999:
+        if png is None or factors.get(scale, 1.0) >= 0.999:
             continue
         try:
             with reading(png, "an image"), Image.open(png) as opened:
@@ -42,13 +42,13 @@ def refuse_reduced(files: VisiumFiles, image: FullRes, factors: dict[str, Any]) 
             )
 
 
-def add_reduced(sdata: SpatialData, files: VisiumFiles, factors: dict[str, Any], dataset_id: str) -> None:
+def add_reduced(sdata: SpatialData, files: VisiumFiles, factors: dict[str, float], dataset_id: str) -> None:
     """Add the reduced images that can be read, in coordinate systems of their own to which the spots belong too."""
     from spatialdata.models import Image2DModel
     from spatialdata.transformations import Identity, Scale, set_transformation
 
     for name, key in REDUCED.items():
-        scale, png = factor(factors, key, 0.0), files.reduced(name)
+        scale, png = factors.get(key, 0.0), files.reduced(name)
         pixels = None if png is None or not scale else _pixels(png)
         if pixels is None:
             continue

@@ -23,16 +23,20 @@ REDUCED = {"hires": "tissue_hires_scalef", "lowres": "tissue_lowres_scalef"}
 DIAMETER = "spot_diameter_fullres"
 
 
-def factor(factors: Mapping[str, Any], name: str, default: float) -> float:
-    """A scale factor; the default where it is not stated, or not as a positive number."""
-    stated = factors.get(name, default)
-    usable = isinstance(stated, Real) and not isinstance(stated, bool) and bool(np.isfinite(stated)) and stated >= 0
-    if not usable:
-        logger.warning("The scale factors state %r as %s, which is no factor: passed over.", stated, name)
-    return float(stated) if usable else default
+def usable(entries: Mapping[str, Any]) -> dict[str, float]:
+    """The entries that are positive numbers; the log says which of the vendor's are not."""
+    good = {
+        name: float(stated)
+        for name, stated in entries.items()
+        if isinstance(stated, Real) and not isinstance(stated, bool) and 0 < stated < np.inf
+    }
+    for name in (DIAMETER, *REDUCED.values()):
+        if name in entries and name not in good:
+            logger.warning("The scale factors state %s=%r, which is no factor: passed over.", name, entries[name])
+    return good
 
 
-def refuse_reduced_positions(pitch: float, factors: Mapping[str, Any], *, where: str, remedy: str) -> None:
+def refuse_reduced_positions(pitch: float, factors: Mapping[str, float], *, where: str, remedy: str) -> None:
     """Refuse positions that are in pixels of a reduced image, which the diameter of the spots gives away.
 
     Parameters
@@ -49,11 +53,11 @@ def refuse_reduced_positions(pitch: float, factors: Mapping[str, Any], *, where:
     ValueError
         When the pitch is that of a reduced image.
     """
-    due = PITCHES * factor(factors, DIAMETER, 0.0)
+    due = PITCHES * factors.get(DIAMETER, 0.0)
     if not due or abs(pitch / due - 1) <= ALIKE:
         return
     for image, name in REDUCED.items():
-        scale = factor(factors, name, 0.0)
+        scale = factors.get(name, 0.0)
         if scale and abs(pitch / (due * scale) - 1) <= ALIKE:
             raise ValueError(
                 f"{where} are in pixels of the {image} image: spots are {pitch:.4g} apart, where {DIAMETER}="

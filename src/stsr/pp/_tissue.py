@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from stsr.constants import TISSUE
 from stsr.imaging import SURE, TISSUE_MPP, Raster, find_tissue
-from stsr.pp._area import given_area
 from stsr.pp._evidence import tissue_evidence
 from stsr.spatial import made, put, read_raster, record, transformations
+from stsr.spatial.area import given_area
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
-    from stsr.pp._area import TissueLike
+    from stsr.spatial.area import TissueLike
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +132,7 @@ def _given(
         figures["spots_off_tissue"] = off = float(1 - mask[rows, cols].mean())
         if off > MOST_LEFT_OUT:
             logger.warning(
-                "%.0f %% of the spots lie off the tissue that was given, and what they measured is left out; look at "
+                "%.2g %% of the spots lie off the tissue that was given, and what they measured is left out. Look at "
                 "stsr.pl.tissue(sdata), and widen the mask if that is not meant.",
                 100 * off,
             )
@@ -149,7 +149,7 @@ def _found(sdata: SpatialData, raster: Raster, overview: NDArray[np.uint8]) -> t
         "tissue_agreement": found.agreement,
     }
     remedy = (
-        "look at stsr.pl.tissue(sdata), and if the mask is wrong pass your own: "
+        "Look at stsr.pl.tissue(sdata), and if the mask is wrong pass your own: "
         "stsr.pp.calibrate_image(sdata, tissue=..., overwrite=True)"
     )
     if found.left_out is not None:
@@ -157,16 +157,16 @@ def _found(sdata: SpatialData, raster: Raster, overview: NDArray[np.uint8]) -> t
         figures |= {"spots_off_tissue_by_image": alone, "spots_off_tissue_by_detector": chosen}
         if alone > MOST_LEFT_OUT:
             logger.warning(
-                "%.0f %% of the spots called in tissue lie where the image alone shows none (%.0f %% by its %s, which "
-                "agrees best with the spots); their discs and the gaps between them were taken for tissue; %s.",
+                "%.2g %% of the spots called in tissue lie where the image alone shows none. The mask is by %s, which "
+                "agrees best with the spots and leaves out %.2g %%; the discs of these and the gaps between were added. %s.",
                 100 * alone,
-                100 * chosen,
                 found.detector,
+                100 * chosen,
                 remedy,
             )
     elif found.confidence < SURE:
         logger.warning(
-            "It is unsure what of the image is tissue (by %s, confidence %.2f of 1), and there are no spots to tell; %s.",
+            "It is unsure what of the image is tissue (by %s, confidence %.2f of 1), and there are no spots to tell. %s.",
             found.detector,
             found.confidence,
             remedy,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.sparse as sp
 
+from stsr.arguments import MIN_QV
 from stsr.constants import counts_key
 from stsr.geometry import Grid, cell_lookup
 from stsr.spatial import labels_to_grid, put, record
@@ -102,6 +103,7 @@ def bin_transcripts(
     500
     """
     facts = record(sdata)
+    MIN_QV("min_qv", min_qv)
     cells = labels_to_grid(sdata, grid)
     key = key_added or counts_key(cells.bin_size)
     check_name(sdata, "tables", key, overwrite)

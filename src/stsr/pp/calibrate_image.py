@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from stsr.arguments import TARGET_MPP
 from stsr.constants import IMAGE, TISSUE
 from stsr.imaging import STAINS, TISSUE_MPP, Macenko, Raster, Stain, StainError, estimate_stain, image_quality
 from stsr.pp._tissue import pixel_frame, pixel_size, put_tissue, section_tissue, shifted
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from dask.array import Array
     from spatialdata import SpatialData
 
-    from stsr.pp._area import TissueLike
+    from stsr.spatial.area import TissueLike
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ def calibrate_image(
     'reinhard'
     """
     check_target_mpp(target_mpp)
-    if stain is not None and stain not in STAINS:
+    if stain is not None and stain not in list(STAINS):
         raise ValueError(f"stain={stain!r} is not known; choose one of {', '.join(STAINS)} or None.")
     if key_added.lower() == TISSUE:
         raise ValueError(f"key_added={key_added!r} is the name of the tissue mask; choose another for the image.")
@@ -141,8 +142,7 @@ def check_target_mpp(target_mpp: float) -> None:
     ValueError
         When it is outside 0.05 to 5 µm/px.
     """
-    if not 0.05 <= target_mpp <= 5:
-        raise ValueError(f"target_mpp={target_mpp} µm/px is outside 0.05 to 5; most encoders work at 0.5.")
+    TARGET_MPP("target_mpp", target_mpp)
 
 
 def _working_mpp(source: float, target: float) -> float:

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from stsr.constants import densified_key
 from stsr.geometry import cell_lookup, nearest_pitch
 from stsr.pp.make_grid import default_grid
-from stsr.spatial import labels_to_grid, put, spot_positions, spots_record
+from stsr.spatial import labels_to_grid, put, spot_positions, spots_record, spots_table
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -83,14 +83,14 @@ def densify_spots(
     from stsr.methods.densified import Densified
 
     facts = spots_record(sdata)
-    if factor not in FACTORS:
+    if isinstance(factor, bool) or factor not in list(FACTORS):
         raise ValueError(f"factor={factor!r} must be one of {', '.join(map(str, FACTORS))}: the pitch is halved.")
     if facts.spots not in sdata.shapes:
         raise ValueError(
             f"spots={facts.spots!r} are bins, which have no gaps; use stsr.pp.make_grid with like={facts.spots!r} and a "
             "bin_size that divides theirs."
         )
-    spots = spot_positions(sdata, sdata.tables[facts.table], facts)
+    spots = spot_positions(sdata, spots_table(sdata), facts)
     points = spots
     for _ in range(FACTORS.index(factor) + 1):
         points = Densified.of(points).xy

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stsr.arguments import BATCH_SIZE, SWITCH
 from stsr.constants import IMAGE, features_key
 from stsr.geometry import Grid
 from stsr.identity import Identity
@@ -97,7 +98,11 @@ def extract_features(
     dtype('float16')
     """
     from stsr.encoders import create, kind_of_weights, plain_name, source
+    from stsr.nn.device import check_device
 
+    check_device(device)
+    BATCH_SIZE("batch_size", batch_size)
+    SWITCH("progress", progress)
     who = source(encoder, weights)
     grid_name, cells = _prepare(sdata, bin_size, grid)
     raster = read_raster(sdata, IMAGE)

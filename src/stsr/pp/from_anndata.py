@@ -7,14 +7,18 @@ import os
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from stsr.constants import REGION, SPATIAL
-from stsr.geometry import nearest_pitch
-from stsr.pp._reading import check_dataset_id, find_fullres, unique_symbols, write_discs
+from stsr.geometry import Lattice, nearest_pitch
+from stsr.options import Number
+from stsr.pp._anndata_input import INSIDE, check_section, check_table, in_memory, scale_factors, spots_lattice
+from stsr.pp._columns import storable
+from stsr.pp._positions import in_tissue
+from stsr.pp._reading import check_dataset_id, find_fullres, image_size, unique_symbols, write_discs
+from stsr.pp._scale_factors import refuse_reduced_positions, usable
 from stsr.spatial.assemble import SPOT_ID
-from stsr.spatial.scale import resolve_mpp
+from stsr.spatial.scale import check_mpp, resolve_mpp
 from stsr.spatial.section import raw_counts
 from stsr.spatial.store import check_vacant
 
@@ -40,13 +44,14 @@ def from_anndata(
 ) -> SpatialData:
     """Make a section of an AnnData object with spots and of their full-resolution H&E, and keep it in a zarr store.
 
-    Counts, ``obs`` and ``var`` are kept; layers, embeddings and ``uns`` are not. Column names that a store cannot carry
-    are changed, repeated gene symbols get ``-1``, ``-2``, ... at their end, and the log says so.
+    Counts, ``obs`` and ``var`` are kept; layers, embeddings and ``uns`` are not. Spots with ``obs["in_tissue"] == 0`` are
+    left out, as by all readers, and so are a few that lie beside the image. Column names and values that a store cannot
+    carry are changed, repeated gene symbols get ``-1``, ``-2``, ... at their end, and the log says so.
 
     Parameters
     ----------
     adata
-        Spots x genes, with raw counts. It is not changed.
+        Spots x genes of one section, with raw counts, in memory, backed or behind dask. It is not changed.
     fullres_image
         The H&E image in whose pixels the spots lie: 8-bit RGB, TIFF (any kind), PNG or JPEG.
     store
@@ -57,7 +62,8 @@ def from_anndata(
         µm per pixel of ``fullres_image``. With ``pitch`` too, both must agree to 10 %.
     pitch
         µm between the centres of neighbouring spots, 100 for Visium: gives µm per pixel where ``mpp`` is not known. The
-        lattice must be regular, since the median distance to the nearest neighbour is taken for the pitch.
+        pitch in pixels is fitted to ``obs["array_row"]`` and ``obs["array_col"]``, with which isolated spots will do;
+        without them it is the distance between neighbours, which must be one.
     spot_diameter
         Of a spot, in µm.
     layer
@@ -78,8 +84,9 @@ def from_anndata(
     KeyError
         When ``layer`` or ``spatial_key`` is not in ``adata``; the message lists what is.
     ValueError
-        When neither ``mpp`` nor ``pitch`` is given or they contradict each other, when spots overlap or do not lie on
-        the image, when the counts are not raw, or when ``store`` exists.
+        When neither ``mpp`` nor ``pitch`` is given or they contradict each other, when spots are of several sections,
+        follow no lattice, overlap or do not lie on the image, when their positions are those of a reduced image by
+        ``uns["spatial"]``, when the counts are not raw, or when ``store`` exists.
 
     Examples
     --------
@@ -97,24 +104,33 @@ def from_anndata(
     >>> sdata.attrs["stsr"]["mpp"]
     1.25
     """
-    check_vacant(store, overwrite)
-    dataset_id = check_dataset_id(dataset_id)
-    xy = _centres(adata, spatial_key)
-    apart = nearest_pitch(xy)
-    measured = mpp if pitch is None else pitch / apart
-    if measured is None:
+    check_mpp(mpp)
+    pitch = Number(0.1, 10_000, optional=True)("pitch", pitch)
+    Number()("spot_diameter", spot_diameter)
+    if mpp is None and pitch is None:
         raise ValueError(
             "mpp and pitch are both None; pass mpp, the µm per pixel of fullres_image, or pitch, the µm between "
             "neighbouring spots (100 for Visium)."
         )
-    table = _bare(adata, xy, layer)
+    dataset_id = check_dataset_id(dataset_id)
+    check_table(adata, layer, spatial_key)
+    check_vacant(store, overwrite)
+    inside = _inside(adata)
+    check_section(adata, inside)
+    xy = _centres(adata, spatial_key, inside)
     image = find_fullres(None, fullres_image)
-    resolved, source = resolve_mpp(measured, stated=image.mpp, user=mpp)
-    if not 0 < spot_diameter <= apart * resolved * 1.001:
-        raise ValueError(
-            f"spot_diameter={spot_diameter} µm does not fit spots that are {apart * resolved:.4g} µm apart; give it, and "
-            "mpp or pitch, in µm."
+    lattice, sure = spots_lattice(adata, xy, inside, image_size(image))
+    if lattice is not None and lattice.layout == "hexagonal":
+        refuse_reduced_positions(
+            lattice.pitch,
+            usable(scale_factors(adata, inside)),
+            where=f"adata.obsm[{spatial_key!r}]",
+            remedy="divide them by it, or delete adata.uns['spatial'] if fullres_image is that image.",
         )
+    table = _bare(adata, xy, layer, inside)
+    measured = _measured(lattice, mpp, pitch, image.mpp)
+    resolved, source = resolve_mpp(measured, stated=image.mpp, user=mpp, sure=sure)
+    _check_diameter(spot_diameter, xy[inside], lattice, resolved)
     return write_discs(
         table,
         image,
@@ -122,40 +138,78 @@ def from_anndata(
         dataset_id=dataset_id,
         mpp=resolved,
         mpp_source=source,
-        diameter=spot_diameter,
+        diameter=float(spot_diameter),
         store=store,
         overwrite=overwrite,
     )
 
 
-def _centres(adata: AnnData, key: str) -> NDArray[np.float64]:
-    """(spots, 2) centres (x, y) in pixels."""
-    if key not in adata.obsm:
-        raise KeyError(f"spatial_key={key!r} not found; adata.obsm holds {', '.join(adata.obsm) or 'nothing'}.")
-    xy = np.asarray(adata.obsm[key], dtype=np.float64)
-    if xy.shape[1] < 2 or not np.isfinite(xy).all():
-        raise ValueError(f"adata.obsm[{key!r}] must hold finite (x, y) in pixels for every spot; drop those without.")
+def _inside(adata: AnnData) -> NDArray[np.bool_]:
+    """(rows,) the spots that are not said to lie off tissue."""
+    if INSIDE not in adata.obs:
+        return np.ones(adata.n_obs, dtype=bool)
+    inside = in_tissue(adata.obs[INSIDE], f"adata.obs[{INSIDE!r}]")
+    if not inside.any():
+        raise ValueError(f"adata.obs[{INSIDE!r}] says that no spot lies on tissue; correct it, or delete the column.")
+    if not inside.all():
+        logger.info("Left out %d of %d spots that lie off tissue.", int((~inside).sum()), len(inside))
+    return inside
+
+
+def _centres(adata: AnnData, key: str, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(rows, 2) centres (x, y) in pixels, of all rows; finite for those inside."""
+    wanted = f"adata.obsm[{key!r}] must hold finite (x, y) in pixels for every spot"
+    try:
+        xy = np.asarray(adata.obsm[key], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{wanted}, but it holds words or is no array; convert it to numbers.") from error
+    if xy.ndim != 2 or xy.shape[1] < 2 or not np.isfinite(xy[inside, :2]).all():
+        raise ValueError(f"{wanted}; drop those without.")
     return xy[:, :2]
 
 
-def _bare(adata: AnnData, xy: NDArray[np.float64], layer: str | None) -> AnnData:
-    """A copy with nothing but counts, obs, var and centres, under names that a store can carry."""
+def _measured(lattice: Lattice | None, mpp: float | None, pitch: float | None, stated: float | None) -> float:
+    """µm per pixel by the lattice of the spots; by the user where they tell none or its pitch is not known."""
+    if lattice is not None and pitch is not None:
+        return pitch / lattice.pitch
+    if mpp is None:
+        hint = "" if stated is None else f", {stated:.4g} by what the file states"
+        raise ValueError(
+            f"pitch={pitch} gives no µm per pixel here: the spots have no array_row and array_col that tell a lattice, and "
+            f"neighbours are not one distance apart; pass mpp, the µm per pixel of fullres_image{hint}."
+        )
+    if pitch is not None:
+        logger.warning("pitch=%g was not compared with mpp=%g: the spots do not tell a lattice.", pitch, mpp)
+    return mpp
+
+
+def _check_diameter(diameter: float, xy: NDArray[np.float64], lattice: Lattice | None, mpp: float) -> None:
+    """Refuse spots that would overlap."""
+    apart = np.inf if len(xy) < 2 else nearest_pitch(xy) if lattice is None else lattice.pitch
+    if not 0 < diameter <= apart * mpp * 1.001:
+        raise ValueError(
+            f"spot_diameter={diameter} µm does not fit spots that are {apart * mpp:.4g} µm apart; give it, and mpp or "
+            "pitch, in µm."
+        )
+
+
+def _bare(adata: AnnData, xy: NDArray[np.float64], layer: str | None, inside: NDArray[np.bool_]) -> AnnData:
+    """A copy with nothing but counts, obs, var and centres of the spots inside, under names that a store can carry."""
     from anndata import AnnData
     from spatialdata import sanitize_table
 
-    if layer is not None and layer not in adata.layers:
-        raise KeyError(f"layer={layer!r} not found; adata.layers holds {', '.join(adata.layers) or 'nothing'}.")
+    obs, var = storable(adata.obs[inside], "obs"), storable(adata.var, "var")
     table = AnnData(
-        sp.csr_matrix(adata.X if layer is None else adata.layers[layer], dtype=np.float32),
-        obs=adata.obs.rename(
-            columns={name: f"{name}_before" for name in adata.obs if name.lower() in (REGION, SPOT_ID)}
+        in_memory(adata, layer)[np.flatnonzero(inside)],
+        obs=obs.rename(columns={name: f"{name}_before" for name in obs if name.lower() in (REGION, SPOT_ID)}).set_axis(
+            adata.obs_names[inside].astype(str)
         ),
-        var=adata.var.set_axis(unique_symbols(adata.var_names, source="adata.var_names")),
-        obsm={SPATIAL: xy},
+        var=var.set_axis(unique_symbols(adata.var_names, source="adata.var_names")),
+        obsm={SPATIAL: xy[inside]},
     )
     raw_counts(table, name="adata" if layer is None else layer)
     sanitize_table(table)
-    for kind, old, new in (("obs", adata.obs, table.obs), ("var", adata.var, table.var)):
+    for kind, old, new in (("obs", obs, table.obs), ("var", var, table.var)):
         if changed := [f"{a} to {b}" for a, b in zip(old, new, strict=True) if a != b]:
             logger.warning("Renamed columns of %s: %s.", kind, ", ".join(changed))
     return table

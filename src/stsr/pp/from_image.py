@@ -6,6 +6,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
+from stsr.arguments import MPP
 from stsr.pp._reading import check_dataset_id, find_fullres, write_section
 from stsr.spatial.fullres import fullres_of
 from stsr.spatial.scale import PLAUSIBLE
@@ -38,7 +39,8 @@ def from_image(
     Parameters
     ----------
     fullres_image
-        The H&E: a file, 8-bit RGB, TIFF (any kind), PNG or JPEG; or a uint8 array (rows, columns, 3).
+        The H&E: a file, TIFF (any kind), PNG or JPEG; or a uint8 array (rows, columns, 3). What samples mean comes from
+        the file: see the page on platforms.
     mpp
         µm per pixel of it. A file may state another, which the log then tells; yours is taken.
     store
@@ -57,7 +59,7 @@ def from_image(
     FileNotFoundError
         When ``fullres_image`` is not there.
     ValueError
-        For an image that is not 8-bit RGB, a resolution that no microscope has, or when ``store`` exists.
+        For an image that is damaged or shows no H&E, a resolution that no microscope has, or when ``store`` exists.
 
     Examples
     --------
@@ -73,7 +75,7 @@ def from_image(
     check_vacant(store, overwrite)
     dataset_id = check_dataset_id(dataset_id)
     low, high = PLAUSIBLE
-    if not low <= mpp <= high:
+    if mpp is None or not low <= MPP("mpp", mpp) <= high:
         raise ValueError(f"mpp={mpp} µm per pixel is outside {low} to {high}; a scanner's 20x objective has about 0.5.")
     is_file = isinstance(fullres_image, str | os.PathLike)
     image = find_fullres(None, fullres_image) if is_file else fullres_of(fullres_image)

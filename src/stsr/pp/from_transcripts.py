@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stsr.arguments import LENGTH, MIN_QV
 from stsr.constants import ATTRS, counts_key
 from stsr.geometry import Grid
+from stsr.options import Number
 from stsr.pp._alignment import read_alignment, scale_of
 from stsr.pp._reading import find_fullres, name_section
 from stsr.pp.bin_transcripts import bin_transcripts
@@ -29,8 +31,17 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-OVERLAP, USUAL = 0.1, 0.95
-"""Share of the squares with transcripts that must lie on the H&E, and that usually does."""
+LEAST = 0.5
+"""Share of the transcripts that must lie on the H&E: most of them."""
+
+APART = 0.05
+"""Relative difference up to which two values of µm per pixel are the same."""
+
+PIXEL_SIZE = Number(1e-3, 1e3)
+"""µm per unit of a coordinate system."""
+
+QUALITY = Number(0, 1000, optional=True)
+"""Least quality of a transcript; None counts all."""
 
 WRITERS = 4
 """Partitions of transcripts written at a time; each takes about 1 GB while it is."""
@@ -99,8 +110,9 @@ def from_transcripts(
     KeyError
         For unknown ``points``; the message lists those there are.
     ValueError
-        When ``alignment`` is no affine, distorts, or does not lay the H&E on the transcripts; when no transcript is
-        counted; as :func:`stsr.pp.bin_transcripts`; or when ``store`` exists.
+        When ``alignment`` is no affine, distorts, leads the other way round or to µm where the resolution that the file
+        states proves it, or lays less than half of the transcripts on the H&E; when no transcript is counted; as
+        :func:`stsr.pp.bin_transcripts`; or when ``store`` exists.
 
     Examples
     --------
@@ -127,7 +139,10 @@ def from_transcripts(
     """
     import dask
 
+    _check_options(sdata, pixel_size, min_qv, coordinate_system, points=points, genes=genes)
     check_bin_size(bin_size)
+    LENGTH("pixel_size", pixel_size)
+    MIN_QV("min_qv", min_qv)
     check_vacant(store, overwrite)
     dataset_id = name_section(Path(), dataset_id)
     image = find_fullres(None, fullres_image)
@@ -156,23 +171,78 @@ def from_transcripts(
         return create_store(section, store, overwrite=overwrite)
 
 
+def _check_options(
+    sdata: object, pixel_size: float, min_qv: float | None, coordinate_system: object, **names: object
+) -> None:
+    """Refuse what no section has, before any file is opened; ``names`` are lists of them."""
+    from spatialdata import SpatialData
+
+    if not isinstance(sdata, SpatialData):
+        raise ValueError(f"sdata is a {type(sdata).__name__}; pass a SpatialData object with transcripts as points.")
+    PIXEL_SIZE("pixel_size", pixel_size)
+    QUALITY("min_qv", min_qv)
+    if not isinstance(coordinate_system, str):
+        raise ValueError(f"coordinate_system={coordinate_system!r} is no name of one.")
+    for name, values in names.items():
+        if isinstance(values, Sized) and not len(values):
+            raise ValueError(f"{name} is empty; pass names, or None for all.")
+    if isinstance(names["genes"], str | bytes):
+        raise ValueError(f"genes={names['genes']!r} is a single name; pass a list of names.")
+
+
 def _resolution(to_section: NDArray[np.float64], pixel_size: float, image: FullRes) -> float:
     """µm per pixel of the H&E."""
-    mpp = scale_of(to_section) * pixel_size
+    scale = scale_of(to_section)
+    mpp = scale * pixel_size
     low, high = PLAUSIBLE
+    stated = image.mpp if image.mpp is not None and low <= image.mpp <= high else None
+    if stated is not None and not _agree(mpp, stated):
+        _refuse_other_frames(scale, pixel_size, stated, image.path.name)
     if not low <= mpp <= high:
         raise ValueError(
             f"alignment and pixel_size={pixel_size:g} give {mpp:.4g} µm per pixel, outside {low} to {high}; the alignment "
             "must take pixels of the H&E to the section's coordinates, not the other way round."
         )
-    if image.mpp is not None and low <= image.mpp <= high and abs(image.mpp / mpp - 1) > 0.05:
+    if stated is not None and not _agree(mpp, stated):
         logger.warning(
             "The alignment gives %.4g µm per pixel, but %s states %.4g: is it the H&E that was aligned?",
             mpp,
             image.path.name,
-            image.mpp,
+            stated,
         )
     return mpp
+
+
+def _agree(one: float, other: float) -> bool:
+    return abs(one / other - 1) <= APART
+
+
+def _refuse_other_frames(scale: float, pixel_size: float, stated: float, name: str) -> None:
+    """Refuse a matrix between other frames than it should be, where the resolution of the file proves which they are.
+
+    A matrix that stretches by ``scale`` gives ``scale * pixel_size`` µm per pixel. If the file states what it would give
+    the other way round, or with its section's side in µm, then that is what it is.
+    """
+    explained = {
+        "leads from the section's pixels to those of the H&E, the wrong way round": (
+            pixel_size / scale,
+            "np.linalg.inv(alignment)",
+        ),
+        "leads to µm, not to pixels of the section": (
+            scale,
+            "np.diag([1 / pixel_size, 1 / pixel_size, 1]) @ alignment",
+        ),
+        "leads from µm to pixels of the H&E, the wrong way round": (
+            1 / scale,
+            "np.diag([1 / pixel_size, 1 / pixel_size, 1]) @ np.linalg.inv(alignment)",
+        ),
+    }
+    for what, (mpp, remedy) in explained.items():
+        if _agree(mpp, stated):
+            raise ValueError(
+                f"alignment {what}: read as it must be, it gives {scale * pixel_size:.4g} µm per pixel, and {name} states "
+                f"{stated:.4g}; pass {remedy}."
+            )
 
 
 def _in_pixels(
@@ -205,25 +275,30 @@ def _cover(pieces: Iterable[Piece], bin_size: float, image: FullRes, mpp: float)
     import pandas as pd
     from scipy.ndimage import binary_fill_holes
 
-    held = pd.DataFrame(columns=["col", "row"], dtype=np.int64)
+    held = pd.DataFrame({"col": [], "row": [], "transcripts": []}, dtype=np.int64)
     for piece in pieces:
         colrow = np.floor(piece.xy[(piece.gene >= 0) & piece.good] / bin_size).astype(np.int64)
-        held = pd.concat([held, pd.DataFrame(colrow, columns=held.columns)]).drop_duplicates()
+        found = pd.DataFrame(colrow, columns=["col", "row"]).value_counts().rename("transcripts").reset_index()
+        held = pd.concat([held, found]).groupby(["col", "row"], as_index=False)["transcripts"].sum()
     if held.empty:
         raise ValueError("no transcript of a gene reaches min_qv; lower it, or check genes and feature_key.")
     _, height, width = image.pixels.shape
-    centres = (held.to_numpy() + 0.5) * bin_size / mpp
+    squares, transcripts = held[["col", "row"]].to_numpy(), held["transcripts"].to_numpy()
+    centres = (squares + 0.5) * bin_size / mpp
     on = ((centres >= 0) & (centres < (width, height))).all(axis=1)
-    if on.mean() < OVERLAP:
+    total, off = int(transcripts.sum()), int(transcripts[~on].sum())
+    if total - off < LEAST * total:
         low, high = centres.min(axis=0), centres.max(axis=0)
         raise ValueError(
-            f"alignment maps the H&E off the section: {on.mean():.0%} of the squares with transcripts lie on its {width} x "
+            f"alignment maps the H&E off the section: {1 - off / total:.0%} of {total} transcripts lie on its {width} x "
             f"{height} pixels (they are at x={low[0]:.0f} to {high[0]:.0f}, y={low[1]:.0f} to {high[1]:.0f}); pass the "
             "matrix from pixels of this H&E to the section's coordinates."
         )
-    if on.mean() < USUAL:
-        logger.warning("Only %.0f %% of the squares with transcripts lie on the H&E.", 100 * on.mean())
-    col, row = held[on].to_numpy().T
+    if off:
+        logger.warning(
+            "%d of %d transcripts (%.2g %%) lie beside the H&E and are left out.", off, total, 100 * off / total
+        )
+    col, row = squares[on].T
     mask = np.zeros((row.max() + 1, col.max() + 1), dtype=bool)
     mask[row, col] = True
     return Grid(np.diag([bin_size, bin_size, 1.0]), binary_fill_holes(mask)).cropped()

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stsr.arguments import ANGLE, BIN_SIZE
 from stsr.constants import ARRAY_COL, ARRAY_ROW, IMAGE, TISSUE, grid_key
 from stsr.geometry import Grid
-from stsr.pp._area import given_area
 from stsr.pp._tissue import add_tissue
 from stsr.pp.calibrate_image import calibrate_image
 from stsr.spatial import grid_to_labels, labels_to_grid, put, record
+from stsr.spatial.area import given_area
 from stsr.spatial.bins import bin_grid
 from stsr.spatial.record import Record
 
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
-    from stsr.pp._area import TissueLike
+    from stsr.spatial.area import TissueLike
 
 logger = logging.getLogger(__name__)
 
-SMALLEST, LARGEST, USUAL = 2.0, 100.0, 8.0
-"""Bin sizes in µm: the range that a spot's expression can be spread over with any meaning, and the default."""
+USUAL = 8.0
+"""Bin size in µm unless told otherwise."""
 
 SAME = 0.001
 """Relative difference between two sizes that is none."""
@@ -94,6 +95,7 @@ def make_grid(
     facts = record(sdata)
     if bin_size is not None:
         check_bin_size(bin_size)
+    ANGLE("angle", angle)
     if like is None:
         grid = _on_tissue(sdata, facts, bin_size or USUAL, tissue, angle)
     else:
@@ -126,8 +128,7 @@ def check_bin_size(bin_size: float) -> None:
     ValueError
         When it is outside 2 to 100 µm.
     """
-    if not SMALLEST <= bin_size <= LARGEST:
-        raise ValueError(f"bin_size={bin_size} µm is outside {SMALLEST:g} to {LARGEST:g} µm; 8 is usual for Visium.")
+    BIN_SIZE("bin_size", bin_size)
 
 
 def _like(sdata: SpatialData, facts: Record, like: AnnData | str, bin_size: float | None) -> Grid:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +13,14 @@ import numpy as np
 import scipy.sparse as sp
 
 from stsr.constants import ARRAY_COL, ARRAY_ROW, SPATIAL
-from stsr.geometry import fit_affine
-from stsr.pp._reading import find_fullres, name_section, unique_symbols, write_discs
-from stsr.spatial.scale import resolve_mpp
+from stsr.options import Number
+from stsr.pp._folder import as_folder, contents
+from stsr.pp._positions import in_tissue, lattice_of
+from stsr.pp._reading import find_fullres, image_size, name_section, unique_symbols, write_discs
+from stsr.spatial.scale import check_mpp, resolve_mpp
 from stsr.spatial.section import raw_counts
 from stsr.spatial.store import check_vacant
+from stsr.spatial.unreadable import read_text, reading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +33,12 @@ COUNTS = ("{}.tsv.gz", "{}.tsv")
 SELECTION = ("{}_selection.tsv", "{}_selection.tsv.gz")
 IMAGE = ("{}.jpg", "{}.jpeg", "{}.png", "{}.tif", "{}.tiff")
 """What the three files of a section are called."""
+
+ARRAY, EXACT, PIXELS = ["x", "y"], ["new_x", "new_y"], ["pixel_x", "pixel_y"]
+"""Columns with a spot's place on the array, the same as it was detected, and its place in the image."""
+
+PLACE = re.compile(r"[0-9.]+x[0-9.]+")
+"""What spots are called."""
 
 
 def read_st(
@@ -47,11 +58,12 @@ def read_st(
     r"""Read a section of legacy Spatial Transcriptomics with its H&E and keep it in a zarr store.
 
     µm per pixel comes from the pitch of the array, by the least-squares affine from the spots' place on the array to
-    their pixels. The distance between neighbours would not do: spots were found in the image one by one and lie about
+    their pixels, over all spots that are listed. The distance between neighbours would not do: spots were found in the image one by one and lie about
     16 µm off the lattice, so the nearest neighbour is 7 % nearer than the pitch. The affine starts from the place that
     the spot detection wrote (``new_x``, ``new_y``), which is exact, or where there is none from the whole ``x`` and ``y``.
 
-    Spots are kept that both tables hold and that are selected; the log counts the others.
+    Spots are kept that both tables hold and that are selected; the log counts the others. A few that lie beside the image
+    are left out.
 
     Parameters
     ----------
@@ -63,10 +75,10 @@ def read_st(
     store
         Where to write the zarr store.
     counts
-        Tab-separated counts, spots x genes, the spots named ``9x13`` by their column and row on the array; relative to
+        Counts, spots x genes, parted by tabs, commas or semicolons; the spots named ``9x13`` by their column and row on the array; relative to
         ``path``.
     selection
-        Tab-separated spots under tissue with the columns ``x``, ``y``, ``pixel_x``, ``pixel_y``, and as a rule
+        Spots under tissue, parted alike, with the columns ``x``, ``y``, ``pixel_x``, ``pixel_y``, and as a rule
         ``new_x``, ``new_y`` and ``selected``; relative to ``path``.
     fullres_image
         The H&E image in whose pixels the spots lie: 8-bit RGB, relative to the working directory or to ``path``.
@@ -90,7 +102,7 @@ def read_st(
     FileNotFoundError
         When a file is missing; the message lists the names that were looked for.
     ValueError
-        When the tables are not what they should be or share no spot, when spots lie outside the image, when µm per
+        When there are two files of a kind, when the tables are not what they should be or share no spot, when spots lie outside the image, when µm per
         pixel is implausible or its sources contradict each other, or when ``store`` exists.
 
     Examples
@@ -110,17 +122,22 @@ def read_st(
     >>> round(sdata.attrs["stsr"]["mpp"], 3)
     2.0
     """
-    folder = Path(path)
-    check_vacant(store, overwrite)
-    dataset_id = name_section(Path(section), dataset_id)
+    check_mpp(mpp)
+    Number(1, 10_000)("pitch", pitch), Number()("spot_diameter", spot_diameter)
     if not 0 < spot_diameter <= pitch:
         raise ValueError(f"spot_diameter={spot_diameter} µm does not fit pitch={pitch} µm; spots must not overlap.")
+    if not isinstance(section, str) or not section.strip():
+        raise ValueError(f"section={section!r} is not allowed; pass the name that the files begin with, such as 'B4'.")
+    folder = as_folder(path)
+    check_vacant(store, overwrite)
+    dataset_id = name_section(Path(section), dataset_id)
     counts_file = _find(folder, section, "counts", COUNTS, counts)
     selection_file = _find(folder, section, "selection", SELECTION, selection)
     image = find_fullres(folder, fullres_image or _find(folder, section, "fullres_image", IMAGE, None).absolute())
-    places = _read_selection(selection_file)
-    table = _join(_read_counts(counts_file), places)
-    resolved, source = resolve_mpp(_microns_per_pixel(places, pitch), stated=image.mpp, user=mpp)
+    every = _read_selection(selection_file)
+    table = _join(_read_counts(counts_file), every[every["selected"]])
+    measured = _microns_per_pixel(every, image_size(image), pitch, mpp, selection_file)
+    resolved, source = resolve_mpp(measured, stated=image.mpp, user=mpp)
     return write_discs(
         table,
         image,
@@ -128,7 +145,7 @@ def read_st(
         dataset_id=dataset_id,
         mpp=resolved,
         mpp_source=source,
-        diameter=spot_diameter,
+        diameter=float(spot_diameter),
         store=store,
         overwrite=overwrite,
     )
@@ -137,14 +154,19 @@ def read_st(
 def _find(
     folder: Path, section: str, parameter: str, usual: tuple[str, ...], given: str | os.PathLike[str] | None
 ) -> Path:
-    """The file that the user named, or the first that is there of those the section usually has."""
+    """The file that the user named, or the one that is there of those the section usually has."""
     wanted = [folder / name.format(section) for name in usual] if given is None else [folder / given]
-    for file in wanted:
-        if file.is_file():
-            return file
+    there = [file for file in wanted if file.is_file()]
+    if len(there) > 1:
+        raise ValueError(
+            f"section={section!r} has {len(there)} files of {parameter}: {', '.join(file.name for file in there)}; pass the "
+            f"right one as {parameter}=."
+        )
+    if there:
+        return there[0]
     raise FileNotFoundError(
         f"section={section!r} has no {parameter}: looked for {', '.join(map(str, wanted))}; check path and section, or "
-        f"pass {parameter}=."
+        f"pass {parameter}=. {contents(folder)}"
     )
 
 
@@ -153,40 +175,62 @@ def _read_counts(file: Path) -> AnnData:
     import pandas as pd
     from anndata import AnnData
 
-    genes = pd.read_csv(file, sep="\t", header=None, nrows=1, dtype=str).iloc[0]  # as a header, repeats are renamed
-    values = pd.read_csv(file, sep="\t", header=None, skiprows=1, index_col=0, low_memory=False)
-    spots = values.index.astype(str).rename(None)
-    if len(words := values.select_dtypes(exclude="number").columns):
+    text = read_text(file, "a table of counts", parameter="counts")
+    first = text[: text.find("\n")]
+    mark = max("\t,;", key=first.count)
+    genes = [gene.strip().strip("\"'") for gene in first.rstrip("\r").split(mark)]  # as a header, repeats are renamed
+    with reading(file, "a table of counts", parameter="counts"):
+        values = pd.read_csv(io.StringIO(text), sep=mark, header=None, skiprows=1, index_col=0, low_memory=False)
+    spots = values.index.astype(str).str.strip().rename(None)
+    if not values.size or not 0 <= len(genes) - values.shape[1] <= 1:
+        raise ValueError(
+            f"counts={str(file)!r} has {len(genes)} names above {values.shape[1]} columns of {len(values)} spots; pass a "
+            "table of counts, spots x genes."
+        )
+    genes = genes[-values.shape[1] :]
+    if len(words := np.flatnonzero([column.dtype.kind not in "biuf" for _, column in values.items()])):
         raise ValueError(
             f"counts={str(file)!r} holds words under {genes[words[0]]!r}; pass tab-separated counts, spots x genes."
         )
+    if all(PLACE.fullmatch(name) for name in genes) and not any(PLACE.fullmatch(name) for name in spots):
+        raise ValueError(f"counts={str(file)!r} is genes x spots; transpose it, so that each spot has a line.")
     if spots.has_duplicates:
         raise ValueError(f"counts={str(file)!r} has two rows for spot {spots[spots.duplicated()][0]}; keep one.")
     table = AnnData(
         sp.csr_matrix(values.to_numpy(dtype=np.float32)),
         obs=pd.DataFrame(index=spots),
-        var=pd.DataFrame(index=unique_symbols(genes.iloc[-values.shape[1] :].tolist(), source=f"counts={str(file)!r}")),
+        var=pd.DataFrame(index=unique_symbols(genes, source=f"counts={str(file)!r}")),
     )
     raw_counts(table, name=file.name)
     return table
 
 
 def _read_selection(file: Path) -> pd.DataFrame:
-    """The selected spots by the name that they have among the counts."""
+    """The listed spots by the name that they have among the counts; ``selected`` says which lie on tissue."""
     import pandas as pd
 
-    places = pd.read_csv(file, sep="\t")
-    if missing := [column for column in ("x", "y", "pixel_x", "pixel_y") if column not in places]:
+    text = read_text(file, "a table of spots", parameter="selection")
+    mark = max("\t,;", key=text[: text.find("\n")].count)
+    with reading(file, "a table of spots", parameter="selection"):
+        places = pd.read_csv(io.StringIO(text), sep=mark, skipinitialspace=True)
+    places.columns = places.columns.astype(str).str.strip()
+    if missing := [column for column in (*ARRAY, *PIXELS) if column not in places]:
         raise ValueError(
             f"selection={str(file)!r} lacks the columns {', '.join(missing)}; it has {', '.join(places.columns)}."
         )
-    if "selected" in places:
-        places = places[places["selected"] == 1]
-    names = [f"{x}x{y}" for x, y in places[["x", "y"]].astype(int).to_numpy()]
+    where = f"selection={str(file)!r}"
+    places["selected"] = in_tissue(places["selected"], where, "selected") if "selected" in places else True
+    numbers = places[[*ARRAY, *PIXELS]].apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    known = np.isfinite(numbers.to_numpy()).all(axis=1)
+    if lost := int((places["selected"] & ~known).sum()):
+        raise ValueError(f"{where} gives {lost} selected spots no number in {', '.join((*ARRAY, *PIXELS))}; drop them.")
+    places[numbers.columns] = numbers
+    places = places[known]
+    names = [f"{x}x{y}" for x, y in places[ARRAY].astype(int).to_numpy()]
     places = places.set_index(pd.Index(names))
-    if places.index.has_duplicates:
-        repeated = places.index[places.index.duplicated()][0]
-        raise ValueError(f"selection={str(file)!r} has two rows for spot {repeated}; keep one.")
+    chosen = places.index[places["selected"]]
+    if chosen.has_duplicates:
+        raise ValueError(f"{where} has two rows for spot {chosen[chosen.duplicated()][0]}; keep one.")
     return places
 
 
@@ -212,8 +256,17 @@ def _join(counts: AnnData, places: pd.DataFrame) -> AnnData:
     return table
 
 
-def _microns_per_pixel(places: pd.DataFrame, pitch: float) -> float:
-    """From the spots' place on the array, whose unit is the pitch, to their pixels."""
-    columns = ["new_x", "new_y"] if {"new_x", "new_y"} <= {*places.columns} else ["x", "y"]
-    affine = fit_affine(places[columns], places[["pixel_x", "pixel_y"]])
-    return float(pitch / np.sqrt(abs(np.linalg.det(affine[:2, :2]))))
+def _microns_per_pixel(
+    places: pd.DataFrame, size: tuple[int, int], pitch: float, mpp: float | None, file: Path
+) -> float:
+    """From the spots' place on the array, whose unit is the pitch, to their pixels; ``mpp`` where one spot is listed."""
+    columns = EXACT if {*EXACT} <= {*places.columns} else ARRAY
+    try:
+        lattice = lattice_of(
+            places[columns[::-1]], places[PIXELS], places["selected"].to_numpy(), size, layout="square"
+        )
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"selection={str(file)!r} describes no array of spots: {error}") from error
+    if lattice is None and mpp is None:
+        raise ValueError(f"selection={str(file)!r} lists one spot, which tells no pitch; pass mpp.")
+    return float(mpp or 0) if lattice is None else pitch / lattice.pitch

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stsr.constants import ARRAY_COL, ARRAY_ROW, SPATIAL
-from stsr.geometry import fit_lattice
 from stsr.pp._counts import read_counts
 from stsr.pp._folder import as_folder
-from stsr.pp._positions import INSIDE, X, Y, read_positions
-from stsr.pp._reading import find_fullres, name_section, on_image, unique_symbols, write_section
+from stsr.pp._positions import INSIDE, X, Y, lattice_of, read_positions
+from stsr.pp._reading import find_fullres, image_size, name_section, on_image, unique_symbols, write_section
 from stsr.pp._reduced_images import add_reduced, refuse_reduced
-from stsr.pp._scale_factors import factor, refuse_reduced_positions
+from stsr.pp._scale_factors import DIAMETER, refuse_reduced_positions, usable
 from stsr.pp._visium_files import VisiumFiles, find_visium
 from stsr.spatial.assemble import SPOT_ID, disc_spots
 from stsr.spatial.scale import check_mpp, resolve_mpp
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
     from spatialdata import SpatialData
+
+    from stsr.spatial.fullres import FullRes
 
 logger = logging.getLogger(__name__)
 
@@ -119,10 +120,10 @@ def read_visium(
     check_vacant(store, overwrite)
     image = find_fullres(as_folder(path), fullres_image)
     dataset_id = name_section(as_folder(path), dataset_id)
-    factors = read_json(files.factors, "scale factors")
+    factors = usable(read_json(files.factors, "scale factors"))
     refuse_reduced(files, image, factors)
     places = read_positions(files.positions)
-    pitch = _pitch(files, places)
+    pitch = _pitch(files, places, image)
     refuse_reduced_positions(
         pitch,
         factors,
@@ -132,7 +133,7 @@ def read_visium(
     table = _spots(files, places, dataset_id)
     table = table[on_image(table.obsm[SPATIAL], table.obs_names, image)].copy()
     resolved, source = resolve_mpp(PITCH / pitch, stated=image.mpp, user=mpp)
-    diameter = factor(factors, "spot_diameter_fullres", VENDOR_DIAMETER / resolved)
+    diameter = factors.get(DIAMETER, VENDOR_DIAMETER / resolved)
 
     sdata = disc_spots(table, dataset_id, radius=diameter / 2)
     add_reduced(sdata, files, factors, dataset_id)
@@ -151,22 +152,19 @@ def read_visium(
     )
 
 
-def _pitch(files: VisiumFiles, places: pd.DataFrame) -> float:
-    """Pixels between neighbouring spots: fitted to all places of the slide, or where these follow no lattice to those in
-    tissue.
-    """
-    reason = "it lists one place"
-    for some in (places, places[places[INSIDE]]):
-        try:
-            lattice = fit_lattice(some[[ARRAY_ROW, ARRAY_COL]], some[[X, Y]], layout="hexagonal")
-        except ValueError as error:
-            reason = str(error).removesuffix(".")
-            continue
-        if lattice is not None:
-            return lattice.pitch
-    raise ValueError(
-        f"path: {str(files.positions)!r} describes no slide of spots: {reason}; take the file that Space Ranger wrote."
-    )
+def _pitch(files: VisiumFiles, places: pd.DataFrame, image: FullRes) -> float:
+    """Pixels between neighbouring spots of the slide."""
+    reason = "it lists one place."
+    try:
+        rowcol, xy, inside = places[[ARRAY_ROW, ARRAY_COL]], places[[X, Y]], places[INSIDE].to_numpy()
+        lattice = lattice_of(rowcol, xy, inside, image_size(image), layout="hexagonal")
+    except ValueError as error:
+        lattice, reason = None, str(error)
+    if lattice is None:
+        raise ValueError(
+            f"path: {str(files.positions)!r} describes no slide of spots, take the file that Space Ranger wrote: {reason}"
+        )
+    return lattice.pitch
 
 
 def _spots(files: VisiumFiles, places: pd.DataFrame, dataset_id: str) -> AnnData:

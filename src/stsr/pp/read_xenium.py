@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from stsr.options import Number
 from stsr.pp._alignment import apply, read_alignment
 from stsr.pp._reading import find_fullres, name_section
-from stsr.pp.from_transcripts import from_transcripts
+from stsr.pp.from_transcripts import QUALITY, from_transcripts
+from stsr.pp.make_grid import check_bin_size
 from stsr.spatial.store import check_vacant
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
+
+logger = logging.getLogger(__name__)
 
 SPECS, MOLECULES = "experiment.xenium", "transcripts.parquet"
 FILES = (SPECS, MOLECULES, "cells.parquet", "cells.zarr.zip", "cell_feature_matrix.h5")
@@ -27,6 +33,10 @@ COLUMNS = ("x_location", "y_location", "z_location", "feature_name", "cell_id")
 
 VERSIONS = range(1, 5)
 """Major versions of the instrument's software whose folders the reader knows."""
+
+
+PIXEL_SIZE = Number(0.01, 10)
+"""µm per pixel that a morphology image can have."""
 
 
 def read_xenium(
@@ -104,6 +114,8 @@ def read_xenium(
     >>> int(sdata["square_016um"].X.sum())
     250
     """
+    check_bin_size(bin_size)
+    QUALITY("min_qv", min_qv)
     folder = Path(path)
     pixel_size = _check_folder(folder)
     image = find_fullres(folder, _the_one(folder, IMAGE, "fullres_image") if fullres_image is None else fullres_image)
@@ -112,14 +124,14 @@ def read_xenium(
     sdata = _read_vendor(folder)
     cells = sdata["cells"]
     cells.obsm["spatial"] = apply(np.linalg.inv(to_morphology), cells.obsm["spatial"] / pixel_size)
-    known = set(sdata["transcripts"]["feature_name"].cat.categories)
+    _know_all_genes(sdata)
     return from_transcripts(
         sdata,
         fullres_image=image.path,
         alignment=to_morphology,
         pixel_size=pixel_size,
         points="transcripts",
-        genes=[gene for gene in cells.var_names if gene in known],
+        genes=list(cells.var_names),
         bin_size=bin_size,
         min_qv=min_qv,
         store=store,
@@ -130,13 +142,14 @@ def read_xenium(
 
 def _check_folder(folder: Path) -> float:
     """Refuse a folder that is incomplete or of an unknown version; returns µm per pixel of the morphology image."""
-    from dask.dataframe import read_parquet
-
     if missing := [name for name in FILES if not (folder / name).is_file()]:
+        others = sorted(path.name for name in missing for path in folder.glob(f"{name.split('.')[0]}.*"))
+        there = f" (there are {', '.join(others)}, which do not stand for them)" if others else ""
         raise FileNotFoundError(
-            f"path={str(folder)!r} lacks {', '.join(missing)}; looked for {', '.join(FILES)}, as the instrument names them."
+            f"path={str(folder)!r} lacks {', '.join(missing)}; looked for {', '.join(FILES)}, as the instrument names "
+            f"them{there}."
         )
-    specs = json.loads((folder / SPECS).read_text())
+    specs = _specs(folder)
     version = _version(specs)
     major = re.match(r"[xX]enium-(\d+)\.\d+\.\d+", version)
     if major is None or int(major[1]) not in VERSIONS:
@@ -146,17 +159,40 @@ def _check_folder(folder: Path) -> float:
         )
     if "pixel_size" not in specs:
         raise ValueError(f"{SPECS} in path={str(folder)!r} has no pixel_size; it holds {', '.join(specs)}.")
-    columns = list(read_parquet(folder / MOLECULES).columns)
+    columns = _columns(folder)
     if missing := [name for name in COLUMNS if name not in columns]:
         raise ValueError(
             f"{MOLECULES} in path={str(folder)!r} has no {', '.join(missing)}; it holds {', '.join(columns)}."
         )
-    return float(specs["pixel_size"])
+    return PIXEL_SIZE(f"pixel_size of {SPECS}", specs["pixel_size"])
+
+
+def _specs(folder: Path) -> dict[str, Any]:
+    """What the instrument says of the run."""
+    try:
+        specs = json.loads((folder / SPECS).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{SPECS} in path={str(folder)!r} is no JSON text; copy the folder once more.") from error
+    if not isinstance(specs, dict):
+        raise ValueError(f"{SPECS} in path={str(folder)!r} holds no names and values; copy the folder once more.")
+    return specs
+
+
+def _columns(folder: Path) -> list[str]:
+    """Of the transcripts."""
+    from dask.dataframe import read_parquet
+
+    try:
+        return list(read_parquet(folder / MOLECULES).columns)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{MOLECULES} in path={str(folder)!r} is damaged; copy the folder once more.") from error
 
 
 def _version(specs: dict[str, Any]) -> str:
     """What wrote the folder: the instrument, or the program that segmented its cells anew."""
-    return (specs.get("xenium_ranger") or {}).get("version") or specs.get("analysis_sw_version", "")
+    ranger = specs.get("xenium_ranger")
+    version = ranger.get("version") if isinstance(ranger, dict) else None
+    return str(version or specs.get("analysis_sw_version", ""))
 
 
 def _the_one(folder: Path, pattern: str, name: str) -> Path:
@@ -176,18 +212,34 @@ def _read_vendor(folder: Path) -> SpatialData:
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Variable names are not unique")
-        sdata = xenium(
-            folder,
-            cells_as_circles=True,
-            cells_boundaries=False,
-            nucleus_boundaries=False,
-            cells_labels=False,
-            nucleus_labels=False,
-            morphology_mip=False,
-            morphology_focus=False,
-            aligned_images=False,
-        )
+        try:
+            sdata = xenium(
+                folder,
+                cells_as_circles=True,
+                cells_boundaries=False,
+                nucleus_boundaries=False,
+                cells_labels=False,
+                nucleus_labels=False,
+                morphology_mip=False,
+                morphology_focus=False,
+                aligned_images=False,
+            )
+        except (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError, BadZipFile) as error:
+            raise ValueError(
+                f"path={str(folder)!r} cannot be read: {', '.join(FILES[2:])} are damaged or not of one run; copy the "
+                "folder once more."
+            ) from error
     cells = sdata.tables["table"]
     del sdata.tables["table"]
     sdata["cells"] = cells
     return sdata
+
+
+def _know_all_genes(sdata: SpatialData) -> None:
+    """Add the genes of the panel to those that transcripts can be of: one without any was looked for all the same."""
+    features = sdata["transcripts"]["feature_name"]
+    known = set(features.cat.categories)
+    without = [gene for gene in sdata["cells"].var_names if gene not in known]
+    if without:
+        sdata["transcripts"]["feature_name"] = features.cat.add_categories(without)
+        logger.info("%d genes of the panel have no transcript: %s, ...", len(without), ", ".join(without[:3]))

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from stsr.arguments import SEED
 from stsr.geometry import Aperture, Square, cell_lookup, nearest_pitch
 from stsr.imaging.registration import FEWEST, STEP, block_maps
 from stsr.imaging.similarity import fit_similarity
+from stsr.options import Number
 from stsr.pp.registration import Registration, registration_of
-from stsr.spatial import raw_counts, read_raster, record, spot_aperture, spot_positions, spots_record
-from stsr.spatial.bins import table_grid
+from stsr.spatial import raw_counts, read_raster, record, spot_aperture, spot_positions, spots_record, spots_table
+from stsr.spatial.bins import rows_grid
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -86,8 +88,9 @@ def register_check(
     """
     facts = record(sdata)
     table = table or spots_record(sdata).table
-    if not 2 * STEP <= reach <= 1000:
-        raise ValueError(f"reach={reach} µm is outside {2 * STEP:g} to 1000 µm; 120 is usual.")
+    SEED("seed", seed)
+    Number(2 * STEP, 1000)("reach", reach)
+    Number(1, 1e5, optional=True)("window", window)
     if table not in sdata.tables:
         raise KeyError(f"table={table!r} not found; sdata holds the tables {', '.join(sdata.tables) or 'none'}.")
     xy, totals, aperture = _measured(sdata, facts, table)
@@ -112,11 +115,12 @@ def _measured(
     sdata: SpatialData, facts: Record, table: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], Aperture]:
     """(points, 2) centres in µm of spots, or of squares of small bins; (points,) total counts; and what one covers."""
-    totals = raw_counts(sdata.tables[table], name=table).sum(axis=1, dtype=np.float64)
+    rows = spots_table(sdata) if table == facts.table else sdata.tables[table]
+    totals = raw_counts(rows, name=table).sum(axis=1, dtype=np.float64)
     if table == facts.table and facts.spots in sdata.shapes:
         known = spots_record(sdata)
-        return spot_positions(sdata, sdata.tables[table], known), totals, spot_aperture(sdata, known)
-    grid, cells = table_grid(sdata, table)
+        return spot_positions(sdata, rows, known), totals, spot_aperture(sdata, known)
+    grid, cells = rows_grid(sdata, rows, name=table)
     coarse = grid.pooled(max(1, round(FINEST / grid.bin_size)))
     there, within = np.unique(cell_lookup(coarse, grid.xy[cells]), return_inverse=True)
     return coarse.xy[there], np.bincount(within, totals).astype(np.float64), Square.of(coarse)

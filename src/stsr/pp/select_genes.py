@@ -11,7 +11,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from stsr.arguments import ALL, GENES
 from stsr.geometry import nearest_pitch
+from stsr.options import Choice
 from stsr.spatial import gene_positions, raw_counts, spot_positions, spots_record, spots_table
 
 if TYPE_CHECKING:
@@ -75,31 +77,22 @@ def select_genes(
     >>> stsr.pp.select_genes(sdata, ["PODO1", "ENDO1"])
     ['PODO1', 'ENDO1']
     """
-    if flavor not in RANKINGS:
-        raise ValueError(f"flavor={flavor!r} is not known; choose one of {', '.join(RANKINGS)}.")
+    Choice(tuple(RANKINGS))("flavor", flavor)
+    genes = GENES("genes", genes)
     table = spots_table(sdata)
     where = f"sdata[{spots_record(sdata).table!r}]"
-    if not isinstance(genes, (int, np.integer, str)):
-        names = [str(gene) for gene in genes]
-        gene_positions(table.var_names, names, where=where)
-        return names
+    if isinstance(genes, list):
+        gene_positions(table.var_names, genes, where=where)
+        return genes
     if not table.var_names.is_unique:
         twice = table.var_names[table.var_names.duplicated()][0]
         raise ValueError(f"gene {twice!r} names several columns of {where}; call var_names_make_unique() on it.")
-    if genes == "all":
+    if genes == ALL:
         return list(table.var_names)
-    number = check_number(genes)
-    ranked = rank_genes(sdata, flavor)[:number]
-    if len(ranked) < number:
-        logger.info("%d genes asked for, %d are found in enough spots.", number, len(ranked))
+    ranked = rank_genes(sdata, flavor)[:genes]
+    if len(ranked) < genes:
+        logger.info("%d genes asked for, %d are found in enough spots.", genes, len(ranked))
     return ranked
-
-
-def check_number(genes: int | str) -> int:
-    """Refuse what is no number of genes."""
-    if isinstance(genes, str) or genes < 1:
-        raise ValueError(f"genes={genes!r} is no choice of genes; pass how many (1 or more), 'all' or a list of names.")
-    return int(genes)
 
 
 def rank_genes(sdata: SpatialData, flavor: str = "hvg") -> list[str]:

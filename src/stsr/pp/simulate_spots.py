@@ -14,9 +14,9 @@ from stsr.constants import microns
 from stsr.geometry import Grid
 from stsr.pp._reading import check_dataset_id
 from stsr.pp.slide import Slide
-from stsr.spatial import grid_to_labels, note, raw_counts, read_raster, record, spots_record
+from stsr.spatial import grid_to_labels, note, raw_counts, read_raster, record, spots_record, spots_table
 from stsr.spatial.assemble import annotate, complete, disc_spots
-from stsr.spatial.bins import table_grid
+from stsr.spatial.bins import rows_grid, table_grid
 from stsr.spatial.store import check_vacant, create_store
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def simulate_spots(
     table = spots_record(sdata).table if table is None else table
     name = check_dataset_id(dataset_id or f"{facts.dataset_id}_spots")
     grid, cells = _bins(sdata, table)
-    bins = sdata.tables[table]
+    bins = sdata.tables[table] if table != facts.table else spots_table(sdata)
     counts = raw_counts(bins, name=table)
     spots = slide.spots(counts, grid, cells, bins.var, facts.mpp)
 
@@ -156,14 +156,6 @@ def simulate_spots(
 
 def _bins(sdata: SpatialData, table: str) -> tuple[Grid, NDArray[np.int64]]:
     """The grid that a table annotates and the cell of each of its rows."""
-    on_labels = [
-        name
-        for name, other in sdata.tables.items()
-        if (attrs := other.uns.get("spatialdata_attrs")) and attrs["region"] in [*sdata.labels]
-    ]
-    if table in sdata.tables and table not in on_labels:
-        raise ValueError(
-            f"table={table!r} does not annotate a grid of bins; pass one that does, such as "
-            f"{', '.join(on_labels) or 'stsr.pp.read_visium_hd or stsr.pp.bin_transcripts make'}."
-        )
+    if table == spots_record(sdata).table:
+        return rows_grid(sdata, spots_table(sdata), name=table)
     return table_grid(sdata, table)

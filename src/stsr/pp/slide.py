@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from stsr.arguments import ANGLE, SEED
 from stsr.constants import ARRAY_COL, ARRAY_ROW, SPATIAL
 from stsr.geometry import Disc, Grid
 from stsr.geometry.spots import LAYOUTS, catch, lay_spots, spot_of
+from stsr.options import Choice, Number, Options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,35 +21,26 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Slide:
+class Slide(Options):
     """A slide of printed spots and how it catches molecules; parameters as in :func:`stsr.pp.simulate_spots`."""
 
-    diameter: float = 55.0
-    pitch: float = 100.0
-    layout: str = "hexagonal"
-    angle: float = 0.0
-    jitter: float = 0.0
-    efficiency: float = 1.0
-    diffusion: float = 0.0
-    min_coverage: float = 0.5
-    seed: int = 0
+    diameter: Annotated[float, Number(1, 10_000)] = 55.0
+    pitch: Annotated[float, Number(1, 10_000)] = 100.0
+    layout: Annotated[str, Choice(tuple(LAYOUTS))] = "hexagonal"
+    angle: Annotated[float, ANGLE] = 0.0
+    jitter: Annotated[float, Number(0, 10_000)] = 0.0
+    efficiency: Annotated[float, Number(1e-12, 1)] = 1.0
+    diffusion: Annotated[float, Number(0, 10_000)] = 0.0
+    min_coverage: Annotated[float, Number(1e-12, 1)] = 0.5
+    seed: Annotated[int, SEED] = 0
 
     def __post_init__(self) -> None:
-        if self.layout not in LAYOUTS:
-            raise ValueError(f"layout={self.layout!r} is unknown; choose one of {', '.join(LAYOUTS)}.")
-        if not self.diameter > 0:
-            raise ValueError(f"diameter={self.diameter} µm is no diameter of a spot; 55 is Visium's.")
+        super().__post_init__()
         if self.pitch < self.diameter:
             raise ValueError(
-                f"pitch={self.pitch} µm is less than diameter={self.diameter} µm, so spots would overlap and a molecule "
+                f"pitch={self.pitch:g} µm is less than diameter={self.diameter:g} µm, so spots would overlap and a molecule "
                 "could be in two; choose a wider pitch or smaller spots."
             )
-        for name in ("efficiency", "min_coverage"):
-            if not 0 < (value := getattr(self, name)) <= 1:
-                raise ValueError(f"{name}={value} is outside (0, 1]; it is a share.")
-        for name in ("jitter", "diffusion"):
-            if (value := getattr(self, name)) < 0:
-                raise ValueError(f"{name}={value} µm is below 0; 0 is none.")
 
     def spots(
         self, counts: sp.csr_array, grid: Grid, cells: NDArray[np.int64], var: pd.DataFrame, mpp: float
@@ -79,7 +72,7 @@ class Slide:
         covered = self._coverage(bins, centres, grid.bin_size) >= self.min_coverage
         if not covered.any():
             raise ValueError(
-                f"No spot of diameter={self.diameter} µm at a pitch of {self.pitch} µm lies on bins with "
+                f"No spot of diameter={self.diameter:g} µm at a pitch of {self.pitch:g} µm lies on bins with "
                 f"min_coverage={self.min_coverage} of its area; choose other spots, or lower min_coverage."
             )
         rowcol, centres = rowcol[covered], centres[covered]

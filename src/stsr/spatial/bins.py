@@ -72,13 +72,14 @@ def rows_grid(sdata: SpatialData, rows: AnnData, *, name: str) -> tuple[Grid, ND
 
 
 def _on_grids(sdata: SpatialData) -> list[str]:
-    """The results that annotate labels of ``sdata``."""
+    """The tables that annotate labels of ``sdata``: results, or all where there is none."""
     from spatialdata.models import get_table_keys
 
     def regions(table: AnnData) -> set[str]:
         return set(table.obs[get_table_keys(table)[1]].unique()) if "spatialdata_attrs" in table.uns else set()
 
-    return [name for name in result_tables(sdata) if regions(sdata.tables[name]) & set(sdata.labels)]
+    found = [name for name in sdata.tables if regions(sdata.tables[name]) & set(sdata.labels)]
+    return [name for name in result_tables(sdata) if name in found] or found
 
 
 def _numbers(rows: AnnData, instance: str, name: str) -> NDArray[np.int64]:
@@ -88,7 +89,7 @@ def _numbers(rows: AnnData, instance: str, name: str) -> NDArray[np.int64]:
         return column.astype(np.int64)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"table={name!r} has values in obs[{instance!r}] that are no labels, such as {column[0]!r}; it must hold whole "
+            f"table={name!r} has values in obs[{instance!r}] that are no labels, such as {column[0]}; it must hold whole "
             "numbers."
         ) from error
 
@@ -110,6 +111,10 @@ def bin_grid(bins: AnnData, mpp: float, *, name: str) -> tuple[Grid, NDArray[np.
     ValueError
         When one of the three is missing, or they do not make a regular grid.
     """
+    if not hasattr(bins, "obsm"):
+        raise ValueError(
+            f"{name} is of type {type(bins).__name__}, not a table; pass an AnnData such as sdata['table']."
+        )
     if missing := [column for column in (ARRAY_ROW, ARRAY_COL) if column not in bins.obs]:
         raise ValueError(f"{name} lacks obs[{missing[0]!r}]; pass a table of bins with their row and column.")
     if SPATIAL not in bins.obsm:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -12,17 +13,24 @@ from numpy.typing import NDArray
 
 from stsr.geometry import Disc, Grid, footprint
 from stsr.geometry.polygons import polygon_footprint
+from stsr.spatial.crops import crops
 from stsr.spatial.frames import um_affine
-from stsr.spatial.record import record, spots_record
+from stsr.spatial.grid import labels_to_grid
+from stsr.spatial.record import Record, record, spots_record
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
+
+logger = logging.getLogger(__name__)
 
 CORNERS = 16
 """Corners of the polygon that stands for a quarter of a circle: its area is right to 0.2 %."""
 
 FINENESS, FINEST = 5, 16
 """Fewest and most points across a cell at which labels are looked up."""
+
+COARSE = 2.0
+"""µm: it is told when labels of larger pixels may be one pixel off."""
 
 VALUES = 2**21
 """Points at which labels are looked up together."""
@@ -72,10 +80,23 @@ def read_regions(sdata: SpatialData, by: str, grid: Grid) -> Regions:
             return _spots(shapes, to_um, grid, Disc(spots_record(sdata).spot_size))
         return _polygons(shapes, to_um, grid, by)
     if by in sdata.labels:
-        labels = _finest(sdata.labels[by])
-        return _labels(labels.data, um_affine(labels, facts, name=by), grid, by)
+        return _labels(_finest(sdata.labels[by]).data, _labels_affine(sdata, by, facts), grid, by)
     known = ", ".join([*sdata.shapes, *sdata.labels]) or "none"
     raise KeyError(f"by={by!r} is no shapes or labels element; sdata holds {known}.")
+
+
+def _labels_affine(sdata: SpatialData, by: str, facts: Record) -> NDArray[np.float64]:
+    """(3, 3) matrix from a labels element's pixels to µm; a grid that was cropped lies where its tables say."""
+    to_um = um_affine(sdata.labels[by], facts, name=by)
+    if not crops(sdata.labels[by], facts.coordinate_system):
+        return to_um
+    try:
+        return labels_to_grid(sdata, by).affine
+    except ValueError:  # a segmentation, or a grid without a table
+        pixel = float(np.sqrt(abs(np.linalg.det(to_um))))
+        level = logging.WARNING if pixel > COARSE else logging.DEBUG
+        logger.log(level, "by=%r was cropped by SpatialData, which may have put it one pixel, %.3g µm, off.", by, pixel)
+        return to_um
 
 
 def _spots(shapes: Any, to_um: NDArray[np.float64], grid: Grid, disc: Disc) -> Regions:

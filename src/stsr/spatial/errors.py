@@ -46,11 +46,11 @@ def told(path: Path, what: str) -> Iterator[None]:
 
 
 def _about(error: OSError, path: Path) -> bool:
-    """Whether the error concerns the store or the scratch directory beside it, or names no file at all."""
+    """Whether the error concerns the store, its folders or the scratch directory beside it, or names no file at all."""
     if not isinstance(error.filename, str | bytes | os.PathLike):
         return True
     name = Path(os.fsdecode(error.filename))
-    return name.is_relative_to(path) or name.parent == path.parent or f".{path.name}.stsr" in str(name)
+    return name.is_relative_to(path) or path.is_relative_to(name) or f".{path.name}.stsr" in str(name)
 
 
 def _reason(error: OSError, path: Path, what: str) -> str | None:
@@ -60,7 +60,7 @@ def _reason(error: OSError, path: Path, what: str) -> str | None:
     if error.errno == errno.EROFS:
         return f"{what} cannot be written: {store} is on a read-only file system; copy the store and open the copy."
     if error.errno in DENIED:
-        if os.path.isdir(path) and not os.access(path.parent, os.W_OK):
+        if path.is_dir() and not os.access(path.parent, os.W_OK):
             return (
                 f"{what} cannot be written: the folder {str(path.parent)!r} of {store} is closed to writing, and stsr "
                 "writes there before it moves the data into the store; allow writing there or copy the store."

@@ -46,12 +46,12 @@ def labels_to_grid(sdata: SpatialData, key: str) -> Grid:
     """
     from xarray import DataArray
 
+    facts = record(sdata)
     if key not in sdata.labels:
         raise KeyError(f"grid={key!r} not found; sdata holds the labels {', '.join(sdata.labels) or 'none'}.")
     element = sdata.labels[key]
     if not isinstance(element, DataArray):
         raise ValueError(f"grid={key!r} has several scales, a grid has one; make it with stsr.pp.make_grid.")
-    facts = record(sdata)
     to_um = um_affine(element, facts, name=key)
     labels = np.asarray(element.data)
     mask = labels > 0

@@ -24,6 +24,9 @@ UNS = "stsr_element"
 WRITTEN = "written"
 """Key of ``sdata.attrs["stsr"]`` with the copy of all marks by name."""
 
+ELEMENTS = "elements"
+"""Key of ``sdata.attrs["stsr"]`` with their names, which was all that former versions kept."""
+
 WHOLE = 2**26
 """Labels of up to this many bytes are compared pixel for pixel, of other rasters a window in the middle."""
 
@@ -31,9 +34,9 @@ WINDOW = 64
 """Side of that window in pixels."""
 
 
-def new(kind: str, name: str, element: Any, made: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A mark for an element."""
-    mark = {"id": uuid.uuid4().hex, "kind": kind, "name": name, **_looks(element, kind), "made": dict(made or {})}
+def new(kind: str, name: str, made: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A mark for an element, to which :func:`looks` adds how to know it."""
+    mark = {"id": uuid.uuid4().hex, "kind": kind, "name": name, "made": dict(made or {})}
     return json.loads(json.dumps(mark))
 
 
@@ -86,6 +89,12 @@ def stamp(path: Path, kind: str, name: str, mark: Mapping[str, Any]) -> None:
     group.attrs[ATTRS] = dict(mark)
 
 
+def listed(kept: Mapping[str, Any], marks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Entries of ``attrs["stsr"]`` that list marks, after those it lists already, and the names of all elements."""
+    written = {**kept.get(WRITTEN, {}), **marks}
+    return {WRITTEN: written, ELEMENTS: sorted({*kept.get(ELEMENTS, []), *written})}
+
+
 def same(mark: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two marks are of rasters with the same pixels, made from the same."""
     return mark.get("crc") is not None and all(mark.get(key) == other.get(key) for key in ("shape", "crc", "made"))
@@ -93,28 +102,28 @@ def same(mark: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def holds(mark: Mapping[str, Any], element: Any) -> bool:
     """Whether a mark that an open element carries is still true: of a crop it is, of other pixels it is not."""
-    looks = _looks(element, mark["kind"], crc=False)
-    if not looks or looks["shape"] != mark["shape"]:
+    seen = looks(element, mark["kind"], crc=False)
+    if not seen or seen["shape"] != mark["shape"]:
         return True
-    return mark["crc"] is None or mark["crc"] == _looks(element, mark["kind"])["crc"]
+    return mark["crc"] is None or mark["crc"] == looks(element, mark["kind"])["crc"]
 
 
 def holds_for_copy(mark: Mapping[str, Any], kind: str, element: Any) -> bool:
     """Whether a mark of the list in ``attrs["stsr"]`` is of this element, which carries none itself."""
-    if mark.get("kind") != kind or not (looks := _looks(element, kind)):
+    if mark.get("kind") != kind or not (seen := looks(element, kind)):
         return False  # tables and shapes take their mark along
-    return looks == {key: mark.get(key) for key in looks}
+    return seen["shape"] == mark["shape"] and mark["crc"] in (None, seen["crc"])
 
 
-def _looks(element: Any, kind: str, *, crc: bool = True) -> dict[str, Any]:
+def looks(element: Any, kind: str, *, crc: bool = True) -> dict[str, Any]:
     """What tells a raster from others: its size, and a checksum unless it is a pyramid; nothing of other elements."""
     if kind not in ("images", "labels"):
         return {}
     finest = bearer(element)
-    looks: dict[str, Any] = {"shape": list(finest.shape), "crc": None}
+    found: dict[str, Any] = {"shape": list(finest.shape), "crc": None}
     if crc and finest is element:
         whole = kind == "labels" and finest.nbytes <= WHOLE
         middle = tuple(slice(max(0, (n - WINDOW) // 2), (n + WINDOW) // 2) for n in finest.shape[-2:])
         pixels = np.asarray(finest.data if whole else finest.data[(..., *middle)])
-        looks["crc"] = zlib.crc32(np.ascontiguousarray(pixels))
-    return looks
+        found["crc"] = zlib.crc32(np.ascontiguousarray(pixels))
+    return found

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stsr.arguments import NAME
+from stsr.options import Items
 from stsr.spatial.frames import um_affine
 from stsr.spatial.record import record
 
@@ -76,7 +78,7 @@ class Transcripts:
         column = self.rows[self.feature_key]
         listed = column.dtype == "category" and column.cat.known
         return [
-            str(name) for name in (column.cat.categories if listed else column.drop_duplicates().compute().dropna())
+            _text(name) for name in (column.cat.categories if listed else column.drop_duplicates().compute().dropna())
         ]
 
     def pieces(self, genes: Sequence[str], min_qv: float | None) -> Iterator[Piece]:
@@ -104,7 +106,7 @@ class Transcripts:
                 "them first."
             )
         feature = rows[self.feature_key].astype("category")
-        position = pd.Index(genes).get_indexer(feature.cat.categories.astype(str))
+        position = pd.Index(genes).get_indexer([_text(name) for name in feature.cat.categories])
         return Piece(
             xy=xy @ self.to_um[:2, :2].T + self.to_um[:2, 2],
             gene=np.append(position, -1)[feature.cat.codes],  # the code of a missing feature is -1: the last
@@ -164,13 +166,18 @@ def choose_genes(transcripts: Sequence[Transcripts], genes: Sequence[str] | None
     known = {name for element in transcripts for name in element.features()}
     if genes is None:
         return sorted(name for name in known if not CONTROLS.match(name))
-    names = [str(gene) for gene in genes]
+    names = Items(NAME, most=1_000_000)("genes", genes)
     if repeated := [name for name, times in Counter(names).items() if times > 1]:
         raise ValueError(f"genes lists {', '.join(repeated[:5])} more than once; name each gene once.")
     if unknown := [name for name in names if name not in known]:
         close = ", ".join(difflib.get_close_matches(unknown[0], known, n=3)) or "one of their features"
         raise ValueError(f"genes={unknown[0]!r} is no feature of the transcripts; did you mean {close}?")
-    return names
+    return list(names)
+
+
+def _text(name: Any) -> str:
+    """The name of a feature; HDF5 and old parquet files give bytes."""
+    return name.decode() if isinstance(name, bytes) else str(name)
 
 
 def _declared(rows: Any) -> str | None:

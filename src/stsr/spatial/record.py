@@ -95,12 +95,18 @@ def spots_record(sdata: SpatialData) -> SpotsRecord:
 
 def _kept(sdata: SpatialData) -> dict[str, Any]:
     """What ``sdata.attrs`` holds of a record, after a look at the store."""
+    if not isinstance(getattr(sdata, "attrs", None), Mapping) or not hasattr(sdata, "tables"):
+        raise ValueError(
+            f"sdata is of type {type(sdata).__name__}, not a SpatialData object; pass a section that a reader such as "
+            "stsr.pp.read_visium gives, or stsr.pp.from_anndata makes of a table."
+        )
     refresh(sdata)
     kept = sdata.attrs.get(ATTRS, {})
     names = [field.name for field in fields(Record)]
     if missing := [name for name in names if name not in kept]:
         raise ValueError(
-            f"sdata.attrs[{ATTRS!r}] does not hold {', '.join(missing)}; read the section with stsr.pp.read_visium first."
+            f"sdata.attrs[{ATTRS!r}] does not hold {', '.join(missing)}; read the section with stsr.pp.read_visium first, "
+            "and pass several sections as a list: spatialdata.concatenate drops what stsr knows of them."
         )
     return {name: kept[name] for name in names}
 
@@ -162,6 +168,6 @@ def known(sdata: SpatialData, name: str) -> Mapping[str, Any] | None:
 
 def _by_name(kept: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
     """The mark of an element written by a version of stsr that kept nothing but names."""
-    if name not in kept.get("elements", []):
+    if name not in kept.get(marks.ELEMENTS, []):
         return None
     return {"made": kept.get("made", {}).get(name, {}) | kept.get("features", {}).get(name, {})}

@@ -150,11 +150,7 @@ def publish(path: Path, work: Path) -> None:
 
     kept = own(attributes(path))
     on_disk = {name: mark for kind, name, _ in groups(path) if (mark := marks.on_disk(path, kind, name))}
-    merge(
-        path,
-        work,
-        {STORE_ID: kept.get(STORE_ID) or uuid.uuid4().hex, marks.WRITTEN: kept.get(marks.WRITTEN, {}) | on_disk},
-    )
+    merge(path, work, {STORE_ID: kept.get(STORE_ID) or uuid.uuid4().hex, **marks.listed(kept, on_disk)})
     store = Complete(LocalStore(path))
     root = zarr.open_group(store, mode="r+", use_consolidated=False)
     with warnings.catch_warnings():

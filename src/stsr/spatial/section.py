@@ -61,9 +61,10 @@ def read_section(
     ValueError
         For an unknown gene or one listed twice, or when the table does not hold raw counts.
     """
+    facts = record(sdata)
     raster = read_raster(sdata, IMAGE) if need_image else None
     cells, values = labels_to_grid(sdata, grid), None if features is None else _features(sdata, features)
-    if not with_spots or record(sdata).table is None:
+    if not with_spots or facts.table is None:
         counts = sp.csr_array((0, len(genes)), dtype=np.float32)
         return Section(tuple(genes), np.empty((0, 2)), NOTHING, counts, np.empty(0), cells, values, raster)
     facts, table = spots_record(sdata), spots_table(sdata)
@@ -162,7 +163,7 @@ def _check_spots(names: Any, index: Any, record: SpotsRecord, column: str) -> No
     if not index.is_unique:
         twice = index[index.duplicated()]
         raise ValueError(
-            f"spots={record.spots!r} has {len(twice)} names more than once, such as {twice[0]!r}; give each spot its own."
+            f"spots={record.spots!r} has {len(twice)} names more than once, such as {twice[0]}; give each spot its own."
         )
     if missing := set(names) - set(index):
         where = f"sdata[{record.table!r}].obs[{column!r}]"
@@ -179,7 +180,7 @@ def _check_spots(names: Any, index: Any, record: SpotsRecord, column: str) -> No
     if names.duplicated().any():
         raise ValueError(
             f"table {record.table!r} has {int(names.duplicated().sum())} spots more than once in obs[{column!r}], such as "
-            f"{names[names.duplicated()].iloc[0]!r}; a spot may have one row."
+            f"{names[names.duplicated()].iloc[0]}; a spot may have one row."
         )
 
 

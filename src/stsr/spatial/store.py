@@ -90,9 +90,9 @@ def put(
         handle.show(sdata, kind, name, *_write(sdata, kind, name, element, fill, made))
         return
     element = element if fill is None else elements.fill_in_memory(element, fill)
-    mark = marks.new(kind, name, element, made)
+    mark = marks.new(kind, name, made) | marks.looks(element, kind)
     handle.show(sdata, kind, name, elements.light_copy(element), mark)
-    note(sdata, **{marks.WRITTEN: own(sdata.attrs).get(marks.WRITTEN, {}) | {name: mark}})
+    note(sdata, **marks.listed(own(sdata.attrs), {name: mark}))
 
 
 def create_store(sdata: SpatialData, path: str | os.PathLike[str], *, overwrite: bool = False) -> SpatialData:
@@ -214,8 +214,12 @@ def _write(
     check_same(sdata, path)
     before = handle.element_signature(path, kind, name)
     with told(path, f"key_added={name!r}"), transaction(path) as work:
+        mark = marks.new(kind, name, made)
+        if kind == "shapes":  # what their attrs hold is written with them
+            element = elements.light_copy(element)
+            marks.attach(element, mark)
         elements.write_alone(work / NEW, kind, name, element, fill)
-        mark = marks.new(kind, name, elements.read(work / NEW, kind, name, lazy_bytes=0), made)
+        mark |= marks.looks(elements.read(work / NEW, kind, name, lazy_bytes=0), kind)
         marks.stamp(work / NEW, kind, name, mark)
         with locked(path):
             check_same(sdata, path)

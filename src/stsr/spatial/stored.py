@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +48,7 @@ class StoredArray:
 
     def _stamp(self) -> tuple[int, ...]:
         """When the array was made: every array has a file that is written once, then."""
-        stat = os.stat(self.path / "zarr.json")
+        stat = (self.path / "zarr.json").stat()
         return stat.st_mtime_ns, stat.st_size
 
     def _check(self) -> None:

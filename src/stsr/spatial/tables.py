@@ -36,6 +36,7 @@ def lazy_arrays(table: AnnData) -> dict[str, Any]:
     arrays = {"X": table.X}
     arrays |= {f"layers/{key}": value for key, value in table.layers.items()}
     arrays |= {f"obsm/{key}": value for key, value in table.obsm.items()}
+    arrays |= {f"varm/{key}": value for key, value in table.varm.items()}
     return {
         path: value for path, value in arrays.items() if isinstance(value, da.Array) and not sp.issparse(value._meta)
     }
@@ -146,8 +147,10 @@ def read_columns(sdata: SpatialData, table: str, genes: Sequence[str], *, layer:
     adata = sdata.tables[table]
     if layer is not None and layer not in adata.layers:
         raise KeyError(f"layer={layer!r} not found in {table!r}; it has {', '.join(adata.layers) or 'none'}.")
-    columns = gene_positions(adata.var_names, genes, where=f"sdata[{table!r}]")
-    values = (adata.X if layer is None else adata.layers[layer])[:, columns]
+    values = adata.X if layer is None else adata.layers[layer]
+    if values is None:
+        raise ValueError(f"table={table!r} has no X; pass a layer among {', '.join(adata.layers) or 'none'}.")
+    values = values[:, gene_positions(adata.var_names, genes, where=f"sdata[{table!r}]")]
     if hasattr(values, "compute"):
         values = values.compute()
     return values.toarray() if sp.issparse(values) else np.asarray(values)

@@ -80,4 +80,7 @@ def read_json(file: Path, expected: str, *, parameter: str = "path") -> dict[str
     """The entries of a JSON file."""
     text = read_text(file, expected, parameter=parameter)
     with reading(file, expected, parameter=parameter):
-        return dict(json.loads(text))
+        entries = json.loads(text)
+        if not isinstance(entries, dict):
+            raise TypeError("no entries")
+        return entries

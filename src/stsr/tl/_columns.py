@@ -34,9 +34,13 @@ def check_metrics(metrics: Sequence[str]) -> None:
     Raises
     ------
     ValueError
-        For an unknown name; the message lists the valid ones.
+        For no name, one twice, or an unknown one; the message lists the valid ones.
     """
     valid = [*METRICS, "ssim"]
+    if isinstance(metrics, str) or not isinstance(metrics, Sequence) or not metrics:
+        raise ValueError(f"metrics={metrics!r} is no list of scores; pass a list with any of {', '.join(valid)}.")
+    if len(set(metrics)) < len(metrics):
+        raise ValueError(f"metrics={list(metrics)!r} names a score twice; name each once.")
     if unknown := [name for name in metrics if name not in valid]:
         raise ValueError(f"metrics={unknown[0]!r} is not known; choose any of {', '.join(valid)}.")
 

@@ -15,6 +15,7 @@ from stsr.spatial.bins import table_grid
 from stsr.spatial.coverage import Regions, read_regions
 from stsr.spatial.store import check_name
 from stsr.spatial.tables import CHUNKS
+from stsr.spatial.units import check_counts, expect_totals, set_totals, with_totals
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -34,6 +35,7 @@ def aggregate(
     table: str = "sr_008um",
     *,
     by: str,
+    layer: str | None = None,
     key_added: str | None = None,
     overwrite: bool = False,
 ) -> str:
@@ -54,6 +56,8 @@ def aggregate(
         of several scales the finest is taken). Polygons are cut exactly. The section's own spots count as discs of their
         printed size, whatever radius the vendor's file gives them. Labels are looked up at 5 x 5 to 16 x 16 points in
         each grid cell.
+    layer
+        Layer with the counts, where ``X`` holds something else; ``X`` when None.
     key_added
         Name of the new table; that of the two joined, such as ``"sr_008um_nuclei"``, when None.
     overwrite
@@ -62,7 +66,8 @@ def aggregate(
     Returns
     -------
     The new table's name. It annotates ``by`` and has a row for each region, in the element's order (labels ascending).
-    ``X`` holds expected UMI counts per region, float32, sparse where the source is. ``obs["area_um2"]`` is the region's
+    ``X`` holds expected UMI counts per region, float32, sparse where the source is; sums of other values, such as another
+    program's predictions, are called so in ``uns["stsr"]["units"]``. ``obs["area_um2"]`` is the region's
     area and ``obs["covered"]`` the share of it that lies on cells of the table; ``obsm["spatial"]`` are centroids in
     pixels of the full-resolution image. ``uns["stsr"]`` says from what it was made.
 
@@ -75,9 +80,9 @@ def aggregate(
     Raises
     ------
     KeyError
-        When ``table`` or ``by`` is not in ``sdata``; the message lists what is.
+        When ``table``, ``layer`` or ``by`` is not there; the message lists what is.
     ValueError
-        When the table annotates no grid, ``by`` is not in the section's coordinate system, has invalid polygons or lies
+        When the table annotates no grid or was normalised or logged, ``by`` is not in the section's coordinate system, has invalid polygons or lies
         beside the table's cells, or when the new table exists.
 
     Examples
@@ -90,21 +95,30 @@ def aggregate(
     >>> sdata["sr_008um_synthetic"].shape == (sdata["table"].n_obs, 20)
     True
     """
+    facts = record(sdata)
     key = key_added or f"{table}_{by}"
     check_name(sdata, "tables", key, overwrite)
     grid, cells = table_grid(sdata, table)
+    source = sdata.tables[table]
+    known = check_counts(source, table, layer=layer)
     regions = read_regions(sdata, by, grid)
     shares = sp.csr_array(regions.shares[:, cells], dtype=np.float64)  # a region may hold a million cells
     if not shares.nnz:
         raise ValueError(f"by={by!r} shares no area with the cells of table={table!r}; check its transformation.")
     covered = shares.sum(axis=1) * grid.bin_size**2 / regions.area.clip(min=np.finfo(float).tiny)
 
-    source = sdata.tables[table]
-    sums = sp.csr_matrix(shares @ source.X, dtype=np.float32) if sp.issparse(source.X) else None
-    result = _skeleton(source, regions, sums, mpp=record(sdata).mpp, by=by)
+    values = source.X if layer is None else source.layers[layer]
+    sums = sp.csr_matrix(shares @ values, dtype=np.float32) if sp.issparse(values) else None
+    result = _skeleton(source, regions, sums, mpp=facts.mpp, by=by)
     result.obs[COVERED] = covered.clip(max=1)
-    result.uns[ATTRS] = {"aggregated": table, "by": by, "units": "expected UMI counts per region"}
-    fill = None if sums is not None else lambda open_: _fill(open_, source, shares)
+    units = "expected UMI counts" if known == "counts" else f"sums of {layer or 'X'} of {table}"
+    result.uns[ATTRS] = {"aggregated": table, "by": by, "units": f"{units} per region"}
+    fill = None
+    if sums is None:
+        expect_totals(result)
+        fill = with_totals(lambda open_: _fill(open_, source, values, shares))
+    else:
+        set_totals(result)
     put(sdata, key, result, overwrite=overwrite, fill=fill)
     logger.info(
         "%s: %d regions x %d genes; %d regions lie wholly on the table's cells, %d beside them.",
@@ -139,12 +153,12 @@ def _skeleton(source: AnnData, regions: Regions, sums: Any, *, mpp: float, by: s
     return TableModel.parse(table, region=by, region_key=REGION, instance_key=INSTANCE_ID)
 
 
-def _fill(open_: Any, source: AnnData, shares: sp.csr_array) -> None:
+def _fill(open_: Any, source: AnnData, values: Any, shares: sp.csr_array) -> None:
     """Sum a batch of genes after the other, in whole chunks of both tables."""
     width = max(1, BATCH_VALUES // source.n_obs // CHUNKS[1]) * CHUNKS[1]
     for start in range(0, source.n_vars, width):
         genes = slice(start, start + width)
-        mean = np.asarray(source.X[:, genes])
+        mean = np.asarray(values[:, genes])
         sums = shares @ mean
         open_("X")[:, genes] = sums
         if SD in source.layers:

@@ -15,6 +15,7 @@ from stsr.constants import ARRAY_COL, ARRAY_ROW
 from stsr.geometry import Aperture, Grid
 from stsr.geometry.resample import resample
 from stsr.metrics import block_operator, noise_ceiling, thin
+from stsr.options import Items, Number, Switch, Whole
 from stsr.spatial import (
     gene_positions,
     raw_counts,
@@ -26,6 +27,7 @@ from stsr.spatial import (
     spots_table,
 )
 from stsr.spatial.bins import bin_grid, table_grid
+from stsr.spatial.units import check_counts
 from stsr.tl._columns import STANDARD, check_metrics, score_columns
 
 if TYPE_CHECKING:
@@ -34,6 +36,12 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 logger = logging.getLogger(__name__)
+
+USUAL = (8.0, 16.0, 32.0, 56.0)
+"""µm: scales that are scored unless told otherwise; 56 is about a spot of Visium."""
+
+FEWEST = 3
+"""Blocks that a correlation needs."""
 
 BATCH_VALUES = 2**23
 """Values of a dense (bins, genes) matrix held at a time: 32 MB as float32."""
@@ -44,7 +52,8 @@ def evaluate(
     table: str = "sr_008um",
     *,
     truth: AnnData,
-    scales: Sequence[float] = (8, 16, 32, 56),
+    layer: str | None = None,
+    scales: Sequence[float] | None = None,
     metrics: Sequence[str] = STANDARD,
     ceiling: bool = True,
     seed: int = 0,
@@ -64,9 +73,11 @@ def evaluate(
     truth
         Raw counts of square bins of the same section, for instance a Visium HD table: ``obs["array_row"]``,
         ``obs["array_col"]``, and ``obsm["spatial"]`` in pixels of the full-resolution image.
+    layer
+        Layer of the table with the expected counts, where ``X`` holds something else; ``X`` when None.
     scales
         Sides of the blocks in µm, whole multiples of the truth's bin. Blocks with fewer than 90 % of their bins are left
-        out.
+        out. When None, those of 8, 16, 32 and 56 that are multiples of the bin; or one, two and four bins when none is.
     metrics
         Which scores to tell, by the name of their function in ``stsr.metrics``: any of ``"pearson"``,
         ``"spearman"``, ``"rmse"``, ``"ssim"``, ``"deviance"``, ``"mae"``, ``"mse"``, ``"nrmse"``,
@@ -97,9 +108,9 @@ def evaluate(
     Raises
     ------
     KeyError
-        When ``table`` is not in ``sdata``; the message lists what is.
+        When ``table`` or ``layer`` is not there; the message lists what is.
     ValueError
-        When ``truth`` has no gene of the table, no raw counts or no regular bins, when it lies beside the table's grid,
+        When the table was normalised or logged, ``truth`` has no gene of the table, no raw counts or no regular bins, when it lies beside the table's grid,
         when a scale is no multiple of its bin, or for an unknown metric.
 
     Examples
@@ -119,10 +130,13 @@ def evaluate(
     import pandas as pd
 
     check_metrics(metrics)
+    ceiling, seed = Switch()("ceiling", ceiling), Whole(0, 2**32 - 1)("seed", seed)
+    asked = None if scales is None else _check_scales(scales)
     facts = record(sdata)
     grid, rows = table_grid(sdata, table)
+    check_counts(sdata.tables[table], table, layer=layer)
     bins, position = bin_grid(truth, facts.mpp, name="truth")
-    factors = _factors(scales, bins.bin_size)
+    factors = _usual_factors(bins.bin_size) if asked is None else _factors(asked, bins.bin_size)
     genes = _shared_genes(sdata.tables[table], truth, table)
     to_bins, covered = _onto_bins(grid, rows, bins, position)
 
@@ -134,10 +148,11 @@ def evaluate(
     rowcol = truth.obs[[ARRAY_ROW, ARRAY_COL]].to_numpy()[covered]
     xy = bins.xy[position[covered]]
     places = [_place(rowcol, xy, scale, factor, spots) for scale, factor in factors.items()]
+    places = _with_blocks(places, must=asked is not None)
 
     frames = []
     for batch in _batches(len(genes), counts.shape[0]):
-        expected = to_bins @ read_columns(sdata, table, genes[batch]).astype(np.float32, copy=False)
+        expected = to_bins @ read_columns(sdata, table, genes[batch], layer=layer).astype(np.float32, copy=False)
         fine = [expected, *(matrix[:, batch].toarray() for matrix in (counts, *(halves or ())))]
         for place in places:
             prediction, true, *split = (place.operator @ values for values in fine)
@@ -173,8 +188,6 @@ def _place(
     from scipy.spatial import cKDTree
 
     operator, blocks = block_operator(rowcol, factor)
-    if len(blocks) < 3:
-        raise ValueError(f"scales={scale:g} leaves {len(blocks)} whole blocks of the truth; leave that scale out.")
     parts: dict[str, Any] = {"all": slice(None)}
     if spots is not None and scale <= spots[1].reach:
         centres, aperture = spots
@@ -190,11 +203,43 @@ def _spots(sdata: SpatialData) -> tuple[NDArray[np.float64], Aperture]:
     return spot_positions(sdata, spots_table(sdata), facts), spot_aperture(sdata, facts)
 
 
+def _with_blocks(places: list[_Place], *, must: bool) -> list[_Place]:
+    """Those of some scales that leave enough blocks to compare; all must when they were asked for."""
+    few = [place for place in places if len(place.rowcol) < FEWEST]
+    if few and (must or len(few) == len(places)):
+        raise ValueError(
+            f"scales={few[0].scale:g} leaves {len(few[0].rowcol)} whole blocks of the truth; leave that scale out, or pass a "
+            "truth of more tissue."
+        )
+    if few:
+        logger.info("Not scored, the truth has too few such blocks: %s µm.", ", ".join(f"{f.scale:g}" for f in few))
+    return [place for place in places if len(place.rowcol) >= FEWEST]
+
+
+def _check_scales(scales: Sequence[float]) -> tuple[float, ...]:
+    """Refuse what are no sides of blocks."""
+    asked: tuple[float, ...] = Items(Number(1e-3, 1e5))("scales", scales)
+    if len(set(asked)) < len(asked):
+        raise ValueError(f"scales={list(asked)} names a scale twice; name each once.")
+    return asked
+
+
+def _usual_factors(bin_size: float) -> dict[float, int]:
+    """Of the usual scales those that bins can make, else those of a few bins."""
+    usual = {scale: round(scale / bin_size) for scale in USUAL if _fits(scale, bin_size)}
+    return usual or {round(times * bin_size, 3): times for times in (1, 2, 4)}
+
+
+def _fits(scale: float, bin_size: float) -> bool:
+    factor = round(scale / bin_size)
+    return factor >= 1 and abs(factor * bin_size / scale - 1) <= 0.05
+
+
 def _factors(scales: Sequence[float], bin_size: float) -> dict[float, int]:
     """Bins to a block's side, by scale."""
     factors = {float(scale): round(scale / bin_size) for scale in scales}
-    for scale, factor in factors.items():
-        if factor < 1 or abs(factor * bin_size / scale - 1) > 0.05:
+    for scale in factors:
+        if not _fits(scale, bin_size):
             raise ValueError(
                 f"scales={scale:g} µm is no whole multiple of the truth's bin of {bin_size:.3g} µm; pass multiples of it."
             )

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stsr.arguments import GENES, SEED, SWITCH
 from stsr.constants import table_key
 from stsr.methods import Training, create
 from stsr.methods.model import Model
 from stsr.methods.model_file import check_vacant
+from stsr.nn.device import check_device
 from stsr.spatial import labels_to_grid
 from stsr.spatial.store import check_name
 from stsr.tl._fit import fit, ready
@@ -121,6 +123,11 @@ def fit_super_resolution(
     from stsr.pp.shared_genes import shared_genes
 
     fitted = create(method, options)
+    genes = GENES("genes", genes)
+    check_bin_size(bin_size)
+    SEED("seed", seed)
+    check_device(device)
+    SWITCH("progress", progress)
     sections = list(sdata) if isinstance(sdata, Sequence) else [sdata]
     if len({id(section) for section in sections}) < max(1, len(sections)):
         raise ValueError(f"sdata lists {len(sections)} sections, some more than once; pass one or several, each once.")

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stsr.arguments import SWITCH
 from stsr.constants import ATTRS, IMAGE, LATENT, SD, features_key, table_key
 from stsr.identity import OWN
 from stsr.methods import METHODS, Predictor
+from stsr.methods.border import Unplaced
 from stsr.methods.model import Model
+from stsr.nn.device import check_device
+from stsr.options import shown
 from stsr.spatial import made, put, read_section, record, spots_table
 from stsr.spatial.grid_table import grid_table
 from stsr.spatial.store import check_name
 from stsr.spatial.tables import CHUNKS
+from stsr.spatial.units import expect_totals, with_totals
 from stsr.spatial.uns import plain_uns
 from stsr.tl._bands import write_bands
 
@@ -80,6 +86,10 @@ def predict(
     ``obsm["X_stsr"]`` is the method's latent and ``layers["sd"]`` its standard deviation, where it has them;
     ``uns["stsr"]`` says how the table was made. Every value is finite and none is negative, or no table is written.
 
+    Of spots that lie on the grid in part, no more than that part's share is placed on cells: ``uns["stsr"]["unplaced"]``
+    has their number ``"spots_cut"``, that of spots beside the grid, ``"spots_off"``, and the ``"share"`` of all counts
+    that cannot be placed at most.
+
     Raises
     ------
     ValueError
@@ -99,8 +109,10 @@ def predict(
     """
     if not isinstance(model, Model):
         raise ValueError(
-            f"model={model!r} is no fitted model; pass one from stsr.tl.fit_super_resolution or stsr.tl.Model.load(path)."
+            f"model={shown(model)} is not allowed; pass what stsr.tl.fit_super_resolution or stsr.tl.Model.load returned."
         )
+    check_device(device)
+    SWITCH("progress", progress)
     key = key_added or table_key(model.bin_size)
     check_name(sdata, "tables", key, overwrite)
     with_spots = _asks_spots(sdata, model)
@@ -118,14 +130,17 @@ def predict(
             f"grid={grid!r} has cells of {section.grid.bin_size:g} µm, the model was fitted on {model.bin_size:g} µm; "
             "pass a grid of that size."
         )
+    unplaced = Unplaced.of(section)
+    unplaced.tell()
     predictor = model.method.on(section, device=device)
     table = _skeleton(sdata, model, section.grid, grid, key, predictor)
+    table.uns[ATTRS]["unplaced"] = asdict(unplaced)
     put(
         sdata,
         key,
         table,
         overwrite=overwrite,
-        fill=lambda open_: write_bands(open_, predictor, section, table, progress, model.name),
+        fill=with_totals(lambda open_: write_bands(open_, predictor, section, table, progress, model.name)),
     )
     logger.info("%s: %d cells x %d genes from %s.", key, *table.shape, model.name)
     return key
@@ -227,6 +242,7 @@ def _skeleton(sdata: SpatialData, model: Model, grid: Grid, region: str, key: st
         "versions": {name: _version(name) for name in ("stsr", "torch", "spatialdata", "anndata")},
     }
     table.uns[ATTRS] = plain_uns(about)
+    expect_totals(table)
     return table
 
 

@@ -52,7 +52,8 @@ def save_table(sdata: SpatialData, table: str = "sr_008um") -> str:
     >>> stsr.tl.save_table(sdata, "sr_008um")
     'sr_008um'
     """
-    facts = record(sdata)
+    held = getattr(sdata, "tables", {}).get(table)
+    facts = record(sdata)  # which reads again what another job has written
     if table not in sdata.tables:
         raise KeyError(f"table={table!r} not found; sdata holds the tables {', '.join(sdata.tables) or 'none'}.")
     if not sdata.is_backed():
@@ -65,6 +66,11 @@ def save_table(sdata: SpatialData, table: str = "sr_008um") -> str:
         raise ValueError(
             f"table={table!r} is not one that stsr wrote; load it with sdata[{table!r}] = sdata[{table!r}].to_memory(), then "
             f"save it with sdata.delete_element_from_disk({table!r}) and sdata.write_element({table!r})."
+        )
+    if sdata.tables[table] is not held:
+        raise OSError(
+            f"table={table!r} was replaced in the store after this one was read, and sdata holds the newer one now, without "
+            "what you had added; add it again and save it."
         )
     put(sdata, table, sdata.tables[table], overwrite=True, made=origin)
     logger.info("%s: saved %d rows x %d genes.", table, *sdata.tables[table].shape)

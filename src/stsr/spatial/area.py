@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from stsr.spatial import read_raster, record, um_affine
+from stsr.spatial.frames import um_affine
+from stsr.spatial.raster import read_raster
+from stsr.spatial.record import record
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame, GeoSeries

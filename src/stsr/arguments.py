@@ -1,0 +1,112 @@
+"""The rules of arguments that several verbs and the command line share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass
+from typing import Any
+
+from stsr.options import Number, Rule, Switch, Text, Whole, shown
+
+SEED = Whole(0, 2**32 - 1)
+"""Of numpy's random generators, and of torch's."""
+
+BIN_SIZE = Number(2, 100)
+"""Sides of a cell in µm that a spot's expression can be spread over with any meaning."""
+
+TARGET_MPP = Number(0.05, 5)
+"""µm per pixel that microscopes work at."""
+
+MPP = Number(0.001, 1000, optional=True)
+"""µm per pixel that an image could have; :mod:`stsr.spatial.scale` knows those of a microscope."""
+
+LENGTH = Number(0.001, 1e6)
+"""In µm."""
+
+MIN_QV = Number(0, 1000, optional=True)
+"""Quality of a transcript."""
+
+ANGLE = Number(-360, 360)
+"""Degrees."""
+
+BATCH_SIZE = Whole(1, 65_536)
+SWITCH = Switch()
+
+NAME = Text(200)
+"""Of an element."""
+
+HOW_MANY = Whole(1, 1_000_000)
+"""Genes."""
+
+ALL = "all"
+"""Every gene that was measured."""
+
+
+@dataclass(frozen=True)
+class Device(Rule):
+    """The name of a device; whether this machine has it is asked by :func:`stsr.nn.device.check_device`."""
+
+    @property
+    def allowed(self) -> str:
+        """The names."""
+        return "'auto', 'cpu', 'cuda', 'mps', or one GPU of several as in 'cuda:1'"
+
+    def accept(self, value: Any) -> str:
+        """The name."""
+        if not isinstance(value, str) or not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", value, re.ASCII):
+            raise ValueError
+        return str(value)
+
+
+@dataclass(frozen=True)
+class Genes(Rule):
+    """A choice of genes: how many, ``"all"``, or their names.
+
+    Examples
+    --------
+    >>> Genes()("genes", ("PODO1", "ENDO1"))
+    ['PODO1', 'ENDO1']
+    >>> Genes()("genes", [])
+    Traceback (most recent call last):
+        ...
+    ValueError: genes=[] names no gene; pass how many (1 or more), 'all' or a list of names.
+    """
+
+    def __call__(self, name: str, value: Any) -> Any:
+        """The choice as a plain Python object; what is wrong in a list of names is told more closely."""
+        value = super().__call__(name, value)
+        if isinstance(value, list):
+            self._check_names(name, value)
+        return value
+
+    @property
+    def allowed(self) -> str:
+        """All three."""
+        return "how many (1 or more), 'all' or a list of names"
+
+    def parse(self, text: str) -> int | str:
+        """A number or ``"all"``."""
+        return text if text == ALL else int(text)
+
+    def accept(self, value: Any) -> int | str | list[Any]:
+        """A number, ``"all"`` or a list."""
+        if isinstance(value, str):
+            if value != ALL:
+                raise ValueError
+            return ALL
+        if isinstance(value, Iterable):
+            if isinstance(value, bytes | Mapping | Set) or getattr(value, "ndim", 1) != 1:
+                raise TypeError
+            return list(value)
+        return HOW_MANY.accept(value)
+
+    def _check_names(self, name: str, genes: list[Any]) -> None:
+        if not genes:
+            raise ValueError(f"{name}=[] names no gene; pass {self.allowed}.")
+        for gene in genes:
+            if not isinstance(gene, str) or not gene.strip():
+                raise ValueError(f"{name} lists {shown(gene)}, which is no name of a gene; pass {self.allowed}.")
+
+
+GENES = Genes()

@@ -1,0 +1,74 @@
+"""How a command ends: its exit code, and one sentence on stderr."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from types import TracebackType
+
+from stsr.cli import signals
+from stsr.cli.output import printable
+
+log = logging.getLogger(__name__)
+
+DONE, FAULT, REFUSED, INCOMPLETE = 0, 1, 2, 3
+"""Exit codes: all well; a fault of stsr; arguments or input that are refused; a bench of which some runs have no result. A
+command that a signal ended has 128 + its number: 130 for Ctrl-C, 143 for SIGTERM."""
+
+EXPECTED = (ValueError, KeyError, OSError, ImportError, RuntimeError, MemoryError)
+"""Errors that tell the user what to change; anything else is a fault of ours."""
+
+
+class Ending:
+    """Turns what happens inside a ``with`` block into an exit code, ``code``."""
+
+    def __init__(self) -> None:
+        self.code = DONE
+
+    def __enter__(self) -> Ending:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """Tell of an error; only a request to exit and what Python raises for itself go on."""
+        number = signals.received()
+        if number is None and isinstance(error, KeyboardInterrupt):
+            number = signal.SIGINT
+        if number is not None:
+            # Whatever else was raised came of the signal.
+            self._tell("interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}")
+            self.code = 128 + number
+            return True
+        if error is None or not isinstance(error, Exception):
+            return False
+        log.debug("what led to it:", exc_info=error)
+        if isinstance(error, EXPECTED):
+            self._tell(f"error: {sentence(error)}")
+            self.code = REFUSED
+        else:
+            self._tell(
+                f"fault: {type(error).__name__}: {sentence(error)} - this is a fault of stsr; please report it "
+                "with what the same command prints with --verbose, and 'stsr info'."
+            )
+            self.code = FAULT
+        return True
+
+    def _tell(self, text: str) -> None:
+        if sys.stderr is None:
+            return
+        try:
+            print(f"stsr: {text}", file=sys.stderr, flush=True)
+        except OSError:
+            log.debug("stderr cannot be written")
+
+
+def sentence(error: BaseException) -> str:
+    """The message of an error on one line; a KeyError would quote it."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"the package {error.name!r} is not installed; install it, or stsr anew with all that it needs."
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    text = " ".join(printable(" ".join(text.split())).split())
+    return text or type(error).__name__

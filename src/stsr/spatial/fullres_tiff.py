@@ -1,0 +1,167 @@
+"""TIFF files of every kind: the scan among their images, read piece by piece, upright and in RGB."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import xml.etree.ElementTree as ElementTree
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stsr.spatial.image_errors import Guarded, check_size, reading, refusal
+from stsr.spatial.orientation import ORIENTATION, upright
+from stsr.spatial.samples import Meaning
+from stsr.spatial.stated_mpp import stated_mpp
+from stsr.spatial.tiff_meaning import meaning_of
+from stsr.spatial.transmitted import in_rgb
+
+logger = logging.getLogger(__name__)
+
+TILE = 1024
+"""Side in pixels that pieces read at a time come close to."""
+
+NOT_THE_SCAN = re.compile(
+    r"(?<![a-z])(label|macro|map|thumb(nail)?|overview|preview|localizer)(?![a-z])", re.IGNORECASE
+)
+"""Names of what scanners keep beside the scan."""
+
+MUCH_LARGER = 4
+"""An image this many times larger than the largest one in RGB is what the file is about."""
+
+
+def open_tiff(path: Path) -> tuple[Any, float | None]:
+    """(3, y, x) uint8 dask array and the µm per pixel that the file states.
+
+    Raises
+    ------
+    ValueError
+        When the file is damaged, or no image in it is an H&E.
+    """
+    import tifffile
+
+    with ExitStack() as opened:
+        with reading(path):
+            tiff = opened.enter_context(tifffile.TiffFile(path, _multifile=False))
+            _check_entities(tiff, path)
+            images = [series for series in tiff.series if {"Y", "X"} <= set(series.axes)]
+            series, meaning, ome = _scan(tiff, images, path)
+            tag = series.keyframe.tags.valueof(ORIENTATION, default=1)
+            pixels = upright(_pixels(tiff, series, meaning, path), tag, path)
+            stated = stated_mpp(tiff, series, ome)
+        opened.pop_all()  # the pixels are still to be read
+        return pixels, stated
+
+
+def _check_entities(tiff: Any, path: Path) -> None:
+    """Refuse metadata that an XML parser could be made to swell: OME metadata declares no types and no entities."""
+    if any(mark in tiff.pages.first.description for mark in ("<!DOCTYPE", "<!ENTITY")):
+        raise refusal(path, "holds metadata with a document type, which OME-XML has not", "export it again")
+
+
+def _scan(tiff: Any, images: list[Any], path: Path) -> tuple[Any, Meaning, ElementTree.Element | None]:
+    """The largest image that is an H&E, the meaning of its samples, and its OME metadata."""
+    described = [(series, _ome_pixels(tiff, series)) for series in images]
+    found = [(series, ome, meaning_of(series, ome, imagej=tiff.is_imagej)) for series, ome in described]
+    scans = [entry for entry in found if not NOT_THE_SCAN.search(entry[0].name)] or found
+    scans.sort(key=lambda entry: _area(entry[0]), reverse=True)
+    if not scans:
+        raise refusal(path, "holds no image")
+    able = [entry for entry in scans if not isinstance(entry[2], str)]
+    # In colour before grey: a mask or a label image of the same size may lie beside the H&E.
+    able.sort(key=lambda entry: (entry[2].coloured, _area(entry[0])), reverse=True)
+    unable = [entry for entry in scans if isinstance(entry[2], str)]
+    if not able or (unable and _area(unable[0][0]) >= MUCH_LARGER * _area(able[0][0])):
+        raise refusal(path, str(unable[0][2]))
+    series, ome, meaning = able[0]
+    rivals = [entry for entry in able[1:] if entry[2].coloured == meaning.coloured]
+    if rivals and _area(rivals[0][0]) == _area(series):
+        raise refusal(path, f"holds {1 + len(rivals)} images, the largest of one size", "save the one that is the H&E")
+    if rivals and 2 * _area(rivals[0][0]) > _area(series):
+        logger.warning(
+            "%s holds another image nearly as large, of %s; the one of %s is read.",
+            path.name,
+            _size(rivals[0][0]),
+            _size(series),
+        )
+    elif len(found) > 1:
+        logger.info("%s holds %d images; the one of %s is read.", path.name, len(found), _size(series))
+    return series, meaning, ome
+
+
+def _area(series: Any) -> int:
+    return math.prod(series.shape[series.axes.index(axis)] for axis in "YX")
+
+
+def _size(series: Any) -> str:
+    return " x ".join(str(series.shape[series.axes.index(axis)]) for axis in "XY") + " pixels"
+
+
+def _ome_pixels(tiff: Any, series: Any) -> ElementTree.Element | None:
+    """The element ``Pixels`` of OME metadata that describes an image of this size."""
+    if not tiff.is_ome or not tiff.ome_metadata:
+        return None
+    size = tuple(str(series.shape[series.axes.index(axis)]) for axis in "XY")
+    try:
+        ome = ElementTree.fromstring(tiff.ome_metadata)
+    except ElementTree.ParseError:
+        return None  # the tags still say what the samples are
+    for pixels in ome.iterfind(".//{*}Pixels"):
+        if (pixels.get("SizeX"), pixels.get("SizeY")) == size:
+            return pixels
+    return None
+
+
+def _pixels(tiff: Any, series: Any, meaning: Meaning, path: Path) -> Any:
+    """(3, y, x) uint8 dask array of the finest level, as stored, in chunks that are whole tiles or strips."""
+    import dask.array as da
+    import zarr
+
+    y, x = (series.axes.index(axis) for axis in "YX")
+    _check_complete(tiff, series, path)
+    if series.dataoffset is not None:
+        # Uncompressed and in one run: any part can be read by itself, however the strips were cut.
+        check_size(path, series.shape[x], series.shape[y], at_once=0)
+        stored = np.memmap(path, tiff.byteorder + series.dtype.char, "r", series.dataoffset, series.shape)
+        pieces = tuple(min(size, 1) if place == y else size for place, size in enumerate(series.shape))
+    else:
+        # A tile that a file leaves out is empty: as white as glass.
+        store = series.aszarr(level=0, fillvalue=meaning.blank)
+        stored = zarr.open_array(store, mode="r")
+        pieces = stored.chunks
+        check_size(path, series.shape[x], series.shape[y], at_once=pieces[y] * pieces[x])
+    file = Guarded(stored, path)
+    chunks = list(pieces)
+    chunks[x] = min(stored.shape[x], pieces[x] * max(1, TILE // pieces[x]))
+    chunks[y] = min(stored.shape[y], pieces[y] * max(1, min(TILE, 2 * TILE**2 // chunks[x]) // pieces[y]))
+    order = [*(place for place in range(stored.ndim) if place not in (y, x)), y, x]
+    lazy = da.from_array(file, chunks=tuple(chunks), name=False, asarray=False).transpose(order)
+
+    def window(rows: slice, columns: slice) -> NDArray[Any]:
+        key = [slice(None)] * stored.ndim
+        key[y], key[x] = rows, columns
+        part = np.asarray(file[tuple(key)]).transpose(order)
+        return part.reshape(-1, *part.shape[-2:])
+
+    samples = lazy.reshape(-1, *lazy.shape[-2:])
+    return in_rgb(samples, meaning, path, pieces=(pieces[y], pieces[x]), window=window)
+
+
+def _check_complete(tiff: Any, series: Any, path: Path) -> None:
+    """Refuse a file whose pixels lie beyond its end, or that lacks the places of some."""
+    end = tiff.filehandle.size
+    for page in series.levels[0].pages:
+        if page is None:
+            raise refusal(path, "keeps a part of its pixels in other files", "save it as a single file")
+        offsets, counts = np.asarray(page.dataoffsets, np.int64), np.asarray(page.databytecounts, np.int64)
+        tiles = math.prod(series.keyframe.chunked)
+        if len(offsets) < tiles and not (series.dataoffset is not None or len(offsets) == 1):
+            raise refusal(path, f"has places for {len(offsets)} of {tiles} tiles or strips", "copy it once more")
+        if len(offsets) and (offsets + counts).max() > end:
+            raise refusal(path, f"is cut off: pixels lie beyond its end at {end} bytes", "copy it once more")
+        if not counts.any():
+            raise refusal(path, "holds no pixels", "export it again")
