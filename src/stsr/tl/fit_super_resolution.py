@@ -132,8 +132,6 @@ def fit_super_resolution(
     if len({id(section) for section in sections}) < max(1, len(sections)):
         raise ValueError(f"sdata lists {len(sections)} sections, some more than once; pass one or several, each once.")
     # Before minutes of training, not after.
-    if grid is None:
-        check_bin_size(bin_size)
     for section in sections:
         side = bin_size if grid is None or grid not in section.labels else labels_to_grid(section, grid).bin_size
         check_name(section, "tables", key_added or table_key(round(side, 3)), overwrite)
