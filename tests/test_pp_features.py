@@ -88,7 +88,7 @@ def test_features_of_another_calibration_are_made_again_or_refused(section, capl
 def test_features_of_another_grid_of_that_name_are_made_again_or_refused(section):
     run(section)
     stsr.pp.make_grid(section, bin_size=32, angle=9, overwrite=True)
-    with pytest.raises(ValueError, match="were made for the cells of grid='grid_032um'.*have changed since"):
+    with pytest.raises(ValueError, match="were made for grid='grid_032um' as it was before it was made anew; run stsr"):
         checked(section, KEY, GRID)
     assert ready(section, stsr.methods.create("ridge"), grid=GRID, progress=False).encoder.name == "texture"
 
