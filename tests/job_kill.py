@@ -235,7 +235,10 @@ def main() -> None:
     logging.disable(logging.WARNING)
     folder = options.folder.resolve()
     measured = folder / "measured" / "a.zarr"
-    assert forked(lambda: stsr.datasets.synthetic_section(size=(600, 600), n_genes=4, seed=0, store=measured) and None) == 0
+    assert (
+        forked(lambda: stsr.datasets.synthetic_section(size=(600, 600), n_genes=4, seed=0, store=measured) and None)
+        == 0
+    )
     base, results = measured, {}
     for name in options.steps.split(","):
         results[name] = campaign(name, base, folder / name, options.changes, 0)
@@ -244,7 +247,10 @@ def main() -> None:
         base = folder / name / "whole" / "a.zarr"
         if name == "ridge":
             shutil.copy(folder / name / "model.safetensors", (folder / "predict").mkdir() or folder / "predict")
-    assert forked(lambda: stsr.datasets.synthetic_section(size=(600, 600), n_genes=4, seed=0, store=measured) and None) == 0
+    assert (
+        forked(lambda: stsr.datasets.synthetic_section(size=(600, 600), n_genes=4, seed=0, store=measured) and None)
+        == 0
+    )
     results["short_job"] = campaign("short_job", measured, folder / "short_job", [], options.random)
     print(json.dumps(results))
 

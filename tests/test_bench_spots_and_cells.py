@@ -52,7 +52,9 @@ def test_bins_hold_the_cells_of_the_window_and_none_on_filled_pixels(source, fol
     filled = np.array([200, 210]) * MPP
     assert not ((xy[:, 0] + BIN / 2 > filled[0]) & (xy[:, 0] - BIN / 2 < filled[1])).any()
     # Cells well inside, away from the filled stripe, are all there.
-    left = (cells > low + 2 * BIN).all(axis=1) & (cells[:, 0] < filled[0] - 3 * BIN) & (cells < high - 2 * BIN).all(axis=1)
+    left = (
+        (cells > low + 2 * BIN).all(axis=1) & (cells[:, 0] < filled[0] - 3 * BIN) & (cells < high - 2 * BIN).all(axis=1)
+    )
     in_bins = (xy[:, 0] < filled[0]).nonzero()[0]
     counts = sp.load_npz(folder / CELL_COUNTS)[:, :10]
     edge = ((cells > low) & (cells < high)).all(axis=1) & (cells[:, 0] < filled[0] + 2 * BIN)

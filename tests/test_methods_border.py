@@ -12,7 +12,8 @@ from helpers import toy_section
 
 from stsr.methods import METHODS, Training, create
 from stsr.methods.border import Unplaced
-from stsr.methods.inputs import FEWEST, WHOLE, LearnedSpots, whole_spots as learned
+from stsr.methods.inputs import FEWEST, WHOLE, LearnedSpots
+from stsr.methods.inputs import whole_spots as learned
 
 QUIET = Training(device="cpu", progress=False)
 
@@ -62,9 +63,7 @@ def test_few_whole_discs_are_joined_by_halves():
 def test_the_density_of_a_cut_spot_is_that_of_a_whole_one():
     toy, section = cut_toy(0.3, 0.55, noise=False, depth=1e4)
     spots = LearnedSpots.of(section)
-    np.testing.assert_allclose(
-        spots.density, section.counts.toarray()[spots.used] / section.spot_cells, rtol=1e-5
-    )
+    np.testing.assert_allclose(spots.density, section.counts.toarray()[spots.used] / section.spot_cells, rtol=1e-5)
 
 
 @pytest.mark.parametrize("method", sorted(set(METHODS) - {"stack", "histex", "histosge", "spabit", "cross_attention"}))
@@ -82,7 +81,13 @@ def test_no_rim_where_the_mask_cuts_spots(method):
 def test_no_rim_in_what_the_default_learns_and_balances():
     toy, section = cut_toy(0.7, 0.6, shape=(60, 66), noise=False, depth=2000.0)
     small = {"steps": 60, "reader_steps": 120, "dim": 16, "heads": 4, "stem": 8, "members": 1, "readers": 1}
-    rates = {"learning_rate": 1e-2, "reader_learning_rate": 1e-2, "reader_batch": 8, "reader_widths": (64,), "read": (64,)}
+    rates = {
+        "learning_rate": 1e-2,
+        "reader_learning_rate": 1e-2,
+        "reader_batch": 8,
+        "reader_widths": (64,),
+        "read": (64,),
+    }
     fitted = create("cross_attention", {**small, **rates}).fit(section, seed=0, training=QUIET)
     mean = fitted.on(section, device="cpu")(slice(None)).mean
     rim = border(section.grid, 3) & (section.footprint[section.covered < 1].sum(axis=0) > 0)

@@ -20,7 +20,9 @@ def elements() -> dict:
     pixels = toy_image(600, 600).transpose(2, 0, 1)
     features = np.random.default_rng(0).random((4, 300, 300)).astype(np.float16)
     return {
-        "grid": Labels2DModel.parse(np.arange(90000, dtype=np.uint32).reshape(300, 300), dims=("y", "x"), transformations=HERE),
+        "grid": Labels2DModel.parse(
+            np.arange(90000, dtype=np.uint32).reshape(300, 300), dims=("y", "x"), transformations=HERE
+        ),
         "features": Image2DModel.parse(features, dims=("c", "y", "x"), transformations=HERE),
         "he": image_pyramid(Image2DModel.parse(pixels, dims=("c", "y", "x")).data, HERE),
         "outline": ShapesModel.parse(np.array([[30.0, 50], [250, 200]]), geometry=0, radius=9.0, transformations=HERE),
@@ -104,7 +106,9 @@ def test_what_was_changed_by_hand_is_not_stsr_s(where, tmp_path):
     filled(sdata)
     mask = sdata["grid"].copy(data=sdata["grid"].data * 0 + 1)
     sdata["grid"] = mask
-    sdata["features"] = Image2DModel.parse(np.zeros((4, 300, 300), np.float16), dims=("c", "y", "x"), transformations=HERE)
+    sdata["features"] = Image2DModel.parse(
+        np.zeros((4, 300, 300), np.float16), dims=("c", "y", "x"), transformations=HERE
+    )
     assert known(sdata) == ["he", "outline", "sr"]
     for name in ("grid", "features"):
         with pytest.raises(ValueError, match=rf"key_added='{name}' is the name of another element"):

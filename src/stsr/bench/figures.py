@@ -39,7 +39,11 @@ def draw(plan: Plan, tables: Tables, out: Path) -> dict[str, str]:
         if where == "all":
             keep(draw_scores(methods), f"{name}_scales", f"{section}, {setting}: mean correlation by scale")
         if chosen["ceiling"].notna().any():
-            keep(against_ceiling(methods, where), f"{name}_genes", f"{section}, {setting}: every gene against its ceiling")
+            keep(
+                against_ceiling(methods, where),
+                f"{name}_genes",
+                f"{section}, {setting}: every gene against its ceiling",
+            )
     if tables.costs["seconds"].notna().any():
         keep(cost_bars(tables.costs), "costs", "Time and peak memory of fitting and predicting, means over runs")
     for run in plan.runs:

@@ -42,7 +42,9 @@ class SpotsAndCells(Source):
     @classmethod
     def fits(cls, folder: Path) -> bool:
         """Whether a folder has this layout."""
-        return all((folder / name).is_file() for name in (SPOTS, SPOT_COUNTS, SPOT_GENES, CELLS, CELL_COUNTS, CELL_GENES))
+        return all(
+            (folder / name).is_file() for name in (SPOTS, SPOT_COUNTS, SPOT_GENES, CELLS, CELL_COUNTS, CELL_GENES)
+        )
 
     @property
     def image(self) -> Path:

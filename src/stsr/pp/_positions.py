@@ -109,7 +109,9 @@ def _number(column: pd.Series) -> pd.Series:
     """Text as numbers, with a decimal comma or point; NaN where it is none."""
     import pandas as pd
 
-    return pd.to_numeric(column.str.strip().map(lambda text: re.sub(",", ".", text), na_action="ignore"), errors="coerce")
+    return pd.to_numeric(
+        column.str.strip().map(lambda text: re.sub(",", ".", text), na_action="ignore"), errors="coerce"
+    )
 
 
 def lattice_of(

@@ -262,7 +262,9 @@ def _microns_per_pixel(
     """From the spots' place on the array, whose unit is the pitch, to their pixels; ``mpp`` where one spot is listed."""
     columns = EXACT if {*EXACT} <= {*places.columns} else ARRAY
     try:
-        lattice = lattice_of(places[columns[::-1]], places[PIXELS], places["selected"].to_numpy(), size, layout="square")
+        lattice = lattice_of(
+            places[columns[::-1]], places[PIXELS], places["selected"].to_numpy(), size, layout="square"
+        )
     except (TypeError, ValueError) as error:
         raise ValueError(f"selection={str(file)!r} describes no array of spots: {error}") from error
     if lattice is None and mpp is None:

@@ -88,7 +88,9 @@ def locked(path: Path, patience: float = PATIENCE) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):
-            Path(lock.lock_file).unlink()  # while it is held: who waits for it sees that it is gone, and makes a new one
+            Path(
+                lock.lock_file
+            ).unlink()  # while it is held: who waits for it sees that it is gone, and makes a new one
         lock.release()
 
 
