@@ -64,8 +64,21 @@ def test_the_image_of_the_spots_is_looked_for(data):
 
 def test_the_synthetic_section_has_any_size():
     assert find_sources("synthetic:800") == [Synthetic("synthetic_800", "synthetic:800", 800.0)]
-    with pytest.raises(ValueError, match="section='synthetic:big' has no side in µm"):
-        find_sources("synthetic:big")
+    for side in ("big", "", "0", "nan", "-800", "1e9"):
+        with pytest.raises(
+            ValueError, match=f"section='synthetic:{side}' has no side in µm after the colon, a number from"
+        ):
+            find_sources(f"synthetic:{side}")
+
+
+def test_without_a_data_folder_the_section_is_named(data, monkeypatch):
+    monkeypatch.delenv("STSR_DATA_DIR")
+    with pytest.raises(
+        FileNotFoundError, match="section='nope' is neither a folder here nor in STSR_DATA_DIR, nor 'synth"
+    ):
+        find_sources("nope")
+    with pytest.raises(ValueError, match="section='' names no folder"):
+        find_sources("")
 
 
 @pytest.mark.parametrize(

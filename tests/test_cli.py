@@ -360,6 +360,8 @@ def test_interruption_ends_without_a_traceback(capsys, monkeypatch):
             "stsr: error: the package 'timm' is not installed",
         ),
         (MemoryError(), 2, "stsr: error: MemoryError\n"),
+        (OSError(28, "the store does not fit."), 2, "stsr: error: the store does not fit.\n"),
+        (OSError(28, "No space left", "a"), 2, "stsr: error: [Errno 28] No space left: 'a'\n"),
     ],
 )
 def test_a_fault_of_ours_is_told_apart_from_what_the_user_can_change(capsys, monkeypatch, raised, code, told):

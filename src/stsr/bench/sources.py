@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from stsr.datasets.paths import VARIABLE, path
+from stsr.options import Number
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -25,6 +26,9 @@ SYNTHETIC = "synthetic"
 
 DEGRADED = "degraded:"
 """Beginning of the argument of a section whose image is made worse; see :mod:`stsr.bench.degraded`."""
+
+SIDE = Number(400, 50_000)
+"""µm of a synthetic section."""
 
 GENES = 300
 """Highly variable genes that a section without a list of its own is scored on."""
@@ -248,10 +252,14 @@ def find_sources(argument: str) -> list[Source]:
     if argument.startswith(DEGRADED):
         return [Degraded.find(argument)]
     if argument == SYNTHETIC or argument.startswith(f"{SYNTHETIC}:"):
-        _, _, side = argument.partition(":")
-        if side and not side.replace(".", "", 1).isdigit():
-            raise ValueError(f"section={argument!r} has no side in µm after the colon; write {SYNTHETIC}:800.")
-        return [Synthetic(argument.replace(":", "_"), argument, float(side or Synthetic.side))]
+        _, colon, side = argument.partition(":")
+        try:
+            length = SIDE("side", SIDE.read(side)) if colon else Synthetic.side
+        except ValueError as error:
+            raise ValueError(
+                f"section={argument!r} has no side in µm after the colon, {SIDE.allowed}; write {SYNTHETIC}:800."
+            ) from error
+        return [Synthetic(argument.replace(":", "_"), argument, length)]
     folder, section = _locate(argument), None
     if not folder.is_dir():
         folder, section = folder.parent, folder.name
@@ -273,7 +281,14 @@ def find_sources(argument: str) -> list[Source]:
 
 def _locate(argument: str) -> Path:
     """The path here or, when its folder is not here, below the data folder; its last part may name a section."""
+    if not argument.strip():
+        raise ValueError(f"section={argument!r} names no folder; pass one, or {SYNTHETIC!r}.")
     here = Path(argument)
     if here.is_dir() or (len(here.parts) > 1 and here.parent.is_dir()):
         return here
-    return path(*here.parts[:-1]) / here.name if len(here.parts) > 1 else path(argument)
+    try:
+        return path(*here.parts[:-1]) / here.name if len(here.parts) > 1 else path(argument)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"section={argument!r} is neither a folder here nor in {VARIABLE}, nor {SYNTHETIC!r}: {error}"
+        ) from error

@@ -69,6 +69,11 @@ def sentence(error: BaseException) -> str:
     """The message of an error on one line; a KeyError would quote it."""
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"the package {error.name!r} is not installed; install it, or stsr anew with all that it needs."
+    if isinstance(error, OSError) and str(error.strerror or "").endswith("."):
+        return _one_line(str(error.strerror))  # ours, without the system's number
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    text = " ".join(printable(" ".join(text.split())).split())
-    return text or type(error).__name__
+    return _one_line(text) or type(error).__name__
+
+
+def _one_line(text: str) -> str:
+    return printable(" ".join(text.split()))

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from stsr.constants import ATTRS
+from stsr.options import Number, Rule, Text
 from stsr.spatial import marks
 from stsr.spatial.errors import told
 from stsr.spatial.handle import adopt, refresh
@@ -16,6 +17,16 @@ from stsr.spatial.transaction import locked, transaction
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
+
+
+NAMED = Text(1000)
+RULES: dict[str, Rule] = {
+    "mpp": Number(0.001, 1000),
+    "spot_size": Number(0.001, 1e6, optional=True),
+    "spots": Text(1000, optional=True),
+    "table": Text(1000, optional=True),
+}
+"""What the entries of a record may be, which a file of others may hold; all others are texts."""
 
 
 @dataclass(frozen=True)
@@ -102,13 +113,15 @@ def _kept(sdata: SpatialData) -> dict[str, Any]:
         )
     refresh(sdata)
     kept = sdata.attrs.get(ATTRS, {})
+    if not isinstance(kept, Mapping):
+        raise ValueError(f"sdata.attrs[{ATTRS!r}] is damaged; read the section anew, as with stsr.pp.read_visium.")
     names = [field.name for field in fields(Record)]
     if missing := [name for name in names if name not in kept]:
         raise ValueError(
             f"sdata.attrs[{ATTRS!r}] does not hold {', '.join(missing)}; read the section with stsr.pp.read_visium first, "
             "and pass several sections as a list: spatialdata.concatenate drops what stsr knows of them."
         )
-    return {name: kept[name] for name in names}
+    return {name: RULES.get(name, NAMED)(f"sdata.attrs[{ATTRS!r}][{name!r}]", kept[name]) for name in names}
 
 
 def set_record(sdata: SpatialData, record: Record) -> None:
