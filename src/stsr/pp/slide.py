@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stsr.constants import ARRAY_COL, ARRAY_ROW, SPATIAL
 from stsr.geometry import Disc, Grid
 from stsr.geometry.spots import LAYOUTS, catch, lay_spots, spot_of
+from stsr.options import Number, Whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +34,9 @@ class Slide:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("diameter", "pitch", "angle", "jitter", "efficiency", "diffusion", "min_coverage"):
+            Number()(name, getattr(self, name))
+        Whole(0, 2**63)("seed", self.seed)
         if self.layout not in LAYOUTS:
             raise ValueError(f"layout={self.layout!r} is unknown; choose one of {', '.join(LAYOUTS)}.")
         if not self.diameter > 0:
