@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +48,7 @@ class VisiumFiles:
         return next((each.path for each in found if self.images.prefix.endswith(each.prefix)), None)
 
 
-def find_visium(path: str) -> VisiumFiles:
+def find_visium(path: str | os.PathLike[str]) -> VisiumFiles:
     """The files of the one section in a folder.
 
     Raises
