@@ -298,6 +298,8 @@ def test_image_missing(folder):
     for nothing in (None, ""):
         with pytest.raises(ValueError, match=r"fullres_image is empty; pass the full-resolution H&E"):
             read(folder, fullres_image=nothing)
+    with pytest.raises(ValueError, match=r"fullres_image=5 is no path"):
+        read(folder, fullres_image=5)
     with pytest.raises(TypeError, match="fullres_image"):
         read_visium(folder, store=folder.parent / "a.zarr")
 

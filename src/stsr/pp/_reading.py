@@ -81,6 +81,8 @@ def find_fullres(folder: Path | None, fullres_image: str | os.PathLike[str]) -> 
     ValueError
         When it is not named, or not an 8-bit RGB image.
     """
+    if not isinstance(fullres_image, str | os.PathLike | None):
+        raise ValueError(f"fullres_image={fullres_image!r} is no path; pass the file of the full-resolution H&E.")
     if not fullres_image:
         raise ValueError("fullres_image is empty; pass the full-resolution H&E that the spot positions belong to.")
     candidates = [Path(fullres_image)] + ([folder / fullres_image] if folder else [])

@@ -143,5 +143,6 @@ def _find_positions(folder: Path) -> Found:
             return found[0]
     hit = only(found, folder, "positions")
     if hit is None:
-        raise _missing(folder, POSITIONS)
+        packed = find(folder, r"spatial\.(tar|tar\.gz|tgz|zip)")
+        raise _missing(folder, POSITIONS, f"unpack {listed(folder, packed)} first." if packed else "")
     return hit

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from stsr.constants import ARRAY_COL, ARRAY_ROW, SPATIAL
 from stsr.geometry import Disc, Grid
-from stsr.geometry.spots import LAYOUTS, catch, lay_spots, spot_of
+from stsr.geometry.lattice import LAYOUTS
+from stsr.geometry.spots import catch, lay_spots, spot_of
 from stsr.options import Number, Whole
 
 if TYPE_CHECKING:
