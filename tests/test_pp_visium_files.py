@@ -172,3 +172,10 @@ def test_text_files_that_do_not_fit_together(folder):
     files.barcodes.unlink()
     with pytest.raises(FileNotFoundError, match=r"holds no barcodes.tsv.gz; matrix.mtx.gz needs it"):
         find_visium(folder)
+
+
+def test_positions_that_are_still_packed(folder):
+    shutil.rmtree(folder / "spatial")
+    (folder / "GSM1_A_spatial.tar.gz").write_bytes(b"packed")
+    with pytest.raises(FileNotFoundError, match=rf"holds no {POSITIONS}; unpack GSM1_A_spatial.tar.gz first"):
+        find_visium(folder)
