@@ -16,8 +16,8 @@ TISSUE_MPP = 8.0
 MIN_PIECE, MAX_HOLE = 20_000.0, 50_000.0
 """Areas in µm²: smaller pieces of tissue are dropped, smaller holes filled."""
 
-SPOTS_MARGIN, IMAGE_MARGIN = 0.05, 0.015
-"""How much better another detector must be to be taken instead of an earlier one: relative, by the agreement with the
+SPOTS_MARGIN, IMAGE_MARGIN = 0.05, 0.05
+"""How much better another detector must be to be taken instead of the first: relative, by the agreement with the
 spots; absolute, by the separation of the cues and the agreement with other detectors."""
 
 SURE = 0.8
@@ -175,7 +175,7 @@ def find_tissue(
         return Tissue(evidence.joined, BY_SPOTS, 0.0, 0.0, (1.0, 1.0))
     agreements = {name: _agreement(name, masks) for name in masks}
     confidences = {name: _confidence(image, cues, mask, agreements[name]) for name, mask in masks.items()}
-    alone = _first_within({name: (confidences[name] + agreements[name]) / 2 for name in masks}, IMAGE_MARGIN)
+    alone = _choose({name: (confidences[name] + agreements[name]) / 2 for name in masks}, IMAGE_MARGIN)
     if evidence is None:
         return Tissue(masks[alone], alone, confidences[alone], agreements[alone])
 
@@ -237,10 +237,10 @@ def _agreement(name: str, masks: dict[str, NDArray[np.bool_]]) -> float:
     return float(np.mean([(mine & mask).sum() / (mine | mask).sum() for mask in others])) if others else 0.0
 
 
-def _first_within(values: dict[str, float], margin: float) -> str:
-    """The first whose value is at most ``margin`` below the best."""
-    best = max(values.values())
-    return next(name for name, value in values.items() if value >= best - margin)
+def _choose(values: dict[str, float], margin: float) -> str:
+    """The first, whose outline is the finest, unless the best is more than ``margin`` above it."""
+    first, best = next(iter(values)), max(values, key=values.__getitem__)
+    return first if values[first] >= values[best] - margin else best
 
 
 def _by_spots(masks: dict[str, NDArray[np.bool_]], evidence: Evidence, within: NDArray[np.bool_]) -> str | None:
@@ -251,7 +251,7 @@ def _by_spots(masks: dict[str, NDArray[np.bool_]], evidence: Evidence, within: N
         held = float(mask[evidence.measured].mean())
         scores[name] = held**2 / float(mask[known].mean()) if held else 0.0
     best = max(scores.values())
-    return _first_within(scores, SPOTS_MARGIN * best) if best else None
+    return _choose(scores, SPOTS_MARGIN * best) if best else None
 
 
 def _touching(mask: NDArray[np.bool_], where: NDArray[np.bool_]) -> NDArray[np.bool_]:
