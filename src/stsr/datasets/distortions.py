@@ -102,7 +102,8 @@ def uneven_light(image: Image, mpp: float, severity: Severity, seed: int) -> Ima
 
     def dim(pixels: NDArray[np.float32], rows: slice) -> NDArray[np.float32]:
         across = (x + y[rows]) / np.float32(abs(np.cos(angle)) + abs(np.sin(angle))) + np.float32(0.5)
-        return pixels * (1 - np.float32(share) * across)[..., None]
+        light: NDArray[np.float32] = (1 - share * across).astype(np.float32)
+        return pixels * light[..., None]
 
     return banded(image, dim)
 

@@ -164,26 +164,25 @@ def find_tissue(
     masks = {
         name: mask for name, mask in detect(cues, mpp, min_piece=min_piece, max_hole=max_hole).items() if mask.any()
     }
-    if evidence is not None and not len(evidence.spots):
-        evidence = None
-    if not masks and (evidence is None or _blank(cues)):
+    spots = evidence if evidence is not None and evidence.measured.any() else None
+    if not masks:
+        if spots is not None and not _blank(cues):
+            return Tissue(spots.joined, BY_SPOTS, 0.0, 0.0, (1.0, 1.0))
         raise ValueError(
             f"image of {image.shape[1]} x {image.shape[0]} pixels at {mpp:g} µm/px shows no tissue; check that it is "
             "the H&E and not a blank or inverted image, or pass your own mask as tissue=."
         )
-    if not masks:
-        return Tissue(evidence.joined, BY_SPOTS, 0.0, 0.0, (1.0, 1.0))
     agreements = {name: _agreement(name, masks) for name in masks}
     confidences = {name: _confidence(image, cues, mask, agreements[name]) for name, mask in masks.items()}
     alone = _choose({name: (confidences[name] + agreements[name]) / 2 for name in masks}, IMAGE_MARGIN)
-    if evidence is None:
+    if spots is None:
         return Tissue(masks[alone], alone, confidences[alone], agreements[alone])
 
-    within = ndimage.distance_transform_edt(~evidence.measured) * mpp <= evidence.reach
-    chosen = _by_spots(masks, evidence, within) or alone
-    mask = without_holes(masks[chosen] | evidence.joined, mpp, max_hole)
+    within = ndimage.distance_transform_edt(~spots.measured) * mpp <= spots.reach
+    chosen = _by_spots(masks, spots, within) or alone
+    mask = without_holes(masks[chosen] | spots.joined, mpp, max_hole)
     near = _touching(mask, within)
-    rows, cols = evidence.spots.T
+    rows, cols = spots.spots.T
     left_out = tuple(float(1 - masks[name][rows, cols].mean()) for name in (alone, chosen))
     dropped = float((mask & ~near).sum() * mpp**2)
     return Tissue(near, chosen, confidences[chosen], agreements[chosen], (left_out[0], left_out[1]), dropped)
