@@ -48,9 +48,11 @@ class SectionTissue:
     Parameters
     ----------
     overview
-        (rows, cols, 3) uint8 of the whole image at :data:`~stsr.imaging.TISSUE_MPP`.
+        (rows, cols, 3) uint8 of the whole image.
     mask
         (rows, cols) bool.
+    mpp
+        µm per pixel of both.
     figures
         What is known of the mask, as JSON entries.
     kept
@@ -59,6 +61,7 @@ class SectionTissue:
 
     overview: NDArray[np.uint8]
     mask: NDArray[np.bool_]
+    mpp: float
     figures: dict[str, Any]
     kept: bool
 
@@ -77,12 +80,15 @@ def section_tissue(sdata: SpatialData, raster: Raster, tissue: TissueLike | None
             f"tissue is given, and sdata holds an element {TISSUE!r} of your own, which is not replaced; leave out "
             f"tissue=, or give the element another name."
         )
-    overview = read_overview(raster)
+    mpp = mask_mpp(raster)
+    overview = read_overview(raster, mpp)
     if own or tissue is not None:
-        mask, figures = _given(sdata, raster, overview.shape[:2], TISSUE if tissue is None else tissue)
+        mask, figures = _given(
+            sdata, pixel_frame(raster, mpp), overview.shape[:2], TISSUE if tissue is None else tissue
+        )
     else:
-        mask, figures = _found(sdata, raster, overview)
-    return SectionTissue(overview, mask, figures, own)
+        mask, figures = _found(sdata, pixel_frame(raster, mpp), mpp, overview)
+    return SectionTissue(overview, mask, mpp, figures, own)
 
 
 def add_tissue(sdata: SpatialData) -> None:
@@ -97,14 +103,19 @@ def put_tissue(sdata: SpatialData, raster: Raster, tissue: SectionTissue) -> Non
 
     if tissue.kept:
         return
-    place = transformations(pixel_frame(raster, TISSUE_MPP), record(sdata))
+    place = transformations(pixel_frame(raster, tissue.mpp), record(sdata))
     labels = Labels2DModel.parse(tissue.mask.astype(np.uint8), dims=("y", "x"), transformations=place)
     put(sdata, TISSUE, labels, overwrite=True, made=tissue.figures)
 
 
-def read_overview(raster: Raster) -> NDArray[np.uint8]:
-    """(rows, cols, 3) of the whole image at the resolution at which tissue is looked for."""
-    frame, (height, width) = pixel_frame(raster, TISSUE_MPP), pixel_size(raster, TISSUE_MPP)
+def mask_mpp(raster: Raster) -> float:
+    """µm per pixel at which tissue is looked for; finer where the image is smaller than such a pixel."""
+    return min(TISSUE_MPP, min(raster.levels[0][0].shape[1:]) * raster.mpp)
+
+
+def read_overview(raster: Raster, mpp: float) -> NDArray[np.uint8]:
+    """(rows, cols, 3) of the whole image at ``mpp`` µm per pixel."""
+    frame, (height, width) = pixel_frame(raster, mpp), pixel_size(raster, mpp)
     bands = range(0, height, BAND)
     return np.concatenate([raster.read(shifted(frame, 0, row), (min(BAND, height - row), width)) for row in bands])
 
@@ -126,9 +137,8 @@ def shifted(frame: NDArray[np.float64], x: float, y: float) -> NDArray[np.float6
 
 
 def _given(
-    sdata: SpatialData, raster: Raster, shape: tuple[int, int], tissue: TissueLike
+    sdata: SpatialData, frame: NDArray[np.float64], shape: tuple[int, int], tissue: TissueLike
 ) -> tuple[NDArray[np.bool_], dict[str, Any]]:
-    frame = pixel_frame(raster, TISSUE_MPP)
     rows, cols = np.mgrid[0 : shape[0], 0 : shape[1]] + 0.5
     centres = np.column_stack([cols.ravel(), rows.ravel()]) @ frame[:2, :2].T + frame[:2, 2]
     mask = given_area(sdata, tissue).inside(centres).reshape(shape)
@@ -148,10 +158,11 @@ def _given(
     return mask, figures
 
 
-def _found(sdata: SpatialData, raster: Raster, overview: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], dict[str, Any]]:
-    frame = pixel_frame(raster, TISSUE_MPP)
+def _found(
+    sdata: SpatialData, frame: NDArray[np.float64], mpp: float, overview: NDArray[np.uint8]
+) -> tuple[NDArray[np.bool_], dict[str, Any]]:
     evidence = tissue_evidence(sdata, frame, overview.shape[:2])
-    found = find_tissue(overview, TISSUE_MPP, evidence)
+    found = find_tissue(overview, mpp, evidence)
     figures: dict[str, Any] = {
         "tissue_detector": found.detector,
         "tissue_confidence": found.confidence,
