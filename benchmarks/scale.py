@@ -20,8 +20,8 @@ import numpy as np
 import stsr
 from stsr.constants import features_key, grid_key
 from stsr.methods import Method, Training, create
-from stsr.section import Section
 from stsr.pp._features import checked
+from stsr.section import Section
 from stsr.spatial import open_store, read_section
 
 SIDES = {"fit": 6940.0, "predict": 8360.0}

@@ -1,7 +1,7 @@
 """Kill a whole job, from the image to the tables, at its changes of the disk, and see whether the same call then works.
 
 ``python tests/job_kill.py FOLDER`` kills each step before each of its changes and a job of one call 200 times at random;
-``--changes 5 --random 2`` takes fewer of those changes that only fill the scratch directory. The last line of what it prints is the result as JSON.
+``--moved 5 --inside 2 --random 2`` takes fewer. The last line of what it prints is the result as JSON.
 
 Changes are what Python's audit events report of files below the folder, and the exchange of two directories. Each trial
 copies a store, forks a process that works on it and is killed, and another one that opens what is left, repeats the
@@ -111,9 +111,9 @@ def watched(work: Callable[[], None], folder: Path, stop: int | None, log: Path)
         if event not in CHANGES and not writes:
             return
         name = os.fsdecode(args[0]) if isinstance(args[0], str | bytes | os.PathLike) else "?"
-        if os.path.isabs(name) and not name.startswith(str(folder)):
+        if Path(name).is_absolute() and not name.startswith(str(folder)):
             return  # somebody's cache
-        if event == "os.mkdir" and os.path.isdir(name):
+        if event == "os.mkdir" and Path(name).is_dir():
             return  # changes nothing
         if len(seen) == stop:
             os._exit(KILLED)
@@ -150,8 +150,8 @@ def survived(name: str, path: Path, expected: dict[str, int], known: set[str], n
     note.write_text(state)
 
 
-def campaign(name: str, base: Path, folder: Path, changes: int | None | list, times: int) -> dict:
-    """Kill a call on a copy of a store at some of its changes of the disk (each when None) and at random moments.
+def campaign(name: str, base: Path, folder: Path, changes: tuple, times: int) -> dict:
+    """Kill a call on a copy of a store at some of its changes of the disk and at random moments.
 
     The finished store lies in ``folder / "whole"`` afterwards.
     """
@@ -171,7 +171,7 @@ def campaign(name: str, base: Path, folder: Path, changes: int | None | list, ti
     assert forked(lambda: reference(copy("whole"))) == 0
     seconds = time.perf_counter() - start
     events, expected = json.loads(log.read_text()), json.loads(sums.read_text())
-    stops = changes if isinstance(changes, list) else chosen(events, changes)
+    stops = chosen(events, *changes)
     chance = random.Random(0)
     trials = [("change", stop) for stop in stops] + [("moment", chance.uniform(0, seconds)) for _ in range(times)]
 
@@ -195,13 +195,18 @@ def campaign(name: str, base: Path, folder: Path, changes: int | None | list, ti
     return {"changes": len(events), "killed": len(stops), "random": times, "states": len(known), "failed": failed}
 
 
-def chosen(events: list[str], changes: int | None) -> list[int]:
-    """Numbers of the changes to kill before: of those inside the scratch directory's own store, ``changes`` only."""
-    inside = [n for n, event in enumerate(events) if "/new.zarr/" in event or "/" not in event]
-    if changes is None or changes >= len(inside):
-        return list(range(len(events)))
-    few = {inside[round(n)] for n in np.linspace(0, len(inside) - 1, changes)}
-    return sorted(few | {*range(len(events))} - {*inside})
+def chosen(events: list[str], moved: int | None, inside: int | None) -> list[int]:
+    """Numbers of the changes to kill before, evenly spread; all when None.
+
+    ``inside`` counts those that only fill or empty a scratch directory, ``moved`` the others.
+    """
+    fills = [n for n, event in enumerate(events) if "/new.zarr/" in event or "/" not in event]
+    others = sorted({*range(len(events))} - {*fills})
+    taken = []
+    for numbers, count in ((others, moved), (fills, inside)):
+        few = len(numbers) if count is None else min(count, len(numbers))
+        taken += [numbers[round(n)] for n in np.linspace(0, len(numbers) - 1, few)]
+    return sorted({*taken})
 
 
 def killed_after(work: Callable[[], None], seconds: float) -> int:
@@ -228,7 +233,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="a folder for the trials that is not there yet")
     parser.add_argument("--steps", default=",".join(STEPS), help="the first of the steps, in their order")
-    parser.add_argument("--changes", type=int, default=None, help="how many of a step inside the scratch directory")
+    parser.add_argument("--moved", type=int, help="how many changes of the store and around it, of each step")
+    parser.add_argument("--inside", type=int, help="how many changes that only fill a scratch directory, of each step")
     parser.add_argument("--random", type=int, default=200, help="kills at random moments")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -241,7 +247,7 @@ def main() -> None:
     )
     base, results = measured, {}
     for name in options.steps.split(","):
-        results[name] = campaign(name, base, folder / name, options.changes, 0)
+        results[name] = campaign(name, base, folder / name, (options.moved, options.inside), 0)
         print(name, json.dumps(results[name]), file=sys.stderr, flush=True)
         shutil.rmtree(base.parent)
         base = folder / name / "whole" / "a.zarr"
@@ -251,7 +257,7 @@ def main() -> None:
         forked(lambda: stsr.datasets.synthetic_section(size=(600, 600), n_genes=4, seed=0, store=measured) and None)
         == 0
     )
-    results["short_job"] = campaign("short_job", measured, folder / "short_job", [], options.random)
+    results["short_job"] = campaign("short_job", measured, folder / "short_job", (0, 0), options.random)
     print(json.dumps(results))
 
 

@@ -219,6 +219,18 @@ def test_existing_output_needs_overwrite(outs, finished, capsys):
     assert not (finished.parent / "new.zarr").exists()
 
 
+def test_a_model_cannot_lie_where_the_store_is_made(outs, tmp_path, capsys):
+    out, file = tmp_path / "new.zarr", tmp_path / "file"
+    file.touch()
+    for model, message in (
+        (out / "model.safetensors", "lie in one another; name a file beside the store"),
+        (out, "lie in one another"),
+        (file / "model.safetensors", f"--model-out='{file}/model.safetensors' "),
+    ):
+        assert message in refused(capsys, *run_args(outs, out, "--model-out", str(model)))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

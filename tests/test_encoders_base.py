@@ -51,6 +51,8 @@ def test_the_source_tells_weights_apart(tmp_path):
     assert source("resnet18", None) == "resnet18 published"
     assert source("resnet18", "random") == "resnet18 random"
     assert source(object(), None) is None
+    with pytest.raises(ValueError, match="weights='a.pth' cannot be used: the encoder 'texture' has none"):
+        source("texture", "a.pth")
     with pytest.raises(ValueError, match="encoder='resnett18' is not known"):
         source("resnett18", None)
 

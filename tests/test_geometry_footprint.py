@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stsr.geometry import Disc, Grid, cell_lookup, footprint
+from stsr.geometry import Disc, Grid, Square, cell_lookup, covered_share, footprint
 
 
 def rotated(angle: float, bin_size: float, side: int, *, flip: int = 1) -> Grid:
@@ -77,3 +77,30 @@ def test_lookup_returns_each_cell_for_its_own_centre_and_minus_one_off_tissue():
     grid = Grid(np.diag([8.0, 8, 1]), np.tri(9, dtype=bool))
     np.testing.assert_array_equal(cell_lookup(grid, grid.xy), np.arange(grid.n_cells))
     np.testing.assert_array_equal(cell_lookup(grid, [[68.0, 4], [-1, 4], [4, 73]]), -1)
+
+
+@given(places, st.floats(-np.pi, np.pi), st.sampled_from([2.0, 8.0, 16.0, 40.0]), st.sampled_from([1, -1]))
+@settings(max_examples=40)
+def test_a_spot_inside_the_grid_is_covered_to_the_last_digit(place, angle, bin_size, flip):
+    grid = rotated(angle, bin_size, int(200 / bin_size) + 6, flip=flip)
+    for aperture in (Disc(55.0), Square(16.0, angle)):
+        shares = footprint(grid, [place], aperture)
+        assert covered_share(grid, np.array([place]), aperture, shares).tolist() == [1.0]
+
+
+@given(st.floats(-30, 30), st.sampled_from([4.0, 8.0]))
+@settings(max_examples=40)
+def test_a_spot_that_the_edge_cuts_is_covered_by_its_part(offset, bin_size):
+    grid = Grid(np.diag([bin_size, bin_size, 1.0]), np.ones((int(400 / bin_size),) * 2, dtype=bool))
+    place = np.array([[offset, 200.0]])
+    covered = covered_share(grid, place, Disc(55.0), footprint(grid, place, Disc(55.0)))[0]
+    x = np.clip(offset / 27.5, -1, 1)
+    inside = 0.5 + (x * np.sqrt(1 - x**2) + np.arcsin(x)) / np.pi
+    assert covered == pytest.approx(inside, abs=0.03)
+
+
+def test_a_spot_off_the_grid_is_covered_by_nothing():
+    grid = rotated(0.0, 8.0, 10)
+    far = np.array([[5000.0, 0.0], [0.0, 0.0]])
+    assert covered_share(grid, far, Disc(55.0), footprint(grid, far, Disc(55.0))).tolist() == [0, 1]
+    assert covered_share(grid, far[:0], Disc(55.0), footprint(grid, far[:0], Disc(55.0))).tolist() == []

@@ -66,7 +66,7 @@ def test_changed_files_are_refused_in_one_sentence_or_predict_counts(saved, sect
         ("dim", 10**6, "dim=1000000 is not allowed"),
         ("members", 32, "array 'net1/.*' is (missing|.* where the method keeps)"),
         ("members", 10**6, "members=1000000 is not allowed"),
-        ("heads", 3, "heads"),
+        ("heads", 3, "array .* where the method keeps"),
         ("read", [2048] * 4, "array .* (is missing|where the method keeps)"),
         ("unknown", 1, "has no option 'unknown'"),
     ],

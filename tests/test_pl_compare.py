@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scanpy as sc
 import scipy.sparse as sp
 from picture import Picture
 from result_toys import add_grid, add_result
@@ -11,6 +12,7 @@ from result_toys import add_grid, add_result
 import stsr
 from stsr.geometry import Grid
 from stsr.spatial import record, spot_positions
+from stsr.spatial.units import set_totals
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +103,37 @@ def test_what_is_not_there_is_named(sdata):
     del truth.obs["array_row"]
     with pytest.raises(ValueError, match=r"truth lacks obs\['array_row'\]"):
         stsr.pl.compare(sdata, "HLA-DRA", table="sr_016um", truth=truth)
+
+
+def test_what_are_no_counts_is_not_compared(sdata):
+    table = sdata["sr_016um"]
+    set_totals(table)
+    table.layers["counts"] = table.X.copy()
+    sc.pp.log1p(table)
+    with pytest.raises(ValueError, match="table='sr_016um' does not hold counts in X any more.*pass layer='counts'"):
+        stsr.pl.compare(sdata, "HLA-DRA", table="sr_016um")
+    assert stsr.pl.compare(sdata, "HLA-DRA", table="sr_016um", layer="counts")
+    spots = sdata["table"].X.copy()
+    sc.pp.normalize_total(sdata["table"], target_sum=7)
+    with pytest.raises(ValueError, match="table 'table' holds non-integer values in X; raw UMI counts are needed"):
+        stsr.pl.compare(sdata, "HLA-DRA", table="sr_016um", layer="counts")
+    sdata["table"].X = spots
+
+
+def test_spots_of_another_section_are_not_drawn(sdata):
+    import anndata as ad
+    from spatialdata.models import TableModel
+
+    own = sdata["table"]
+    foreign = own[:3].copy()
+    foreign.obs["region"] = "other"
+    both = ad.concat([own, foreign], index_unique="-", keys=["a", "b"])
+    both.obs["region"] = both.obs["region"].astype("category")
+    sdata.tables["table"] = TableModel.parse(
+        both, region=["other", "synthetic"], region_key="region", instance_key="spot_id", overwrite_metadata=True
+    )
+    try:
+        figure = stsr.pl.compare(sdata, "HLA-DRA", table="sr_016um", crop=(0, 0, 800, 800))
+        assert len(panel(figure, "spots").collections[0].get_offsets()) == own.n_obs
+    finally:
+        sdata.tables["table"] = own

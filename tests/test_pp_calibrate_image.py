@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 
+import anndata as ad
 import dask.array as da
+import geopandas as gpd
 import numpy as np
 import pytest
 import spatialdata as sd
 from imaging_toys import tissue_image
+from shapely.geometry import box
 from spatial_toys import toy_record
-from spatialdata.models import Labels2DModel
+from spatialdata.models import Labels2DModel, ShapesModel
 from spatialdata.transformations import Identity, Scale, get_transformation
 
 from stsr.imaging import estimate_stain
 from stsr.imaging.stain import REFERENCE_STAINS
-from stsr.pp import calibrate_image
-from stsr.spatial import create_store, image_pyramid, open_store, read_raster, set_record
+from stsr.pp import calibrate_image, make_grid
+from stsr.spatial import create_store, image_pyramid, labels_to_grid, made, open_store, put, read_raster, set_record
+from stsr.spatial.assemble import disc_spots
 
 MPP = 0.8
 HERE = {"toy": Identity(), "global": Identity()}
@@ -161,3 +166,182 @@ def test_without_tissue_the_store_stays_as_it_was(tmp_path):
     with pytest.raises(ValueError, match="shows no tissue"):
         calibrate_image(sdata)
     assert list(open_store(tmp_path / "section.zarr").images) == ["toy_full_image"]
+
+
+def spotted(image: np.ndarray = IMAGE, *, where: tuple[float, float, float, float] = (100, 100, 860, 620)):
+    """The toy with Visium spots on a part of it, left, top, right and bottom in µm."""
+    sdata = section(image)
+    x, y = np.meshgrid(np.arange(where[0], where[2], 100.0), np.arange(where[1], where[3], 100.0))
+    table = ad.AnnData(
+        np.ones((x.size, 2), dtype=np.float32), obsm={"spatial": np.column_stack([x.ravel(), y.ravel()]) / MPP}
+    )
+    spots = disc_spots(table, "toy", radius=40.0)
+    sdata["toy"], sdata["table"] = spots["toy"], spots["table"]
+    return sdata
+
+
+def smooth_image() -> np.ndarray:
+    """The toy whose right half is smooth, as muscle beside a wound."""
+    image = IMAGE.copy()
+    noise = np.random.default_rng(0).normal(0, 1.5, (700, 505, 3))
+    image[100:800, 605:1110] = np.clip((190, 130, 170) + noise, 0, 255)
+    return image
+
+
+def under(sdata: sd.SpatialData) -> np.ndarray:
+    """(spots,) share of each spot's disc that is tissue."""
+    tissue = np.asarray(sdata["tissue"])
+    rows, cols = np.indices(tissue.shape) * 8 + 4.0
+    places = sdata["table"].obsm["spatial"] * MPP
+    return np.array([tissue[np.hypot(cols - x, rows - y) < 27.5].mean() for x, y in places])
+
+
+def test_spots_that_contrast_leaves_out_are_tissue_and_the_log_says_so(caplog):
+    sdata = spotted(smooth_image())
+    with caplog.at_level(logging.WARNING, logger="stsr"):
+        calibrate_image(sdata, target_mpp=2.0)
+    assert (under(sdata) == 1).all()
+    qc = sdata.attrs["stsr"]["image_qc"]
+    assert qc["tissue_detector"] != "given"
+    assert 0 <= qc["spots_off_tissue_by_detector"] <= 0.05
+    assert qc["spots_off_tissue_by_image"] <= 0.02 or "lie where the image alone shows none" in caplog.text
+
+
+def test_spots_beyond_all_that_the_image_shows_are_tissue_with_a_warning(caplog):
+    sdata = spotted(tissue_image(900, 1210, mpp=MPP, margin=200))
+    with caplog.at_level(logging.WARNING, logger="stsr"):
+        calibrate_image(sdata, target_mpp=2.0)
+    assert (under(sdata) == 1).all()
+    share = sdata.attrs["stsr"]["image_qc"]["spots_off_tissue_by_image"]
+    assert share == pytest.approx(26 / 48, abs=0.08)
+    assert f"{100 * share:.2g} % of the spots called in tissue lie where the image alone shows none" in caplog.text
+    assert "stsr.pp.calibrate_image(sdata, tissue=..., overwrite=True)" in caplog.text
+
+
+def test_spots_that_the_image_shows_are_worth_no_word(caplog):
+    sdata, alone = spotted(where=(150, 150, 800, 560)), section()
+    with caplog.at_level(logging.WARNING, logger="stsr"):
+        calibrate_image(sdata, target_mpp=2.0)
+        calibrate_image(alone, target_mpp=2.0)
+    assert "spots" not in caplog.text
+    np.testing.assert_array_equal(np.asarray(sdata["tissue"]), np.asarray(alone["tissue"]))
+    assert sdata.attrs["stsr"]["image_qc"]["spots_off_tissue_by_image"] == 0
+    assert "spots_off_tissue_by_image" not in alone.attrs["stsr"]["image_qc"]
+
+
+def test_without_spots_the_log_says_when_the_mask_is_unsure(caplog):
+    rng = np.random.default_rng(0)
+    blotched = np.clip(200 + 40 * rng.random((900, 1210, 1)) - [0, 60, 20] * (rng.random((900, 1210, 1)) > 0.5), 0, 255)
+    blotched[:, :600] = (225, 170, 205)
+    sdata = section(blotched.astype(np.uint8))
+    with caplog.at_level(logging.WARNING, logger="stsr"):
+        calibrate_image(sdata, target_mpp=2.0)
+    assert sdata.attrs["stsr"]["image_qc"]["tissue_confidence"] < 0.8
+    assert "It is unsure what of the image is tissue" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        np.pad(np.ones((200, 300), dtype=np.uint8), ((100, 600), (400, 510))),
+        box(400, 100, 700, 300),
+        gpd.GeoDataFrame(geometry=[box(400, 100, 700, 300)]),
+    ],
+)
+def test_a_mask_of_ones_own_wins(mask, caplog):
+    sdata = spotted()
+    with caplog.at_level(logging.WARNING, logger="stsr"):
+        calibrate_image(sdata, target_mpp=2.0, tissue=mask)
+    tissue = np.asarray(sdata["tissue"])
+    rows, cols = np.nonzero(tissue)
+    assert (rows.min(), rows.max(), cols.min(), cols.max()) == (10, 29, 40, 69)
+    assert tissue.sum() == 20 * 30
+    qc = sdata.attrs["stsr"]["image_qc"]
+    assert qc["tissue_detector"] == "given"
+    assert qc["spots_off_tissue"] > 0.5
+    assert "of the spots lie off the tissue that was given" in caplog.text
+    # and a mask found takes its place again when asked for
+    calibrate_image(sdata, target_mpp=2.0, overwrite=True)
+    assert np.asarray(sdata["tissue"]).sum() > 4000
+
+
+def test_a_mask_of_an_element_is_taken_by_its_name():
+    sdata = section()
+    sdata["gland"] = ShapesModel.parse(gpd.GeoDataFrame(geometry=[box(400, 100, 700, 300)]), transformations=HERE)
+    calibrate_image(sdata, target_mpp=2.0, tissue="gland")
+    assert np.asarray(sdata["tissue"]).sum() == 20 * 30
+    with pytest.raises(KeyError, match="tissue='glnd' is no labels or shapes element; sdata holds tissue, gland"):
+        calibrate_image(sdata, target_mpp=2.0, tissue="glnd", overwrite=True)
+
+
+def test_own_tissue_shapes_are_used_and_kept_and_another_mask_beside_them_is_refused():
+    sdata = section()
+    sdata["tissue"] = ShapesModel.parse(gpd.GeoDataFrame(geometry=[box(400, 100, 700, 300)]), transformations=HERE)
+    with pytest.raises(ValueError, match="sdata holds an element 'tissue' of your own, which is not replaced"):
+        calibrate_image(sdata, target_mpp=2.0, tissue=box(0, 0, 900, 900))
+    assert "he" not in sdata
+    calibrate_image(sdata, target_mpp=2.0, tissue="tissue")
+    assert sdata.attrs["stsr"]["image_qc"]["tissue_fraction"] == pytest.approx(600 / (90 * 121))
+    assert list(sdata.shapes) == ["tissue"]
+    assert "tissue" not in sdata.labels
+    make_grid(sdata, bin_size=8)
+    assert labels_to_grid(sdata, "grid_008um").n_cells == pytest.approx(600, rel=0.1)
+
+
+def test_the_tissue_is_written_first_so_that_the_same_call_makes_good_a_kill(tmp_path, monkeypatch):
+    sdata = create_store(section(), tmp_path / "section.zarr")
+    written = []
+
+    def killed(sdata, name, *args, **options):
+        written.append(name)
+        if name == "he":
+            raise KeyboardInterrupt
+        put(sdata, name, *args, **options)
+
+    for module in ("calibrate_image", "_tissue"):
+        monkeypatch.setattr(importlib.import_module(f"stsr.pp.{module}"), "put", killed)
+    with pytest.raises(KeyboardInterrupt):
+        calibrate_image(sdata, target_mpp=2.0)
+    assert written == ["tissue", "he"]
+    monkeypatch.undo()
+    again = open_store(tmp_path / "section.zarr")
+    calibrate_image(again, target_mpp=2.0)
+    assert {"he", "tissue"} <= {name for _, name, _ in open_store(tmp_path / "section.zarr").gen_elements()}
+
+
+def test_a_calibrated_section_without_a_mask_gets_one():
+    """As one that was killed by an earlier version between the image and the tissue."""
+    sdata = section()
+    calibrate_image(sdata, target_mpp=2.0)
+    before = np.asarray(sdata["tissue"])
+    del sdata["tissue"]
+    make_grid(sdata, bin_size=16)
+    np.testing.assert_array_equal(np.asarray(sdata["tissue"]), before)
+
+
+def test_the_figures_are_kept_with_the_image():
+    sdata = section()
+    calibrate_image(sdata, target_mpp=2.0)
+    assert made(sdata, "he") == {"image_qc": sdata.attrs["stsr"]["image_qc"]}
+    assert made(sdata, "tissue")["tissue_detector"] == "contrast"
+    assert json.loads(json.dumps(made(sdata, "he"))) == made(sdata, "he")
+
+
+@pytest.mark.parametrize("key", ["tissue", "Tissue", "toy_full_image", "a/b", ""])
+def test_a_name_that_cannot_be_the_images_is_refused_before_anything_is_written(key):
+    sdata = section()
+    with pytest.raises(ValueError, match="key_added="):
+        calibrate_image(sdata, key_added=key, overwrite=True)
+    assert "tissue" not in sdata
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (3, 3), (7, 9), (11, 10)])
+@pytest.mark.parametrize("mpp", [0.5, 4.0])
+def test_images_smaller_than_a_pixel_of_the_mask_are_calibrated(shape, mpp):
+    image = np.full((*shape, 3), (160, 80, 140), dtype=np.uint8)
+    sdata = section(image, mpp=mpp)
+    calibrate_image(sdata, target_mpp=4.0)
+    assert np.asarray(sdata["tissue"]).any()
+    assert min(pixels(sdata, "he").shape) >= 1
+    with pytest.raises(ValueError, match="shows no tissue"):
+        calibrate_image(section(np.full((*shape, 3), 250, dtype=np.uint8), mpp=mpp), target_mpp=4.0)

@@ -66,6 +66,11 @@ def test_another_resolution_in_the_file_is_told(take, tmp_path, caplog):
     ("image", "options", "message"),
     [
         (PIXELS, {"mpp": 72.0}, "mpp=72.0 µm per pixel is outside 0.05 to 5"),
+        (PIXELS, {"mpp": "0.5"}, "mpp='0.5' is not allowed; pass a number that is finite"),
+        (PIXELS, {"mpp": np.nan}, "mpp=nan is not allowed"),
+        (PIXELS, {"mpp": None}, "mpp=None is not allowed"),
+        (PIXELS, {"mpp": True}, "mpp=True is not allowed"),
+        (PIXELS[:1, :1], {}, "has 1 x 1 pixels; pass the full-resolution H&E"),
         (PIXELS, {"dataset_id": "a/b"}, "dataset_id='a/b' cannot name elements"),
         (PIXELS[..., 0, None, None], {}, r"fullres_image has shape \(300, 400, 1, 1\); pass an RGB image as \(rows,"),
         (PIXELS / 255, {}, "holds 300 x 400 x 3 float64 values; save the H&E as an 8-bit RGB image"),
@@ -75,6 +80,21 @@ def test_another_resolution_in_the_file_is_told(take, tmp_path, caplog):
 def test_what_is_no_section_is_refused(take, image, options, message):
     with pytest.raises(ValueError, match=message):
         take(image, **options)
+
+
+def test_a_damaged_tile_leaves_no_store_behind(take, tmp_path):
+    path = tmp_path / "he.tif"
+    tifffile.imwrite(path, PIXELS, photometric="rgb", tile=(64, 64), compression="zlib")
+    with tifffile.TiffFile(path) as tiff:
+        offset, count = tiff.pages.first.dataoffsets[9], tiff.pages.first.databytecounts[9]
+    data = bytearray(path.read_bytes())
+    data[offset : offset + count] = b"\xff" * count
+    path.write_bytes(data)
+    with pytest.raises(
+        ValueError, match=r"^fullres_image='.*he\.tif' cannot be read, it is damaged or cut off; copy it"
+    ):
+        take(path)
+    assert [left.name for left in tmp_path.iterdir()] == ["he.tif"]
 
 
 def test_a_missing_file_is_named(take):

@@ -1,7 +1,6 @@
 """Sections of single transcripts from any instrument: frames, squares, and alignments that cannot be."""
 
 import logging
-from pathlib import Path
 
 import dask
 import numpy as np
@@ -15,9 +14,8 @@ from spatialdata.models import Image2DModel, Labels2DModel, PointsModel, ShapesM
 from spatialdata.transformations import get_transformation
 from xenium_toys import GENES, MPP, PIXEL, affine, alignment, molecules, points, section, to_vendor
 
-from stsr.pp.from_transcripts import _resolution, from_transcripts
+from stsr.pp.from_transcripts import from_transcripts
 from stsr.spatial import labels_to_grid, record, spot_positions
-from stsr.spatial.fullres import FullRes
 
 COLS, ROWS = np.arange(0, 401, 16.0), np.arange(0, 321, 16.0)
 
@@ -220,41 +218,6 @@ def test_what_is_refused(read, tmp_path):
     with pytest.raises(ValueError, match=r"min_qv=20 needs a column 'qv', which points 't' lack"):
         read(plain, min_qv=20)
     assert list(tmp_path.iterdir()) == []
-
-
-def stating(mpp: float | None) -> FullRes:
-    return FullRes(Path("he.tif"), None, mpp)
-
-
-@pytest.mark.parametrize("mpp", [0.12, 0.2738, 0.5, 1.1])
-@pytest.mark.parametrize("pixel", [0.2125, 0.108])
-def test_matrices_between_other_frames_are_proved_by_the_stated_resolution(pixel, mpp):
-    matrix = alignment(scale=mpp / pixel)
-    assert _resolution(matrix, pixel, stating(mpp)) == pytest.approx(mpp)
-    to_um = np.diag([pixel, pixel, 1])
-    remedy = r"np\.diag\(\[1 / pixel_size, 1 / pixel_size, 1\]\) @ "
-    for wrong, message in (
-        (np.linalg.inv(matrix), r"the wrong way round: .* and he\.tif states .*; pass np\.linalg\.inv\(alignment\)\."),
-        (to_um @ matrix, rf"leads to µm, not to pixels of the section: .*; pass {remedy}alignment\."),
-        (
-            np.linalg.inv(to_um @ matrix),
-            rf"leads from µm to pixels of the H&E, .* pass {remedy}np\.linalg\.inv\(alignment",
-        ),
-    ):
-        with pytest.raises(ValueError, match=message) as told:
-            _resolution(wrong, pixel, stating(mpp))
-        # The remedy works.
-        expression = str(told.value).rsplit("; pass ", 1)[1].rstrip(".")
-        better = eval(expression, {"np": np, "alignment": wrong, "pixel_size": pixel})
-        np.testing.assert_allclose(better, matrix, atol=1e-6)
-
-
-def test_what_the_file_does_not_state_proves_nothing():
-    inverse = np.linalg.inv(alignment(scale=0.2738 / PIXEL))
-    for stated in (None, 352.8, 0.01):
-        assert _resolution(inverse, PIXEL, stating(stated)) == pytest.approx(PIXEL**2 / 0.2738)
-    near = alignment(scale=1.02)  # both ways give the same
-    assert _resolution(near, PIXEL, stating(PIXEL)) == pytest.approx(1.02 * PIXEL)
 
 
 def test_most_transcripts_must_lie_on_the_he(read):

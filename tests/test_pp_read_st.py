@@ -211,3 +211,73 @@ def test_selections_that_are_none_are_refused(folder, change, message):
 def test_options_that_contradict_the_section_are_refused(folder, wrong, message):
     with pytest.raises(ValueError, match=message):
         read(folder, **wrong)
+
+
+@pytest.mark.parametrize("options", [{"sep": ","}, {"sep": ";", "encoding": "utf-8-sig"}, {"lineterminator": "\r\n"}])
+def test_tables_as_spreadsheets_leave_them(folder, options):
+    expected = read(folder)["table"].copy()
+    pd.read_csv(folder / "B4.tsv.gz", sep="\t", index_col=0).rename(columns={"ACTB.1": "ACTB"}).to_csv(
+        folder / "B4.tsv.gz", **({"sep": "\t"} | options)
+    )
+    places = pd.read_csv(folder / "B4_selection.tsv", sep="\t")
+    places.assign(selected=places["selected"] == 1).to_csv(
+        folder / "B4_selection.tsv", **({"sep": "\t", "index": False} | options)
+    )
+    table = read(folder, overwrite=True)["table"]
+    np.testing.assert_array_equal(table.X.toarray(), expected.X.toarray())
+    np.testing.assert_allclose(table.obsm["spatial"], expected.obsm["spatial"])
+    assert list(table.var_names) == [*GENES, "ACTB-1"]
+
+
+@pytest.mark.parametrize("chosen", [[20], [0, 41], [0, 2, 4]])
+def test_few_selected_spots_tell_the_pitch_by_all_listed(folder, chosen):
+    places = pd.read_csv(folder / "B4_selection.tsv", sep="\t")
+    places["selected"] = places.index.isin(chosen).astype(float)
+    places.to_csv(folder / "B4_selection.tsv", sep="\t", index=False)
+    sdata = read(folder)
+    assert record(sdata).mpp == pytest.approx(MPP, rel=1e-6)
+    assert sdata["table"].n_obs == len(chosen)
+
+
+def test_one_listed_spot_needs_mpp(folder):
+    places = pd.read_csv(folder / "B4_selection.tsv", sep="\t")
+    places[:1].to_csv(folder / "B4_selection.tsv", sep="\t", index=False)
+    with pytest.raises(ValueError, match=r"lists one spot, which tells no pitch; pass mpp"):
+        read(folder)
+    assert record(read(folder, mpp=4.0)).mpp == 4.0
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("B4.tsv.gz", b"", r"counts: '.*B4.tsv.gz' cannot be read as a table of counts"),
+        ("B4.tsv.gz", b"\x1f\x8b damaged", r"counts: '.*B4.tsv.gz' cannot be read as a table of counts"),
+        ("B4.tsv.gz", b"\tA\tB\n1x1\t1\t2\t3\t4\t5\n", r"has 3 names above 5 columns of 1 spots"),
+        ("B4.tsv.gz", b"\t1x1\t1x2\nACTB\t1\t2\n", r"is genes x spots; transpose it"),
+        ("B4.tsv.gz", b"\tACTB\t\n1x1\t1\t2\n", r"has 1 genes without a name"),
+        ("B4_selection.tsv", b"", r"selection: '.*' cannot be read as a table of spots"),
+        ("B4_selection.tsv", b"\xff\x00\x01", r"selection: '.*' cannot be read as a table of spots"),
+        ("B4_selection.tsv", b"x\ty\tpixel_x\tpixel_y\n3\t3\ta\tb\n", r"gives 1 selected spots no number in x, y"),
+    ],
+)
+def test_damaged_tables(folder, file, content, message):
+    (folder / file).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read(folder)
+
+
+def test_two_files_of_a_kind(folder):
+    Image.open(folder / "B4.jpg").save(folder / "B4.png")
+    with pytest.raises(
+        ValueError, match="has 2 files of fullres_image: B4.jpg, B4.png; pass the right one as fullres_im"
+    ):
+        read(folder)
+    read(folder, fullres_image="B4.png")
+
+
+def test_array_that_positions_do_not_follow(folder):
+    places = pd.read_csv(folder / "B4_selection.tsv", sep="\t").drop(columns=["new_x", "new_y"])
+    places["pixel_x"] = places["pixel_x"].sample(frac=1, random_state=0).to_numpy()
+    places.to_csv(folder / "B4_selection.tsv", sep="\t", index=False)
+    with pytest.raises(ValueError, match="describes no array of spots: "):
+        read(folder)

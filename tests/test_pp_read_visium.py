@@ -129,6 +129,88 @@ def test_repeated_gene_symbols_are_made_unique_and_told(tmp_path, caplog):
     assert "2 gene symbols occur more than once (TBCE, UMOD, ...)" in caplog.text
 
 
+@pytest.mark.parametrize("kept", [[20], [0, 47], [0, 2, 4, 24, 26, 28]], ids=["one", "two", "isolated"])
+def test_isolated_spots_tell_the_pitch_by_all_listed_places(folder, kept, caplog):
+    positions = pd.read_csv(folder / "spatial" / "tissue_positions.csv")
+    positions["in_tissue"] = positions.index.isin(kept).astype(int)
+    positions.to_csv(folder / "spatial" / "tissue_positions.csv", index=False)
+    rewrite(folder, dots=72, unit="INCH")  # states no resolution
+    sdata = read(folder)
+    assert record(sdata).mpp == pytest.approx(2.0)
+    assert sdata["table"].n_obs == len(kept)
+    assert f"Left out {48 - len(kept)} spots with counts that lie off tissue" in caplog.text
+
+
+def test_positions_that_follow_no_slide_are_refused(folder):
+    file = folder / "spatial" / "tissue_positions.csv"
+    positions = pd.read_csv(file)
+    positions.assign(array_row=positions["array_col"], array_col=positions["array_row"]).to_csv(file, index=False)
+    with pytest.raises(ValueError, match=r"tissue_positions.csv' describes no slide of spots, .* apart one way and"):
+        read(folder)
+    positions.loc[7, "pxl_row_in_fullres"] += 120
+    positions.to_csv(file, index=False)
+    with pytest.raises(ValueError, match=r"describes no slide of spots, .* they lie up to 2.\d pitches beside it"):
+        read(folder)
+    positions[:1].to_csv(file, index=False)
+    with pytest.raises(ValueError, match=r"describes no slide of spots, .*: it lists one place"):
+        read(folder)
+    assert left_behind(folder) == []
+
+
+def test_positions_in_pixels_of_the_reduced_image(folder):
+    file, factors = folder / "spatial" / "tissue_positions.csv", folder / "spatial" / "scalefactors_json.json"
+    positions = pd.read_csv(file)
+    positions[["pxl_row_in_fullres", "pxl_col_in_fullres"]] *= 0.5
+    positions.to_csv(file, index=False)
+    factors.write_text(json.dumps(json.loads(factors.read_text()) | {"tissue_hires_scalef": 0.5}))
+    (folder / "spatial" / "tissue_hires_image.png").unlink()
+    with pytest.raises(ValueError, match=r"are in pixels of the hires image: spots are 25 apart, .* makes it 50, and"):
+        read(folder)
+
+
+@pytest.mark.parametrize("place", [(-400.0, 200.0), (300.0, 90000.0)])
+def test_single_spots_beside_the_image_are_left_out_and_named(folder, caplog, place):
+    file = folder / "spatial" / "tissue_positions.csv"
+    positions = pd.read_csv(file)
+    positions.loc[7, ["pxl_col_in_fullres", "pxl_row_in_fullres"]] = place
+    positions.to_csv(file, index=False)
+    sdata = read(folder)
+    assert record(sdata).mpp == pytest.approx(2.0)
+    np.testing.assert_array_equal(sdata["table"].X.toarray(), np.delete(toy_counts(48, 5), 7, axis=0))
+    assert f"Left out 1 of 48 spots that lie outside the image ({positions['barcode'][7]})" in caplog.text
+
+
+@pytest.mark.parametrize("missing", ["tissue_lowres_scalef", "tissue_hires_scalef", "spot_diameter_fullres"])
+def test_scale_factors_that_nobody_needs(folder, missing, caplog):
+    file = folder / "spatial" / "scalefactors_json.json"
+    factors = json.loads(file.read_text())
+    for value in (None, "words"):
+        file.write_text(
+            json.dumps({k: v for k, v in factors.items() if k != missing} | ({missing: value} if value else {}))
+        )
+        sdata = read(folder, overwrite=True)
+        assert sdata["kidney"].radius.iloc[0] == pytest.approx(65 / 2 / 2.0)
+        there = {name for name in ("hires", "lowres") if f"kidney_{name}_image" in sdata}
+        assert there == {"hires", "lowres"} - {missing.split("_")[1]}
+    assert f"state {missing}='words', which is no factor" in caplog.text
+
+
+def test_damaged_reduced_image_is_left_out(folder, caplog):
+    (folder / "spatial" / "tissue_lowres_image.png").write_bytes(b"damaged")
+    assert "kidney_lowres_image" not in read(folder)
+    assert "tissue_lowres_image.png' cannot be read as an image" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["table", "Table", "global", "he", "sr_008um", "grid_004um", "x" * 101, 5, None])
+def test_names_that_are_taken(folder, name):
+    if name is None:
+        folder = folder.rename(folder.with_name("table"))
+        assert record(read(folder)).dataset_id == "table_section"
+        return
+    with pytest.raises(ValueError, match="dataset_id=.* cannot name elements"):
+        read(folder, dataset_id=name)
+
+
 def test_existing_store(folder):
     read(folder)
     with pytest.raises(ValueError, match=r"store='.*a\.zarr' exists already; pass overwrite=True"):
@@ -215,6 +297,8 @@ def test_image_missing(folder):
     for nothing in (None, ""):
         with pytest.raises(ValueError, match=r"fullres_image is empty; pass the full-resolution H&E"):
             read(folder, fullres_image=nothing)
+    with pytest.raises(ValueError, match=r"fullres_image=5 is no path"):
+        read(folder, fullres_image=5)
     with pytest.raises(TypeError, match="fullres_image"):
         read_visium(folder, store=folder.parent / "a.zarr")
 

@@ -21,6 +21,7 @@ from spatialdata.transformations import get_transformation
 import stsr
 from stsr.geometry import Square
 from stsr.pp import read_visium_hd
+from stsr.pp._hd_bins import _grid, read_bins
 from stsr.spatial import labels_to_grid, open_store, read_section, record
 
 
@@ -295,6 +296,92 @@ def test_existing_store_is_told_before_anything_is_read(folder):
     (square(folder) / "filtered_feature_bc_matrix.h5").write_text("not a matrix")
     with pytest.raises(ValueError, match=r"store='.*a\.zarr' exists already; pass overwrite=True"):
         read(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p: p.assign(in_tissue=p["in_tissue"] == 1),
+        lambda p: p.assign(in_tissue=p["in_tissue"].astype(str)),
+        lambda p: p.set_index("barcode"),
+        lambda p: p.set_index("barcode").rename_axis(None),
+        lambda p: p.assign(barcode=p["barcode"].astype("category"), in_tissue=p["in_tissue"].astype(float)),
+    ],
+    ids=["bool", "text", "index", "index without name", "categories"],
+)
+def test_positions_in_other_types(folder, change):
+    path = square(folder) / "spatial" / "tissue_positions.parquet"
+    expected = read_bins(folder / "binned_outputs", 8)
+    change(pd.read_parquet(path)).to_parquet(path)
+    bins = read_bins(folder / "binned_outputs", 8)
+    np.testing.assert_array_equal(bins.rowcol, expected.rowcol)
+    np.testing.assert_array_equal(bins.barcodes, expected.barcodes)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: p.assign(pxl_row_in_fullres=np.nan), r"gives \d+ bins in tissue no number"),
+        (lambda p: pd.concat([p, p]), r"names \d+ barcodes twice"),
+        (lambda p: p.assign(in_tissue=7), r"holds '7' as in_tissue"),
+        (lambda p: p.reset_index(drop=True).drop(columns="barcode"), r"the columns barcode were looked for"),
+        (lambda p: p.assign(array_row="a"), r"cannot be read as a table of positions"),
+    ],
+)
+def test_positions_that_are_none(folder, change, message):
+    path = square(folder) / "spatial" / "tissue_positions.parquet"
+    change(pd.read_parquet(path)).to_parquet(path)
+    with pytest.raises(ValueError, match=message):
+        read_bins(folder / "binned_outputs", 8)
+
+
+@pytest.mark.parametrize("file", ["filtered_feature_bc_matrix.h5", "spatial/tissue_positions.parquet", "spatial/scalefactors_json.json"])  # fmt: skip
+def test_damaged_files(folder, file):
+    path = square(folder) / file
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(ValueError, match=rf"path: '.*{path.name}' cannot be read as .*: it is damaged"):
+        read_bins(folder / "binned_outputs", 8)
+
+
+def test_bins_on_one_line_lie_on_the_grid_of_all_listed_ones(folder):
+    whole = read_bins(folder / "binned_outputs", 8)
+    path = square(folder) / "spatial" / "tissue_positions.parquet"
+    positions = pd.read_parquet(path)
+    for chosen in (whole.rowcol[:, 0] == whole.rowcol[5, 0], np.arange(len(whole.rowcol)) == 7):
+        subset = whole.subset(chosen)
+        np.testing.assert_allclose(subset.grid.xy, whole.grid.xy[chosen])
+        at = positions.set_index("barcode").loc[whole.barcodes[chosen]]
+        grid, cell = _grid(path, whole.rowcol[chosen], at[["pxl_col_in_fullres", "pxl_row_in_fullres"]].to_numpy())
+        np.testing.assert_allclose(grid.xy[cell], whole.grid.xy[chosen], atol=1e-6)
+        assert grid.shape == subset.grid.shape
+
+
+def test_few_bins_beside_the_image_are_left_out(folder, caplog):
+    x = read_bins(folder / "binned_outputs", 8).grid.xy[:, 0]
+    width = int(np.sort(x)[-3])
+    tifffile.imwrite(folder / "cut.tif", toy_image(320, width), photometric="rgb")
+    sdata = read(folder, fullres_image="cut.tif", bin_size=(8, 16))
+    left = int((x > width).sum())
+    assert 0 < left <= 3
+    assert sdata["square_008um"].n_obs == len(x) - left
+    assert sdata["square_008um"].obsm["spatial"][:, 0].max() <= width
+    assert labels_to_grid(sdata, "kidney_square_008um").n_cells == len(x) - left
+    assert f"Left out {left} of {len(x)} spots that lie outside the image (s_008um_" in caplog.text
+
+
+@pytest.mark.parametrize("bin_size", ["8", ["8"], True, None, {8: 1}, float("nan"), [[8]]])
+def test_bin_sizes_that_are_none(folder, bin_size):
+    with pytest.raises(ValueError, match="bin_size="):
+        read(folder, bin_size=bin_size)
+
+
+def test_what_file_managers_leave_is_no_data(folder, caplog):
+    for name in ("._feature_slice.h5", "microscope_image/Thumbs.db", "microscope_image/._he.tif", "microscope_image/he.tif~",
+                 "binned_outputs/._square_008um", "binned_outputs/square_004um"):  # fmt: skip
+        (folder / name).write_bytes(b"x")
+    (folder / "feature_slice.h5").write_bytes(b"damaged, and not needed")
+    assert record(read(folder)).mpp == pytest.approx(MPP)
+    assert "feature_slice.h5' cannot be read as a feature slice" in caplog.text
 
 
 CHILD = """

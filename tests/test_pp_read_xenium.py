@@ -12,11 +12,11 @@ import spatialdata as sd
 import squidpy as sq
 from spatial_toys import toy_image
 from spatialdata.transformations import get_transformation
-from xenium_toys import CONTROLS, GENES, MPP, alignment, molecules, toy_xenium
+from xenium_toys import CONTROLS, GENES, MPP, PIXEL, alignment, molecules, toy_xenium
 
 import stsr
 from stsr.pp.read_xenium import read_xenium
-from stsr.spatial import labels_to_grid, read_raster, record
+from stsr.spatial import labels_to_grid, open_store, read_raster, record
 
 COLS, ROWS = np.arange(0, 401, 16.0), np.arange(0, 321, 16.0)
 
@@ -245,3 +245,88 @@ def test_reader_is_quiet(folder, recwarn):
     read(folder)
     told = {str(warning.message).splitlines()[0] for warning in recwarn if issubclass(warning.category, UserWarning)}
     assert told == set()
+
+
+def test_a_gene_of_the_panel_without_transcripts_keeps_its_column(tmp_path):
+    panel = ["SPARE", *GENES]
+    toy_xenium(tmp_path / "kidney", molecules(400), genes=panel)
+    sdata = open_store(read(tmp_path / "kidney").path)
+    table = sdata["square_016um"]
+    assert list(table.var_names) == list(sdata["cells"].var_names) == panel
+    assert table[:, "SPARE"].X.sum() == 0
+    assert table[:, "UMOD"].X.sum() > 0
+    key = stsr.pp.bin_transcripts(sdata, stsr.pp.make_grid(sdata, bin_size=8, tissue="kidney_square_016um"))
+    assert list(sdata[key].var_names) == panel
+
+
+def test_an_inverted_alignment_is_refused_where_the_image_proves_it(folder):
+    with pytest.raises(
+        ValueError, match=r"alignment leads from the section's pixels to those of the H&E, the wrong way"
+    ):
+        read(folder, alignment=np.linalg.inv(alignment()))
+    with pytest.raises(ValueError, match=r"alignment leads to µm, not to pixels of the section"):
+        read(folder, alignment=np.diag([PIXEL, PIXEL, 1]) @ alignment())
+    assert not (folder.parent / "a.zarr").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", "is no JSON text; copy the folder once more"),
+        (b"{", "is no JSON text"),
+        (b"\xff\xfe\x00", "is no JSON text"),
+        (b"\xef\xbb\xbf{}", "is no JSON text"),
+        (b"[1, 2]", "holds no names and values"),
+        (b'{"analysis_sw_version": 3, "pixel_size": 0.2}', "is of the unknown version '3'"),
+        (b'{"analysis_sw_version": "R&D", "pixel_size": 0.2}', "is of the unknown version 'R&D'; versions 1 to 4 are"),
+        (b'{"xenium_ranger": "x", "analysis_sw_version": "xenium-9.0.0.1"}', "is of the unknown version 'xenium-9"),
+        (b'{"analysis_sw_version": "xenium-3.0.0.15", "pixel_size": 0}', r"pixel_size of experiment\.xenium=0 is not"),
+        (b'{"analysis_sw_version": "xenium-3.0.0.15", "pixel_size": "a"}', r"experiment\.xenium='a' is not allowed"),
+        (b'{"analysis_sw_version": "xenium-3.0.0.15", "pixel_size": NaN}', r"experiment\.xenium=nan is not allowed"),
+    ],
+)
+def test_what_the_instrument_says_of_the_run_is_checked(folder, text, message):
+    (folder / "experiment.xenium").write_bytes(text)
+    with pytest.raises(ValueError, match=message):
+        read(folder)
+
+
+@pytest.mark.parametrize("name", ["transcripts.parquet", "cells.parquet", "cells.zarr.zip", "cell_feature_matrix.h5"])
+@pytest.mark.parametrize("damage", ["empty", "text", "cut off"])
+def test_damaged_files_are_named(folder, name, damage):
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes({"empty": b"", "text": b"not found", "cut off": whole[: len(whole) // 2]}[damage])
+    with pytest.raises(
+        ValueError, match=rf"path='.*kidney'.*{name}.* damaged|{name} in path='.*kidney' is damaged"
+    ) as told:
+        read(folder)
+    assert "\n" not in str(told.value)
+    assert told.value.__cause__ is not None
+
+
+def test_files_of_another_format_are_named(folder):
+    (folder / "transcripts.parquet").rename(folder / "transcripts.csv.gz")
+    with pytest.raises(
+        FileNotFoundError, match=r"lacks transcripts\.parquet; .*\(there are transcripts\.csv\.gz, which do"
+    ):
+        read(folder)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"min_qv": -1}, r"min_qv=-1 is not allowed; pass a number from 0 to 1000 or None"),
+        ({"min_qv": "all"}, r"min_qv='all' is not allowed"),
+        ({"bin_size": 0}, r"bin_size=0"),
+        ({"bin_size": np.nan}, r"bin_size=nan"),
+    ],
+)
+def test_options_are_checked_before_anything_is_read(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path / "nowhere", **options)
+
+
+def test_copies_by_macos_are_no_second_file(folder):
+    for name in ("toy_he_image.ome.tif", "toy_he_imagealignment.csv"):
+        (folder / f"._{name}").write_bytes(b"Mac OS X")
+    assert "cells" in read(folder)

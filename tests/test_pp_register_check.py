@@ -93,6 +93,16 @@ def test_faults_are_told(sdata):
         register_check(sdata, table="sr")
     with pytest.raises(ValueError, match="reach=3 is not allowed; pass a number from 8 to 1000"):
         register_check(sdata, reach=3)
+    for options in (
+        {"reach": "far"},
+        {"reach": np.nan},
+        {"window": np.inf},
+        {"window": True},
+        {"seed": -1},
+        {"seed": 0.5},
+    ):
+        with pytest.raises(ValueError, match=rf"{next(iter(options))}=.* is not allowed; pass a"):
+            register_check(sdata, **options)
     with pytest.raises(ValueError, match="window=20 µm is no wider than a spot, 55 µm"):
         register_check(sdata, window=20)
     with pytest.raises(ValueError, match="window=700 µm holds 20 spots of different counts on tissue nowhere"):

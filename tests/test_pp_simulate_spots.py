@@ -15,6 +15,7 @@ import squidpy as sq
 import stsr
 from stsr.geometry import Disc, nearest_pitch
 from stsr.geometry.spots import catch
+from stsr.pp.slide import Slide
 from stsr.spatial import labels_to_grid, open_store, raw_counts, read_raster, read_section, record
 
 
@@ -158,3 +159,12 @@ def test_unknown_tables_and_stores_that_are_there(simulate, tmp_path):
     with pytest.raises(ValueError, match="store=.*exists already; pass overwrite=True"):
         simulate(store=tmp_path / "a.zarr")
     assert simulate(store=tmp_path / "a.zarr", pitch=150, overwrite=True)["table"].n_obs < 30
+
+
+@pytest.mark.parametrize(
+    "name", ["diameter", "pitch", "angle", "jitter", "efficiency", "diffusion", "min_coverage", "seed"]
+)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "1", True, None])
+def test_slides_of_no_numbers_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name}={value!r} is not allowed; pass a"):
+        Slide(**{name: value})

@@ -18,6 +18,7 @@ from image_kinds import (
     REFUSED,
     SAME,
     cmyk,
+    icc,
     over_white,
     pages,
     sparse,
@@ -148,6 +149,14 @@ def test_another_scan_in_the_file_is_told(file, caplog):
     assert told in caplog.messages
 
 
+def test_a_transparency_mask_is_told(file, caplog):
+    opaque = (HE != GLASS).any(axis=-1)
+    pages((HE, {"photometric": "rgb"}), (opaque, {"photometric": "mask", "subfiletype": 4}))(file)
+    with caplog.at_level(logging.WARNING, "stsr"):
+        np.testing.assert_array_equal(read(file), HE)
+    assert "he.tif holds a transparency mask, which is left out: what it hides is shown." in caplog.messages
+
+
 def test_black_margins_are_no_fluorescence(file):
     image = np.zeros((400, 500, 3), np.uint8)
     image[100:196, 200:330] = HE
@@ -161,12 +170,10 @@ def test_tissue_without_glass_is_no_fluorescence(file):
     np.testing.assert_array_equal(read(file), dark)
 
 
-def test_inks_with_a_profile_follow_it(file):
-    from image_kinds import icc
-
+def test_inks_with_a_profile_of_something_else(file):
     # A profile of another model is no profile of inks: what the library says of it is put in our words.
     tifffile.imwrite(file, cmyk(), photometric="separated", iccprofile=icc("sRGB"))
-    with pytest.raises(ValueError, match=r"fullres_image='.*he\.tif' cannot be read"):
+    with pytest.raises(ValueError, match=r"fullres_image='.*he\.tif' holds colours that cannot be turned into RGB"):
         open_fullres(file)
 
 

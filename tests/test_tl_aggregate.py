@@ -5,7 +5,9 @@ from __future__ import annotations
 import dask.array as da
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
+import scanpy as sc
 import scipy.sparse as sp
 import shapely
 from hypothesis import given, settings
@@ -19,8 +21,9 @@ from spatialdata.transformations import Identity
 
 import stsr
 from stsr.geometry import Grid
-from stsr.spatial import create_store, open_store
+from stsr.spatial import create_store, open_store, put
 from stsr.spatial.bins import result_tables
+from stsr.spatial.units import set_totals, state
 from stsr.tl import aggregate
 
 GENES = ["A", "B", "C"]
@@ -190,3 +193,75 @@ def test_synthetic_truth_goes_back_into_its_spots():
     back, spots = sdata[key].X.toarray(), sdata["table"].X.toarray()
     assert np.corrcoef(back.ravel(), spots.ravel())[0, 1] > 0.99
     assert back.sum() == pytest.approx(spots.sum(), rel=0.05)
+
+
+def counted(**layers):
+    sdata = section(**layers)
+    set_totals(sdata["sr_008um"])
+    add_shapes(sdata, parallelograms())
+    return sdata
+
+
+@pytest.mark.parametrize("change", [sc.pp.log1p, sc.pp.normalize_total, sc.pp.scale])
+def test_what_is_no_count_any_more_is_not_summed_as_one(change):
+    sdata = counted()
+    change(sdata["sr_008um"])
+    with pytest.raises(ValueError, match="table='sr_008um' does not hold counts in X any more.*overwrite=True"):
+        aggregate(sdata, by="cells")
+    assert "sr_008um_cells" not in sdata.tables
+
+
+def test_counts_in_a_layer_are_summed():
+    sdata = counted()
+    table = sdata["sr_008um"]
+    table.layers["raw"] = table.X.copy()
+    sc.pp.log1p(table)
+    with pytest.raises(ValueError, match="pass layer='raw'"):
+        aggregate(sdata, by="cells")
+    aggregate(sdata, by="cells", layer="raw")
+    source = values()
+    np.testing.assert_allclose(sdata["sr_008um_cells"].X, [source[30], source[200] + source[201] / 2], rtol=1e-5)
+    assert sdata["sr_008um_cells"].uns["stsr"]["units"] == "expected UMI counts per region"
+    with pytest.raises(KeyError, match="layer='nope' not found in 'sr_008um'; it has raw"):
+        aggregate(sdata, by="cells", layer="nope", key_added="x")
+
+
+def test_values_of_which_nothing_is_known_are_not_called_counts():
+    sdata = counted()
+    table = sdata["sr_008um"]
+    del table.uns["stsr"], table.obsm["stsr_total"]
+    aggregate(sdata, by="cells")
+    assert sdata["sr_008um_cells"].uns["stsr"]["units"] == "sums of X of sr_008um per region"
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_matrix])
+def test_sums_carry_their_own_evidence(kind):
+    sdata = section(kind(values()))
+    aggregate(sdata, by="grid_008um", key_added="same")
+    assert state(sdata["same"]) == "counts"
+    assert state(sdata["same"][5:40]) == "counts"
+    sc.pp.log1p(sdata["same"])
+    del sdata["same"].uns["log1p"]
+    with pytest.raises(ValueError, match="table='same' does not hold counts"):
+        aggregate(sdata, "same", by="toy")
+
+
+def test_what_is_no_section():
+    with pytest.raises(ValueError, match="sdata is of type AnnData, not a SpatialData object"):
+        aggregate(section()["sr_008um"], by="cells")
+
+
+def test_a_table_of_two_grids_names_what_to_do():
+    sdata = section()
+    add_shapes(sdata, parallelograms())
+    put(sdata, "other", sdata["grid_008um"])
+    table = sdata["sr_008um"]
+    table.obs["region"] = pd.Categorical(np.where(np.arange(table.n_obs) < 100, "other", "grid_008um"))
+    table.uns["spatialdata_attrs"]["region"] = ["other", "grid_008um"]
+    with pytest.raises(
+        ValueError, match="table='sr_008um' annotates 2 elements, other, grid_008um; keep the rows"
+    ) as error:
+        aggregate(sdata, by="cells")
+    exec(str(error.value).split("of their own: ")[1].rstrip("."), {"sdata": sdata})
+    aggregate(sdata, "one", by="cells")
+    assert sdata["one_cells"].X[1].tolist() == [0, 0, 0]

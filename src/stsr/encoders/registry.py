@@ -134,12 +134,14 @@ def source(encoder: Any, weights: str | Path | None) -> str | None:
     Raises
     ------
     ValueError
-        For an unknown name, or when ``weights`` is no file.
+        For an unknown name, when ``weights`` is no file, or for an encoder that has none.
     """
     if not isinstance(encoder, str):
         known = object_checksum(encoder)
         return None if known is None else f"{plain_name(encoder)} {known}"
     name = known_name(encoder)
+    if weights is not None and kind_of_weights(encoder, weights) == NONE:
+        raise ValueError(f"weights={str(weights)!r} cannot be used: the encoder {name!r} has none.")
     if weights is None or weights == "random":
         return f"{name} {weights or 'published'}"
     with weights_file(weights).open("rb") as file:

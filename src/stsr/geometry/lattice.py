@@ -149,16 +149,16 @@ def fit_lattice(rowcol: ArrayLike, xy: ArrayLike, *, layout: str | None = None) 
     per_pitch = axes / LAYOUTS[layout][:, None]
     longer, shorter = np.linalg.svd(per_pitch, compute_uv=False)
     pitch = float(np.sqrt(longer * shorter))
+    residual = (xy - xy.mean(axis=0)) - (colrow - colrow.mean(axis=0)) @ axes
+    off = np.hypot(*residual.T) / max(pitch, np.finfo(float).tiny)
+    if np.sqrt((off**2).mean()) > OFF or off.max() > FAR:
+        raise ValueError(
+            f"positions do not follow row and column of the array: they lie up to {off.max():.2g} pitches beside it."
+        )
     if longer > STRETCH * shorter:
         raise ValueError(
             f"by row and column of the array, spots are {longer:.4g} apart one way and {shorter:.4g} the other, where a "
             f"{layout} array has one pitch."
-        )
-    residual = (xy - xy.mean(axis=0)) - (colrow - colrow.mean(axis=0)) @ axes
-    off = np.hypot(*residual.T) / pitch
-    if np.sqrt((off**2).mean()) > OFF or off.max() > FAR:
-        raise ValueError(
-            f"positions do not follow row and column of the array: they lie up to {off.max():.2g} pitches beside it."
         )
     return Lattice(pitch, layout)
 

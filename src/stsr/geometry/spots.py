@@ -10,9 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from stsr.geometry.aperture import Disc
-
-LAYOUTS = ("hexagonal", "square")
-"""How the spots of a slide are arranged."""
+from stsr.geometry.lattice import LAYOUTS
 
 MOLECULES = 2**20
 """Molecules displaced at a time, about 100 bytes each."""
@@ -47,11 +45,10 @@ def lay_spots(
     level = np.asarray(points, dtype=np.float64) @ rotate.T
     low, size = level.min(axis=0), np.ptp(level, axis=0)
 
-    hexagonal = layout == "hexagonal"
-    step = pitch * (np.array([1 / 2, np.sqrt(3) / 2]) if hexagonal else np.ones(2))
+    step = pitch * LAYOUTS[layout]
     n_cols, n_rows = np.maximum((size - diameter) // step + 1, 0).astype(int)
     rowcol = np.argwhere(np.ones((n_rows, n_cols), dtype=bool))
-    if hexagonal:
+    if layout == "hexagonal":
         rowcol = rowcol[rowcol.sum(axis=1) % 2 == 0]
     margin = (size - step * [n_cols - 1, n_rows - 1]) / 2
     return rowcol, (rowcol[:, ::-1] * step + margin + low) @ rotate

@@ -4,9 +4,10 @@ from stsr.imaging.quality import background_colour, image_quality
 from stsr.imaging.raster import Raster
 from stsr.imaging.stain import STAINS, Macenko, Reinhard, Stain, StainError, estimate_stain
 from stsr.imaging.texture import TEXTURE_NAMES, texture_features
-from stsr.imaging.tissue import SURE, TISSUE_MPP, Evidence, Tissue, find_tissue, tissue_mask
+from stsr.imaging.tissue import BY_SPOTS, SURE, TISSUE_MPP, Evidence, Tissue, find_tissue, tissue_mask
 
 __all__ = [
+    "BY_SPOTS",
     "STAINS",
     "SURE",
     "TEXTURE_NAMES",

@@ -84,7 +84,7 @@ def detect(cues: Cues, mpp: float, *, min_piece: float, max_hole: float) -> dict
     """The mask of each detector, by name; the areas are in µm²."""
     masks = {}
     for name, values in cues.values.items():
-        mask = remove_small_holes((values > threshold(name, values)) & ~cues.ink, max_size=int(max_hole / mpp**2))
+        mask = without_holes((values > threshold(name, values)) & ~cues.ink, mpp, max_hole)
         if name == "contrast" and (beyond := round(2 * NEIGHBOURHOOD / mpp)):
             # the window in which contrast is measured sees past the tissue's border
             mask = ndimage.binary_erosion(mask, iterations=beyond, border_value=1)
@@ -102,9 +102,14 @@ def threshold(name: str, values: NDArray[np.float32]) -> float:
     """
     low, high = BOUNDS[name]
     offset = low / 4
-    return float(np.clip(np.exp(threshold_otsu(np.log(values + offset))) - offset, low, high))
+    return float(np.clip(float(np.exp(threshold_otsu(np.log(values + offset)))) - offset, low, high))
 
 
 def without_specks(mask: NDArray[np.bool_], mpp: float, min_piece: float) -> NDArray[np.bool_]:
     """The mask without pieces smaller than ``min_piece`` µm², or than half of an image that is as small itself."""
     return remove_small_objects(mask, max_size=min(int(min_piece / mpp**2), mask.size // 2))
+
+
+def without_holes(mask: NDArray[np.bool_], mpp: float, max_hole: float) -> NDArray[np.bool_]:
+    """The mask with holes up to ``max_hole`` µm² filled; what is larger than all the tissue is no hole in it."""
+    return remove_small_holes(mask, max_size=min(int(max_hole / mpp**2), int(mask.sum())))

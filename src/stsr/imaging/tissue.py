@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.morphology import remove_small_holes
 
-from stsr.imaging.detectors import BOUNDS, DETECTORS, Cues, detect, measure_cues, optical_density
+from stsr.imaging.detectors import BOUNDS, EITHER, Cues, detect, measure_cues, optical_density, without_holes
 
 TISSUE_MPP = 8.0
 """µm per pixel at which tissue is looked for."""
@@ -17,7 +16,7 @@ TISSUE_MPP = 8.0
 MIN_PIECE, MAX_HOLE = 20_000.0, 50_000.0
 """Areas in µm²: smaller pieces of tissue are dropped, smaller holes filled."""
 
-SPOTS_MARGIN, IMAGE_MARGIN = 0.05, 0.05
+SPOTS_MARGIN, IMAGE_MARGIN = 0.05, 0.015
 """How much better another detector must be to be taken instead of an earlier one: relative, by the agreement with the
 spots; absolute, by the separation of the cues and the agreement with other detectors."""
 
@@ -182,7 +181,7 @@ def find_tissue(
 
     within = ndimage.distance_transform_edt(~evidence.measured) * mpp <= evidence.reach
     chosen = _by_spots(masks, evidence, within) or alone
-    mask = remove_small_holes(masks[chosen] | evidence.joined, max_size=int(max_hole / mpp**2))
+    mask = without_holes(masks[chosen] | evidence.joined, mpp, max_hole)
     near = _touching(mask, within)
     rows, cols = evidence.spots.T
     left_out = tuple(float(1 - masks[name][rows, cols].mean()) for name in (alone, chosen))
@@ -231,8 +230,10 @@ def separation(cues: Cues, mask: NDArray[np.bool_]) -> float | None:
 
 
 def _agreement(name: str, masks: dict[str, NDArray[np.bool_]]) -> float:
-    others = [mask for other, mask in masks.items() if other not in (name, DETECTORS[-1])]
-    mine = masks[name]
+    """Mean overlap of a mask with those of other cues; of a mask of two cues, with the third where there is one."""
+    singles = [other for other in masks if other not in (name, EITHER)]
+    apart = [other for other in singles if name != EITHER or other not in EITHER]
+    mine, others = masks[name], [masks[other] for other in apart or singles]
     return float(np.mean([(mine & mask).sum() / (mine | mask).sum() for mask in others])) if others else 0.0
 
 

@@ -22,7 +22,7 @@ OUTLINE = 40.0
 
 def colour_limit(values: ArrayLike, quantile: float) -> float:
     """Value at which the colours end: a quantile of the values that are there, or their maximum where that is 0."""
-    if not isinstance(quantile, int | float) or not 0 < quantile <= 1:
+    if not 0 < quantile <= 1:
         raise ValueError(f"quantile={quantile} must be above 0 and at most 1.")
     values = np.asarray(values)
     there = values[np.isfinite(values)]

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from stsr.constants import IMAGE
 from stsr.geometry import Grid
-from stsr.options import Items, Number
 from stsr.spatial import read_raster, record
 
 if TYPE_CHECKING:
@@ -52,13 +51,11 @@ class Frame:
         if crop is None:
             margin = MARGIN * max(right - left, bottom - top)
             return cls(left - margin, top - margin, right + margin, bottom + margin)
-        try:
-            sides = Items(Number(), least=4, most=4)("crop", crop)
-        except ValueError:
-            sides = (0, 0, 0, 0)
-        if not (sides[0] < sides[2] and sides[1] < sides[3]):
-            raise ValueError(f"crop={crop} must be left, top, right and bottom in µm, the smaller first each way.")
-        frame = cls(*sides)
+        if len(crop) != 4 or not (crop[0] < crop[2] and crop[1] < crop[3]):
+            raise ValueError(
+                f"crop={tuple(crop)} must be left, top, right and bottom in µm, the smaller first each way."
+            )
+        frame = cls(*map(float, crop))
         if not frame.shows(xy).any():
             raise ValueError(
                 f"crop={tuple(crop)} shows no cell; the tissue reaches from {left:.0f} to {right:.0f} µm across and from "

@@ -28,10 +28,7 @@ def choose_table(sdata: SpatialData, table: str | None) -> str:
 
 def as_list(genes: str | Sequence[str]) -> list[str]:
     """One gene or several."""
-    try:
-        names = [genes] if isinstance(genes, str) else list(genes)
-    except TypeError:
-        raise ValueError(f"genes={genes!r} names no gene; pass a name or a list of names.") from None
-    if not names:
+    genes = [genes] if isinstance(genes, str) else list(genes)
+    if not genes:
         raise ValueError("genes is empty; name at least one gene.")
-    return names
+    return genes

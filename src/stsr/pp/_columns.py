@@ -30,7 +30,7 @@ def storable(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
     if frame.columns.has_duplicates:
         twice = frame.columns[frame.columns.duplicated()][0]
         raise ValueError(f"adata.{kind} has two columns called {twice!r}; rename or drop one.")
-    columns = dict(frame.items())
+    columns = {str(name): column for name, column in frame.items()}
     kept = {name: _column(column) for name, column in columns.items()}
     if changed := [name for name, column in columns.items() if kept[name] is not column and _told(column)]:
         logger.warning("Kept as text in %s: %s.", kind, ", ".join(changed))

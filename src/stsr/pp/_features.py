@@ -95,16 +95,18 @@ def checked(sdata: SpatialData, features: str, grid: str) -> Made:
     """
     known = made_of(sdata, features)
     cells = labels_to_grid(sdata, grid)
+    elsewhere = features_key(known.encoder.name, grid)
     if abs(cells.bin_size / known.bin_size - 1) > 1e-3:
         raise ValueError(
             f"features={features!r} were made for cells of {known.bin_size:.4g} µm, grid={grid!r} has cells of "
-            f"{cells.bin_size:.4g} µm; pass the grid {known.grid!r}, or {remedy(known.encoder, features, grid)}."
+            f"{cells.bin_size:.4g} µm; pass the grid {known.grid!r}, or {remedy(known.encoder, elsewhere, grid)}."
         )
     if known.cells != cells_checksum(cells):
-        what = f"have changed since features={features!r} were made" if known.grid == grid else "are others"
+        same = known.grid == grid
+        what = f"grid={grid!r} as it was before it was made anew" if same else f"grid={known.grid!r}, not grid={grid!r}"
         raise ValueError(
-            f"features={features!r} were made for the cells of grid={known.grid!r}, and those of grid={grid!r} {what}; "
-            f"{remedy(known.encoder, features, grid)}."
+            f"features={features!r} were made for {what}; "
+            f"{remedy(known.encoder, features if same else elsewhere, grid)}."
         )
     if known.image is not None and IMAGE in sdata.images and known.image != image_checksum(read_raster(sdata, IMAGE)):
         raise ValueError(

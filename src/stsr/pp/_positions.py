@@ -147,7 +147,7 @@ def lattice_of(
             if lattice := fit_lattice(rowcol[some], xy[some], layout=layout):
                 return lattice
         except ValueError as error:
-            fault = fault or error
+            fault = error
     if fault:
         raise fault
     return None

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,6 +81,8 @@ def find_fullres(folder: Path | None, fullres_image: str | os.PathLike[str]) -> 
     ValueError
         When it is not named, or not an 8-bit RGB image.
     """
+    if not isinstance(fullres_image, str | os.PathLike | None):
+        raise ValueError(f"fullres_image={fullres_image!r} is no path; pass the file of the full-resolution H&E.")
     if not fullres_image:
         raise ValueError("fullres_image is empty; pass the full-resolution H&E that the spot positions belong to.")
     candidates = [Path(fullres_image)] + ([folder / fullres_image] if folder else [])
@@ -100,7 +102,7 @@ def image_size(image: FullRes) -> tuple[int, int]:
     return width, height
 
 
-def on_image(spots: NDArray[np.float64], names: Sequence[str], image: FullRes) -> NDArray[np.bool_]:
+def on_image(spots: NDArray[np.float64], names: Iterable[str], image: FullRes) -> NDArray[np.bool_]:
     """(spots,) which of the spots (spots, 2), as (x, y) in its pixels, the image holds; the log says which it does not.
 
     Raises
@@ -109,7 +111,7 @@ def on_image(spots: NDArray[np.float64], names: Sequence[str], image: FullRes) -
         When more than a few lie outside: then the image is not the one they belong to.
     """
     width, height = image_size(image)
-    inside = ((spots >= 0) & (spots <= (width, height))).all(axis=1)
+    inside: NDArray[np.bool_] = np.all((spots >= 0) & (spots <= (width, height)), axis=1)
     outside = int((~inside).sum())
     number, share = FEW_OUTSIDE
     if outside > max(number, share * len(spots)) or 4 * outside > len(spots):
@@ -124,7 +126,7 @@ def on_image(spots: NDArray[np.float64], names: Sequence[str], image: FullRes) -
             "Left out %d of %d spots that lie outside the image (%s%s).",
             outside,
             len(spots),
-            ", ".join(map(str, np.asarray(names)[~inside][:3])),
+            ", ".join(map(str, np.asarray(list(names))[~inside][:3])),
             ", ..." * (outside > 3),
         )
     return inside

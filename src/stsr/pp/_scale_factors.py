@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ def usable(entries: Mapping[str, Any]) -> dict[str, float]:
     good = {
         name: float(stated)
         for name, stated in entries.items()
-        if isinstance(stated, Real) and not isinstance(stated, bool) and 0 < stated < np.inf
+        if isinstance(stated, int | float | np.number) and not isinstance(stated, bool) and 0 < stated < np.inf
     }
     for name in (DIAMETER, *REDUCED.values()):
         if name in entries and name not in good:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.constants import TISSUE
-from stsr.imaging import SURE, TISSUE_MPP, Raster, find_tissue
+from stsr.imaging import BY_SPOTS, SURE, TISSUE_MPP, Raster, find_tissue
 from stsr.pp._evidence import tissue_evidence
 from stsr.spatial import made, put, read_raster, record, transformations
 from stsr.spatial.area import given_area
@@ -27,6 +27,15 @@ MOST_LEFT_OUT = 0.02
 
 BAND = 32
 """Rows of the overview read at a time, so that an image without a pyramid need not fit in memory."""
+
+MOST_OFF = 0.5
+"""Share of the spots off every mask from which on image and spots may not belong together."""
+
+REMEDY = (
+    "Look at stsr.pl.tissue(sdata), and if the mask is wrong pass your own: "
+    "stsr.pp.calibrate_image(sdata, tissue=..., overwrite=True)."
+)
+"""What to do about a mask that may be wrong."""
 
 GIVEN = "given"
 """What stands for the detector of a mask that the user made."""
@@ -148,29 +157,34 @@ def _found(sdata: SpatialData, raster: Raster, overview: NDArray[np.uint8]) -> t
         "tissue_confidence": found.confidence,
         "tissue_agreement": found.agreement,
     }
-    remedy = (
-        "Look at stsr.pl.tissue(sdata), and if the mask is wrong pass your own: "
-        "stsr.pp.calibrate_image(sdata, tissue=..., overwrite=True)"
-    )
     if found.left_out is not None:
         alone, chosen = found.left_out
         figures |= {"spots_off_tissue_by_image": alone, "spots_off_tissue_by_detector": chosen}
         if alone > MOST_LEFT_OUT:
-            logger.warning(
-                "%.2g %% of the spots called in tissue lie where the image alone shows none. The mask is by %s, which "
-                "agrees best with the spots and leaves out %.2g %%; the discs of these and the gaps between were added. %s.",
-                100 * alone,
-                found.detector,
-                100 * chosen,
-                remedy,
-            )
+            logger.warning(_spots_left_out(found.detector, alone, chosen))
     elif found.confidence < SURE:
         logger.warning(
-            "It is unsure what of the image is tissue (by %s, confidence %.2f of 1), and there are no spots to tell. %s.",
+            "It is unsure what of the image is tissue (found by %s, confidence %.2f of 1), and there are no spots to "
+            "tell. %s",
             found.detector,
             found.confidence,
-            remedy,
+            REMEDY,
         )
     if found.dropped:
         logger.info("%.2f mm² of tissue far from every spot were left out.", found.dropped / 1e6)
     return found.mask, figures
+
+
+def _spots_left_out(detector: str, alone: float, chosen: float) -> str:
+    """What to say of spots where the image alone shows no tissue."""
+    told = f"{100 * alone:.2g} % of the spots called in tissue lie where the image alone shows none"
+    if detector == BY_SPOTS:
+        told += ". It shows none at all, and the mask is their discs and the gaps between. "
+    else:
+        told += f". The mask was found by {detector}, which agrees best with the spots"
+        told += (
+            f" but leaves out {100 * chosen:.2g} %; their discs and the gaps between were added. " if chosen else ". "
+        )
+    if chosen > MOST_OFF:
+        told += "Check that the image is of this section, and how the spots lie on it (stsr.pp.register_check). "
+    return told + REMEDY

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +48,7 @@ class VisiumFiles:
         return next((each.path for each in found if self.images.prefix.endswith(each.prefix)), None)
 
 
-def find_visium(path: str) -> VisiumFiles:
+def find_visium(path: str | os.PathLike[str]) -> VisiumFiles:
     """The files of the one section in a folder.
 
     Raises
@@ -142,5 +143,6 @@ def _find_positions(folder: Path) -> Found:
             return found[0]
     hit = only(found, folder, "positions")
     if hit is None:
-        raise _missing(folder, POSITIONS)
+        packed = find(folder, r"spatial\.(tar|tar\.gz|tgz|zip)")
+        raise _missing(folder, POSITIONS, f"unpack {listed(folder, packed)} first." if packed else "")
     return hit

@@ -115,7 +115,7 @@ def add_features(
     return key
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Own:
     """An array on the grid that answers as an encoder does.
 

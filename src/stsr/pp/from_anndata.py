@@ -201,9 +201,9 @@ def _bare(adata: AnnData, xy: NDArray[np.float64], layer: str | None, inside: ND
     obs, var = storable(adata.obs[inside], "obs"), storable(adata.var, "var")
     table = AnnData(
         in_memory(adata, layer)[np.flatnonzero(inside)],
-        obs=obs.rename(columns={name: f"{name}_before" for name in obs if name.lower() in (REGION, SPOT_ID)}).set_axis(
-            adata.obs_names[inside].astype(str)
-        ),
+        obs=obs.rename(
+            columns={name: f"{name}_before" for name in map(str, obs) if name.lower() in (REGION, SPOT_ID)}
+        ).set_axis(adata.obs_names[inside].astype(str)),
         var=var.set_axis(unique_symbols(adata.var_names, source="adata.var_names")),
         obsm={SPATIAL: xy[inside]},
     )

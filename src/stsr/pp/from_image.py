@@ -39,7 +39,8 @@ def from_image(
     Parameters
     ----------
     fullres_image
-        The H&E: a file, 8-bit RGB, TIFF (any kind), PNG or JPEG; or a uint8 array (rows, columns, 3).
+        The H&E: a file, TIFF (any kind), PNG or JPEG; or a uint8 array (rows, columns, 3). What samples mean comes from
+        the file: see the page on platforms.
     mpp
         µm per pixel of it. A file may state another, which the log then tells; yours is taken.
     store
@@ -58,7 +59,7 @@ def from_image(
     FileNotFoundError
         When ``fullres_image`` is not there.
     ValueError
-        For an image that is not 8-bit RGB, a resolution that no microscope has, or when ``store`` exists.
+        For an image that is damaged or shows no H&E, a resolution that no microscope has, or when ``store`` exists.
 
     Examples
     --------

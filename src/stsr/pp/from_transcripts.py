@@ -15,7 +15,8 @@ from stsr.arguments import LENGTH, MIN_QV
 from stsr.constants import ATTRS, counts_key
 from stsr.geometry import Grid
 from stsr.options import Number
-from stsr.pp._alignment import read_alignment, scale_of
+from stsr.pp._aligned_mpp import aligned_mpp
+from stsr.pp._alignment import read_alignment
 from stsr.pp._reading import find_fullres, name_section
 from stsr.pp.bin_transcripts import bin_transcripts
 from stsr.pp.make_grid import check_bin_size
@@ -23,7 +24,6 @@ from stsr.spatial import SpotsRecord, create_store, grid_to_labels, put
 from stsr.spatial.assemble import complete
 from stsr.spatial.fullres import FullRes
 from stsr.spatial.points import Piece, choose_genes, find_transcripts
-from stsr.spatial.scale import PLAUSIBLE
 from stsr.spatial.store import check_vacant
 
 if TYPE_CHECKING:
@@ -34,8 +34,11 @@ logger = logging.getLogger(__name__)
 LEAST = 0.5
 """Share of the transcripts that must lie on the H&E: most of them."""
 
-APART = 0.05
-"""Relative difference up to which two values of µm per pixel are the same."""
+PIXEL_SIZE = Number(1e-3, 1e3)
+"""µm per unit of a coordinate system."""
+
+QUALITY = Number(0, 1000, optional=True)
+"""Least quality of a transcript; None counts all."""
 
 WRITERS = 4
 """Partitions of transcripts written at a time; each takes about 1 GB while it is."""
@@ -141,7 +144,7 @@ def from_transcripts(
     dataset_id = name_section(Path(), dataset_id)
     image = find_fullres(None, fullres_image)
     to_section = read_alignment(alignment)
-    mpp = _resolution(to_section, pixel_size, image)
+    mpp = aligned_mpp(to_section, pixel_size, image)
     facts = SpotsRecord(
         technology=sdata.attrs.get("spatialdata_io_reader", "transcripts"),
         dataset_id=dataset_id,
@@ -173,8 +176,8 @@ def _check_options(
 
     if not isinstance(sdata, SpatialData):
         raise ValueError(f"sdata is a {type(sdata).__name__}; pass a SpatialData object with transcripts as points.")
-    Number(1e-3, 1e3)("pixel_size", pixel_size)
-    Number(0, 1000, optional=True)("min_qv", min_qv)
+    PIXEL_SIZE("pixel_size", pixel_size)
+    QUALITY("min_qv", min_qv)
     if not isinstance(coordinate_system, str):
         raise ValueError(f"coordinate_system={coordinate_system!r} is no name of one.")
     for name, values in names.items():
@@ -182,61 +185,6 @@ def _check_options(
             raise ValueError(f"{name} is empty; pass names, or None for all.")
     if isinstance(names["genes"], str | bytes):
         raise ValueError(f"genes={names['genes']!r} is a single name; pass a list of names.")
-
-
-def _resolution(to_section: NDArray[np.float64], pixel_size: float, image: FullRes) -> float:
-    """µm per pixel of the H&E."""
-    scale = scale_of(to_section)
-    mpp = scale * pixel_size
-    low, high = PLAUSIBLE
-    stated = image.mpp if image.mpp is not None and low <= image.mpp <= high else None
-    if stated is not None and not _agree(mpp, stated):
-        _refuse_other_frames(scale, pixel_size, stated, image.path.name)
-    if not low <= mpp <= high:
-        raise ValueError(
-            f"alignment and pixel_size={pixel_size:g} give {mpp:.4g} µm per pixel, outside {low} to {high}; the alignment "
-            "must take pixels of the H&E to the section's coordinates, not the other way round."
-        )
-    if stated is not None and not _agree(mpp, stated):
-        logger.warning(
-            "The alignment gives %.4g µm per pixel, but %s states %.4g: is it the H&E that was aligned?",
-            mpp,
-            image.path.name,
-            stated,
-        )
-    return mpp
-
-
-def _agree(one: float, other: float) -> bool:
-    return abs(one / other - 1) <= APART
-
-
-def _refuse_other_frames(scale: float, pixel_size: float, stated: float, name: str) -> None:
-    """Refuse a matrix between other frames than it should be, where the resolution of the file proves which they are.
-
-    A matrix that stretches by ``scale`` gives ``scale * pixel_size`` µm per pixel. If the file states what it would give
-    the other way round, or with its section's side in µm, then that is what it is.
-    """
-    explained = {
-        "leads from the section's pixels to those of the H&E, the wrong way round": (
-            pixel_size / scale,
-            "np.linalg.inv(alignment)",
-        ),
-        "leads to µm, not to pixels of the section": (
-            scale,
-            "np.diag([1 / pixel_size, 1 / pixel_size, 1]) @ alignment",
-        ),
-        "leads from µm to pixels of the H&E, the wrong way round": (
-            1 / scale,
-            "np.diag([1 / pixel_size, 1 / pixel_size, 1]) @ np.linalg.inv(alignment)",
-        ),
-    }
-    for what, (mpp, remedy) in explained.items():
-        if _agree(mpp, stated):
-            raise ValueError(
-                f"alignment {what}: read as it must be, it gives {scale * pixel_size:.4g} µm per pixel, and {name} states "
-                f"{stated:.4g}; pass {remedy}."
-            )
 
 
 def _in_pixels(

@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike
 from stsr.options import Number
 from stsr.pp._alignment import apply, read_alignment
 from stsr.pp._reading import find_fullres, name_section
-from stsr.pp.from_transcripts import from_transcripts
+from stsr.pp.from_transcripts import QUALITY, from_transcripts
+from stsr.pp.make_grid import check_bin_size
 from stsr.spatial.store import check_vacant
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ def read_xenium(
     >>> int(sdata["square_016um"].X.sum())
     250
     """
+    check_bin_size(bin_size)
+    QUALITY("min_qv", min_qv)
     folder = Path(path)
     pixel_size = _check_folder(folder)
     image = find_fullres(folder, _the_one(folder, IMAGE, "fullres_image") if fullres_image is None else fullres_image)
@@ -167,7 +170,7 @@ def _check_folder(folder: Path) -> float:
 def _specs(folder: Path) -> dict[str, Any]:
     """What the instrument says of the run."""
     try:
-        specs = json.loads((folder / SPECS).read_text(encoding="utf-8-sig"))
+        specs = json.loads((folder / SPECS).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{SPECS} in path={str(folder)!r} is no JSON text; copy the folder once more.") from error
     if not isinstance(specs, dict):

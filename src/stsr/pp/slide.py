@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from stsr.arguments import ANGLE, SEED
 from stsr.constants import ARRAY_COL, ARRAY_ROW, SPATIAL
 from stsr.geometry import Disc, Grid
-from stsr.geometry.spots import LAYOUTS, catch, lay_spots, spot_of
+from stsr.geometry.lattice import LAYOUTS
+from stsr.geometry.spots import catch, lay_spots, spot_of
 from stsr.options import Choice, Number, Options
 
 if TYPE_CHECKING:

@@ -49,8 +49,7 @@ def rows_grid(sdata: SpatialData, rows: AnnData, *, name: str) -> tuple[Grid, ND
         if len(regions) > 1:
             raise ValueError(
                 f"table={name!r} annotates {len(regions)} elements, {', '.join(regions[:3])}; keep the rows of one in a "
-                f"table of their own: sdata['one'] = sdata[{name!r}][sdata[{name!r}].obs[{column!r}] == "
-                f"{regions[0]!r}].copy()."
+                f"table of their own: sdata['one'] = sdata.subset([{regions[0]!r}])[{name!r}]."
             )
         (region,) = regions
     if region is None or region not in sdata.labels:

@@ -46,11 +46,11 @@ def told(path: Path, what: str) -> Iterator[None]:
 
 
 def _about(error: OSError, path: Path) -> bool:
-    """Whether the error concerns the store or the scratch directory beside it, or names no file at all."""
+    """Whether the error concerns the store, its folders or the scratch directory beside it, or names no file at all."""
     if not isinstance(error.filename, str | bytes | os.PathLike):
         return True
     name = Path(os.fsdecode(error.filename))
-    return name.is_relative_to(path) or name.parent == path.parent or f".{path.name}.stsr" in str(name)
+    return name.is_relative_to(path) or path.is_relative_to(name) or f".{path.name}.stsr" in str(name)
 
 
 def _reason(error: OSError, path: Path, what: str) -> str | None:

@@ -81,7 +81,7 @@ def _decoded(image: Any, path: Path) -> tuple[NDArray[Any], Meaning]:
     grey = {"coloured": False, "doubt": GREY} if mode in ("L", "LA", "La") else {}
     if image.has_transparency_data:
         return _planes(image.convert("RGBA")), Meaning(Samples("rgb", alpha=3), **grey)
-    return _planes(image.convert("RGB")), Meaning(Samples("rgb"), **grey)
+    return _planes(image if mode == "RGB" else image.convert("RGB")), Meaning(Samples("rgb"), **grey)
 
 
 def _planes(image: Any) -> NDArray[np.uint8]:

@@ -30,6 +30,9 @@ NOT_THE_SCAN = re.compile(
 )
 """Names of what scanners keep beside the scan."""
 
+MASK = 4
+"""PhotometricInterpretation of an image of what is transparent."""
+
 MUCH_LARGER = 4
 """An image this many times larger than the largest one in RGB is what the file is about."""
 
@@ -90,6 +93,8 @@ def _scan(tiff: Any, images: list[Any], path: Path) -> tuple[Any, Meaning, Eleme
         )
     elif len(found) > 1:
         logger.info("%s holds %d images; the one of %s is read.", path.name, len(found), _size(series))
+    if any(image.keyframe.photometric == MASK for image in images):
+        logger.warning("%s holds a transparency mask, which is left out: what it hides is shown.", path.name)
     return series, meaning, ome
 
 

@@ -66,7 +66,7 @@ class Samples:
         whole = pixels.rechunk({0: -1})
         return whole.map_blocks(self.rgb, chunks=((3,), *whole.chunks[1:]), dtype=np.uint8)
 
-    def rgb(self, block: NDArray[np.generic]) -> NDArray[np.uint8]:
+    def rgb(self, block: NDArray[Any]) -> NDArray[np.uint8]:
         """(3, y, x) uint8 from samples (samples, y, x); what is transparent becomes white."""
         places = list(self.places or range(COLOURS.get(self.kind, 1)))
         colour = self._colour(block[places])
@@ -76,7 +76,7 @@ class Samples:
         over = colour if self.associated else colour * opaque
         return _byte(over + 255 * (1 - opaque))
 
-    def _colour(self, samples: NDArray[np.generic]) -> NDArray[np.uint8]:
+    def _colour(self, samples: NDArray[Any]) -> NDArray[np.uint8]:
         if self.kind == "palette":
             colours = np.asarray(self.colours)
             codes = colours if colours.max() < 256 else colours >> 8  # some programs write 8 bits where 16 belong
@@ -106,7 +106,7 @@ class Samples:
             codes = np.concatenate([codes[:1], codes[1:] ^ np.uint8(128)])
         return _managed(codes, _profile("LAB"), "lab")
 
-    def _ycbcr(self, samples: NDArray[np.generic]) -> NDArray[np.uint8]:
+    def _ycbcr(self, samples: NDArray[Any]) -> NDArray[np.uint8]:
         """The equations of TIFF 6.0, section 21."""
         codes = np.asarray(self.codes, dtype=np.float32).reshape(3, 2, 1, 1)
         ranges = np.array([255, 127, 127], dtype=np.float32)[:, None, None]
@@ -147,7 +147,7 @@ def _byte(values: NDArray[Any]) -> NDArray[np.uint8]:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-def _cmyk(samples: NDArray[np.generic]) -> NDArray[np.uint8]:
+def _cmyk(samples: NDArray[Any]) -> NDArray[np.uint8]:
     """Ink on white paper, without a profile: each ink takes away its share of the light."""
     left = 255 - samples.astype(np.float32)
     return _byte(left[:3] * left[3] / 255)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stsr.spatial.image_errors import refusal
+from stsr.spatial.image_errors import reading, refusal
 from stsr.spatial.samples import Meaning, Samples
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,8 @@ def in_rgb(
     samples = _known_range(meaning.samples, int(seen.max()), path) if meaning.deep else meaning.samples
     if samples.alpha is not None and not seen[samples.alpha].any():
         raise refusal(path, "is wholly transparent", "save the H&E as an 8-bit RGB image, without opacity")
-    colour = samples.rgb(seen[:, None])[:, 0]
+    with reading(path, "holds colours that cannot be turned into RGB, by its profile or without one"):
+        colour = samples.rgb(seen[:, None])[:, 0]
     through = passes_through(colour) if meaning.coloured else bright_ground(colour)
     if through is False:
         raise refusal(path, "is dark where an H&E is bright, as fluorescence is", "pass the H&E, as 8-bit RGB")

@@ -68,14 +68,15 @@ def proper(prediction: Prediction, method: str, genes: Sequence[str]) -> Predict
     ValueError
         For any other; the message names the method and the first gene of which it is so.
     """
-    mean, sd = (_counts(values, method, genes) for values in (prediction.mean, prediction.sd))
+    mean = _counts(prediction.mean, method, genes)
+    sd = None if prediction.sd is None else _counts(prediction.sd, method, genes)
     if prediction.latent is not None and not np.isfinite(prediction.latent).all():
         raise ValueError(f"method={method!r} gives a latent that is not finite; {NOTHING_WRITTEN}")
     return replace(prediction, mean=mean, sd=sd)
 
 
-def _counts(values: NDArray[np.float32] | None, method: str, genes: Sequence[str]) -> NDArray[np.float32] | None:
-    if values is None or not values.size:
+def _counts(values: NDArray[np.float32], method: str, genes: Sequence[str]) -> NDArray[np.float32]:
+    if not values.size:
         return values
     # two passes, and no copy: a value that is not finite is in one of the two
     low, high = float(values.min()), float(values.max())

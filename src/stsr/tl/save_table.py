@@ -52,7 +52,7 @@ def save_table(sdata: SpatialData, table: str = "sr_008um") -> str:
     >>> stsr.tl.save_table(sdata, "sr_008um")
     'sr_008um'
     """
-    held = sdata.tables.get(table)
+    held = getattr(sdata, "tables", {}).get(table)
     facts = record(sdata)  # which reads again what another job has written
     if table not in sdata.tables:
         raise KeyError(f"table={table!r} not found; sdata holds the tables {', '.join(sdata.tables) or 'none'}.")

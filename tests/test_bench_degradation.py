@@ -1,0 +1,100 @@
+"""The bench of worse images on a small synthetic section."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from bench_toys import in_this_process
+from PIL import Image
+
+from stsr.bench import execute
+from stsr.bench.degradation import HEAD, degradation_page, degradation_plan, degradation_table
+from stsr.bench.degraded import FACTS, IMAGE, NONE, Degraded, write_section
+from stsr.bench.sources import find_sources
+from stsr.spatial import read_raster, record
+
+TINY = {"steps": 6, "reader_steps": 6, "dim": 16, "heads": 4, "stem": 8, "members": 1, "readers": 1}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("sections") / "synthetic"
+    write_section(find_sources("synthetic:800")[0], place, box=(60.0, 100.0, 760.0, 800.0), genes=5)
+    return place
+
+
+def test_a_box_of_a_section_keeps_what_lies_in_it(folder):
+    import anndata
+
+    with Image.open(folder / IMAGE) as picture:
+        assert picture.size == (350, 350)
+    spots, truth = (anndata.read_h5ad(folder / name) for name in ("spots.h5ad", "truth.h5ad"))
+    assert 20 < spots.n_obs < 64
+    for table in (spots, truth):
+        assert (table.obsm["spatial"] >= 0).all()
+        assert (table.obsm["spatial"] <= 350).all()
+    assert truth.n_vars == 5
+    before = (folder / FACTS).stat().st_mtime_ns
+    write_section(find_sources("synthetic:800")[0], folder)
+    assert (folder / FACTS).stat().st_mtime_ns == before
+
+
+def test_sections_are_named_by_what_was_done_to_them(folder):
+    (source,) = find_sources(f"degraded:fold:hard:{folder}")
+    assert isinstance(source, Degraded)
+    assert source.name == "synthetic_800/fold_hard"
+    assert source.has_truth
+    assert (source.bin_size, source.scales) == (8, (8, 16, 32, 56))
+    assert len(source.genes) == 5
+
+
+@pytest.mark.parametrize(
+    "argument", ["degraded:fold", "degraded:melted:hard:{}", "degraded:fold:worst:{}", "degraded:fold:hard:/no"]
+)
+def test_what_is_no_such_section_is_told_in_one_sentence(folder, argument):
+    with pytest.raises(
+        ValueError, match="must be degraded:DISTORTION:SEVERITY:FOLDER .* mild or hard, and one of paler"
+    ):
+        find_sources(argument.format(folder))
+
+
+def test_the_image_is_worse_and_the_spots_stay(folder, tmp_path):
+    as_it_is, paler = (
+        find_sources(f"degraded:{way}:{folder}")[0].read(tmp_path / f"{number}.zarr")
+        for number, way in enumerate(("none:none", "paler:hard"))
+    )
+    first, second = (np.asarray(read_raster(sdata, record(sdata).image).levels[0][0]) for sdata in (as_it_is, paler))
+    assert second.mean() > first.mean() + 10
+    np.testing.assert_array_equal(as_it_is["table"].obsm["spatial"], paler["table"].obsm["spatial"])
+
+
+def test_a_bench_of_worse_images_gives_the_table_and_its_page(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(execute, "spawn", in_this_process)
+    plan = degradation_plan([folder], distortions=["paler"], **TINY)
+    assert len(plan.runs) == 6
+    execute.execute(plan, tmp_path, tell=lambda line: None)
+    table = degradation_table(plan, tmp_path)
+    assert table[["distortion", "severity"]].to_numpy().tolist() == [[NONE, NONE], ["paler", "mild"], ["paler", "hard"]]
+    assert np.isfinite(table[["default", "idw", "kept", "by_image"]].to_numpy()).all()
+    assert table["kept"].iloc[0] == 1
+    page = degradation_page(table, "make it")
+    assert page.startswith(HEAD.format(what="bins of 16 µm of synthetic_800", command="make it"))
+    assert "| paler |" in page
+    assert "of 1 are no worse than idw" in page
+
+
+def test_a_run_that_failed_is_told(folder, tmp_path):
+    plan = degradation_plan([folder], distortions=["paler"])
+    table = degradation_table(plan, tmp_path)
+    assert table["default"].isna().all()
+    page = degradation_page(table, "make it")
+    assert "- paler (mild): not run" in page
+    assert "Mild: 0 of 1 keep 90%" in page
+    again = degradation_page(pd.read_csv(_written(table, tmp_path), keep_default_na=True, na_values=[""]), "make it")
+    assert again == page
+
+
+def _written(table, folder):
+    table.to_csv(folder / "degradation.csv", index=False)
+    return folder / "degradation.csv"
