@@ -79,7 +79,7 @@ def test_a_section_without_spots_is_drawn(sdata):
     ("options", "error", "message"),
     [
         ({"tissue": "gland"}, KeyError, "tissue='gland' is no labels or shapes element; sdata holds"),
-        ({"crop": (0, 0, 5)}, ValueError, "crop=.* must be left, top, right and bottom"),
+        ({"crop": (0, 0, 5)}, ValueError, "crop=.* is not allowed; pass a list of 4 items, each a number"),
         ({"crop": (9e4, 0, 9e5, 5)}, ValueError, "crop=.* shows nothing of the image"),
         ({"tissue": box(5e4, 5e4, 5e4, 6e4)}, ValueError, "has no area"),
     ],

@@ -243,7 +243,7 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def escaped(text: str) -> str:
+def escaped(text: object) -> str:
     r"""Text of one line in which nothing is Markdown or HTML.
 
     Examples

@@ -16,6 +16,7 @@ from stsr.datasets._histology import render
 from stsr.datasets._tissue import CELL_TYPES, TISSUES, make_tissue
 from stsr.geometry import Disc, Grid
 from stsr.options import Choice, Items, Number, Whole
+from stsr.pp._reading import check_dataset_id
 from stsr.pp.slide import Slide
 from stsr.spatial import Record, grid_to_labels
 from stsr.spatial.assemble import complete, disc_spots
@@ -116,8 +117,9 @@ def synthetic_section(
     Number(0.25, 2)("mpp", mpp)
     Number(1, 1e6)("depth", depth)
     SEED("seed", seed)
+    check_dataset_id(dataset_id)
     if store is not None:
-        check_vacant(Path(store), overwrite)
+        check_vacant(store, overwrite)
 
     place, look, code, draw = np.random.SeedSequence(seed).spawn(4)
     block = max(1, round(truth_bin / 2))

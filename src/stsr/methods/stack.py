@@ -48,7 +48,7 @@ class StackConfig(Options):
     methods: Annotated[tuple[str, ...], Items(Text(), least=2)] = tuple(
         member.info.name for member in (Idw, Kriging, Ridge, FeatureKnn)
     )
-    folds: Annotated[int, Whole(2, 100)] = 5
+    folds: Annotated[int, Whole(2, 20)] = 5
 
     def __post_init__(self) -> None:
         super().__post_init__()

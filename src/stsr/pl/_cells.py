@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stsr.geometry import Aperture, Disc, Grid
+from stsr.options import Number
 from stsr.pl._frame import Frame
 
 if TYPE_CHECKING:
@@ -22,8 +23,7 @@ OUTLINE = 40.0
 
 def colour_limit(values: ArrayLike, quantile: float) -> float:
     """Value at which the colours end: a quantile of the values that are there, or their maximum where that is 0."""
-    if not 0 < quantile <= 1:
-        raise ValueError(f"quantile={quantile} must be above 0 and at most 1.")
+    Number(1e-6, 1)("quantile", quantile)
     values = np.asarray(values)
     there = values[np.isfinite(values)]
     top = float(np.quantile(there, quantile) or there.max()) if there.size else 0.0

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from stsr.constants import IMAGE
 from stsr.geometry import Grid
+from stsr.options import Items, Number
 from stsr.spatial import read_raster, record
 
 if TYPE_CHECKING:
@@ -51,14 +52,13 @@ class Frame:
         if crop is None:
             margin = MARGIN * max(right - left, bottom - top)
             return cls(left - margin, top - margin, right + margin, bottom + margin)
-        if len(crop) != 4 or not (crop[0] < crop[2] and crop[1] < crop[3]):
-            raise ValueError(
-                f"crop={tuple(crop)} must be left, top, right and bottom in µm, the smaller first each way."
-            )
-        frame = cls(*map(float, crop))
+        sides = Items(Number(), least=4, most=4)("crop", crop)
+        if not (sides[0] < sides[2] and sides[1] < sides[3]):
+            raise ValueError(f"crop={sides} must be left, top, right and bottom in µm, the smaller first each way.")
+        frame = cls(*sides)
         if not frame.shows(xy).any():
             raise ValueError(
-                f"crop={tuple(crop)} shows no cell; the tissue reaches from {left:.0f} to {right:.0f} µm across and from "
+                f"crop={sides} shows no cell; the tissue reaches from {left:.0f} to {right:.0f} µm across and from "
                 f"{top:.0f} to {bottom:.0f} µm down."
             )
         return frame

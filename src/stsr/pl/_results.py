@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from stsr.arguments import NAME
+from stsr.options import Items
 from stsr.spatial import record
 from stsr.spatial.bins import result_tables
 
@@ -28,7 +30,4 @@ def choose_table(sdata: SpatialData, table: str | None) -> str:
 
 def as_list(genes: str | Sequence[str]) -> list[str]:
     """One gene or several."""
-    genes = [genes] if isinstance(genes, str) else list(genes)
-    if not genes:
-        raise ValueError("genes is empty; name at least one gene.")
-    return genes
+    return list(Items(NAME, most=1000)("genes", [genes] if isinstance(genes, str) else genes))

@@ -12,7 +12,7 @@ from stsr.geometry import Grid
 from stsr.identity import Identity
 from stsr.pp._feature_raster import write_features
 from stsr.pp._features import Made, cells_checksum, image_checksum, made_of
-from stsr.spatial import labels_to_grid, read_raster
+from stsr.spatial import labels_to_grid, read_raster, record
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -100,7 +100,9 @@ def extract_features(
     from stsr.encoders import create, kind_of_weights, plain_name, source
     from stsr.nn.device import check_device
 
+    record(sdata)
     check_device(device)
+    SWITCH("overwrite", overwrite)
     BATCH_SIZE("batch_size", batch_size)
     SWITCH("progress", progress)
     who = source(encoder, weights)

@@ -111,6 +111,8 @@ def default_grid(sdata: SpatialData, grid: str | None, bin_size: float) -> str:
 
     Where bins of a grid were measured, it is made of them, so that each cell lies in one bin.
     """
+    if grid is None:
+        check_bin_size(bin_size)
     default = grid_key(bin_size)
     if (grid or default) == default and default not in sdata.labels:
         facts = record(sdata)

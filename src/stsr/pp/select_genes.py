@@ -78,20 +78,20 @@ def select_genes(
     ['PODO1', 'ENDO1']
     """
     Choice(tuple(RANKINGS))("flavor", flavor)
-    genes = GENES("genes", genes)
+    chosen = GENES("genes", genes)
     table = spots_table(sdata)
     where = f"sdata[{spots_record(sdata).table!r}]"
-    if isinstance(genes, list):
-        gene_positions(table.var_names, genes, where=where)
-        return genes
+    if isinstance(chosen, list):
+        gene_positions(table.var_names, chosen, where=where)
+        return chosen
     if not table.var_names.is_unique:
         twice = table.var_names[table.var_names.duplicated()][0]
         raise ValueError(f"gene {twice!r} names several columns of {where}; call var_names_make_unique() on it.")
-    if genes == ALL:
+    if chosen == ALL:
         return list(table.var_names)
-    ranked = rank_genes(sdata, flavor)[:genes]
-    if len(ranked) < genes:
-        logger.info("%d genes asked for, %d are found in enough spots.", genes, len(ranked))
+    ranked = rank_genes(sdata, flavor)[:chosen]
+    if len(ranked) < chosen:
+        logger.info("%d genes asked for, %d are found in enough spots.", chosen, len(ranked))
     return ranked
 
 

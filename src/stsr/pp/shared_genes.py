@@ -37,20 +37,20 @@ def shared_genes(
     ValueError
         As :func:`stsr.pp.select_genes`; when a section lacks a gene that is named, or shares none with those before it.
     """
-    genes = GENES("genes", genes)
+    chosen = GENES("genes", genes)
     if len(sections) == 1 and among is None:
-        return select_genes(sections[0], genes)
-    if isinstance(genes, list):
-        return _named(sections, genes)
+        return select_genes(sections[0], chosen)
+    if isinstance(chosen, list):
+        return _named(sections, chosen)
     shared = _shared(sections)
     known = set(shared) if among is None else set(shared) & set(among)
-    if genes == ALL:
+    if chosen == ALL:
         return [gene for gene in select_genes(sections[0], ALL) if gene in known]
     orders = [rank_genes(section) for section in sections]
     ranks = [{gene: rank for rank, gene in enumerate(order)} for order in orders]
     ranked = [gene for gene in dict.fromkeys(gene for order in orders for gene in order) if gene in known]
     mean = {gene: np.mean([rank.get(gene, len(rank)) for rank in ranks]) for gene in ranked}
-    return sorted(ranked, key=lambda gene: mean[gene])[:genes]
+    return sorted(ranked, key=lambda gene: mean[gene])[:chosen]
 
 
 def _named(sections: Sequence[SpatialData], names: list[str]) -> list[str]:

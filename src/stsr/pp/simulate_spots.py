@@ -118,7 +118,7 @@ def simulate_spots(
     check_vacant(store, overwrite)
     facts = record(sdata)
     table = spots_record(sdata).table if table is None else table
-    name = check_dataset_id(dataset_id or f"{facts.dataset_id}_spots")
+    name = check_dataset_id(f"{facts.dataset_id}_spots" if dataset_id is None else dataset_id)
     grid, cells = _bins(sdata, table)
     bins = sdata.tables[table] if table != facts.table else spots_table(sdata)
     counts = raw_counts(bins, name=table)

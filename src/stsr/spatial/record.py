@@ -106,11 +106,7 @@ def spots_record(sdata: SpatialData) -> SpotsRecord:
 
 def _kept(sdata: SpatialData) -> dict[str, Any]:
     """What ``sdata.attrs`` holds of a record, after a look at the store."""
-    if not isinstance(getattr(sdata, "attrs", None), Mapping) or not hasattr(sdata, "tables"):
-        raise ValueError(
-            f"sdata is of type {type(sdata).__name__}, not a SpatialData object; pass a section that a reader such as "
-            "stsr.pp.read_visium gives, or stsr.pp.from_anndata makes of a table."
-        )
+    check_object(sdata)
     refresh(sdata)
     kept = sdata.attrs.get(ATTRS, {})
     if not isinstance(kept, Mapping):
@@ -122,6 +118,21 @@ def _kept(sdata: SpatialData) -> dict[str, Any]:
             "and pass several sections as a list: spatialdata.concatenate drops what stsr knows of them."
         )
     return {name: RULES.get(name, NAMED)(f"sdata.attrs[{ATTRS!r}][{name!r}]", kept[name]) for name in names}
+
+
+def check_object(sdata: SpatialData) -> None:
+    """Refuse what is no SpatialData object.
+
+    Raises
+    ------
+    ValueError
+        The message says what to pass.
+    """
+    if not isinstance(getattr(sdata, "attrs", None), Mapping) or not hasattr(sdata, "tables"):
+        raise ValueError(
+            f"sdata is of type {type(sdata).__name__}, not a SpatialData object; pass a section that a reader such as "
+            "stsr.pp.read_visium gives, or stsr.pp.from_anndata makes of a table."
+        )
 
 
 def set_record(sdata: SpatialData, record: Record) -> None:

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stsr.arguments import SWITCH
 from stsr.spatial import elements, handle, marks, tables
 from stsr.spatial.elements import Fill
 from stsr.spatial.errors import told
-from stsr.spatial.record import known, note
+from stsr.spatial.record import check_object, known, note
 from stsr.spatial.root import LONGEST, STORE_ID, attributes, check_same, check_store, groups, local, merge, own
 from stsr.spatial.transaction import NEW, locked, recover, swap_in, transaction
 
@@ -135,6 +136,9 @@ def check_vacant(path: str | os.PathLike[str], overwrite: bool) -> None:
     ValueError
         When something is there that may not be replaced.
     """
+    SWITCH("overwrite", overwrite)
+    if not isinstance(path, str | os.PathLike) or not str(path).strip():
+        raise ValueError(f"store={path!r} is no path; pass that of a folder to write, such as 'section.zarr'.")
     path = local(path)
     with told(path, "the section"):
         if not os.path.lexists(path):
@@ -187,7 +191,9 @@ def check_name(sdata: SpatialData, kind: str, name: str, overwrite: bool) -> Non
     ValueError
         When the name is not allowed, is taken, or belongs to an element that stsr did not write.
     """
-    if not NAME.fullmatch(name):
+    check_object(sdata)
+    SWITCH("overwrite", overwrite)
+    if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ValueError(f"key_added={name!r} is no element name; use letters, digits, '_', '-' and '.'.")
     if len(name) > LONGEST:
         raise ValueError(f"key_added={name[:40] + '...'!r} has {len(name)} letters; use at most {LONGEST}.")

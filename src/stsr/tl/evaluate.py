@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from stsr.arguments import NAME
 from stsr.constants import ARRAY_COL, ARRAY_ROW
 from stsr.geometry import Aperture, Grid
 from stsr.geometry.resample import resample
@@ -133,7 +134,7 @@ def evaluate(
     ceiling, seed = Switch()("ceiling", ceiling), Whole(0, 2**32 - 1)("seed", seed)
     asked = None if scales is None else _check_scales(scales)
     facts = record(sdata)
-    grid, rows = table_grid(sdata, table)
+    grid, rows = table_grid(sdata, NAME("table", table))
     check_counts(sdata.tables[table], table, layer=layer)
     bins, position = bin_grid(truth, facts.mpp, name="truth")
     factors = _usual_factors(bins.bin_size) if asked is None else _factors(asked, bins.bin_size)

@@ -13,7 +13,7 @@ from stsr.methods import Training, create
 from stsr.methods.model import Model
 from stsr.methods.model_file import check_vacant
 from stsr.nn.device import check_device
-from stsr.spatial import labels_to_grid
+from stsr.spatial import labels_to_grid, record
 from stsr.spatial.store import check_name
 from stsr.tl._fit import fit, ready
 from stsr.tl.predict import predict
@@ -128,7 +128,9 @@ def fit_super_resolution(
     SEED("seed", seed)
     check_device(device)
     SWITCH("progress", progress)
-    sections = list(sdata) if isinstance(sdata, Sequence) else [sdata]
+    sections = list(sdata) if isinstance(sdata, Sequence) and not isinstance(sdata, str) else [sdata]
+    for section in sections:
+        record(section)
     if len({id(section) for section in sections}) < max(1, len(sections)):
         raise ValueError(f"sdata lists {len(sections)} sections, some more than once; pass one or several, each once.")
     # Before minutes of training, not after.
