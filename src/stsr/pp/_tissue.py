@@ -13,12 +13,10 @@ from stsr.constants import TISSUE
 from stsr.imaging import BY_SPOTS, SURE, TISSUE_MPP, Raster, find_tissue
 from stsr.pp._evidence import tissue_evidence
 from stsr.spatial import made, put, read_raster, record, transformations
-from stsr.spatial.area import given_area
+from stsr.spatial.area import TissueLike, given_area
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
-
-    from stsr.spatial.area import TissueLike
 
 logger = logging.getLogger(__name__)
 
