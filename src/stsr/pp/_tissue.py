@@ -13,12 +13,10 @@ from stsr.constants import TISSUE
 from stsr.imaging import BY_SPOTS, SURE, TISSUE_MPP, Raster, find_tissue
 from stsr.pp._evidence import tissue_evidence
 from stsr.spatial import made, put, read_raster, record, transformations
-from stsr.spatial.area import given_area
+from stsr.spatial.area import TissueLike, given_area
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
-
-    from stsr.spatial.area import TissueLike
 
 logger = logging.getLogger(__name__)
 
@@ -146,12 +144,13 @@ def _given(
         what = f"labels or shapes {tissue!r} mark" if isinstance(tissue, str) else "the mask given as tissue marks"
         raise ValueError(f"{what} no tissue on the image; check where it lies (polygons are in pixels of the image).")
     figures: dict[str, Any] = {"tissue_detector": GIVEN}
-    if evidence := tissue_evidence(sdata, frame, shape):
+    evidence = tissue_evidence(sdata, frame, shape)
+    if evidence is not None and len(evidence.spots):
         rows, cols = evidence.spots.T
         figures["spots_off_tissue"] = off = float(1 - mask[rows, cols].mean())
         if off > MOST_LEFT_OUT:
             logger.warning(
-                "%.2g %% of the spots lie off the tissue that was given, and what they measured is left out. Look at "
+                "%.1f %% of the spots lie off the tissue that was given, and what they measured is left out. Look at "
                 "stsr.pl.tissue(sdata), and widen the mask if that is not meant.",
                 100 * off,
             )
@@ -172,7 +171,7 @@ def _found(
         alone, chosen = found.left_out
         figures |= {"spots_off_tissue_by_image": alone, "spots_off_tissue_by_detector": chosen}
         if alone > MOST_LEFT_OUT:
-            logger.warning(_spots_left_out(found.detector, alone, chosen))
+            logger.warning("%s", _spots_left_out(found.detector, alone, chosen))
     elif found.confidence < SURE:
         logger.warning(
             "It is unsure what of the image is tissue (found by %s, confidence %.2f of 1), and there are no spots to "
@@ -188,13 +187,13 @@ def _found(
 
 def _spots_left_out(detector: str, alone: float, chosen: float) -> str:
     """What to say of spots where the image alone shows no tissue."""
-    told = f"{100 * alone:.2g} % of the spots called in tissue lie where the image alone shows none"
+    told = f"{100 * alone:.1f} % of the spots called in tissue lie where the image alone shows none"
     if detector == BY_SPOTS:
         told += ". It shows none at all, and the mask is their discs and the gaps between. "
     else:
         told += f". The mask was found by {detector}, which agrees best with the spots"
         told += (
-            f" but leaves out {100 * chosen:.2g} %; their discs and the gaps between were added. " if chosen else ". "
+            f" but leaves out {100 * chosen:.1f} %; their discs and the gaps between were added. " if chosen else ". "
         )
     if chosen > MOST_OFF:
         told += "Check that the image is of this section, and how the spots lie on it (stsr.pp.register_check). "

@@ -12,6 +12,7 @@ from stsr.arguments import TARGET_MPP
 from stsr.constants import IMAGE, TISSUE
 from stsr.imaging import STAINS, Macenko, Raster, Stain, StainError, estimate_stain, image_quality
 from stsr.pp._tissue import SectionTissue, pixel_frame, pixel_size, put_tissue, section_tissue, shifted
+from stsr.spatial.area import TissueLike
 from stsr.spatial.frames import transformations
 from stsr.spatial.raster import TILE, image_pyramid, read_raster
 from stsr.spatial.record import note, record
@@ -20,8 +21,6 @@ from stsr.spatial.store import check_name, put
 if TYPE_CHECKING:
     from dask.array import Array
     from spatialdata import SpatialData
-
-    from stsr.spatial.area import TissueLike
 
 logger = logging.getLogger(__name__)
 
