@@ -115,6 +115,20 @@ def test_a_reader_that_goes_and_a_stream_that_is_closed_are_no_error(tmp_path, r
     assert (result.returncode, result.stderr) == (0, "")
 
 
+def test_nobody_reads_the_help(tmp_path):
+    (tmp_path / "run.py").write_text(COMMAND.format(argv=["--help"]))
+    result = subprocess.run(
+        f"set -o pipefail; {sys.executable} run.py | true",
+        shell=True,
+        executable="/bin/bash",
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 @pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
 def test_a_full_disk_is_told(tmp_path):
     (tmp_path / "run.py").write_text(COMMAND.format(argv=["methods"]))

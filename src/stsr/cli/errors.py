@@ -8,7 +8,7 @@ import sys
 from types import TracebackType
 
 from stsr.cli import signals
-from stsr.cli.output import printable
+from stsr.cli.output import printable, settle
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,7 @@ class Ending:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         """Tell of an error; only a request to exit and what Python raises for itself go on."""
+        settle()
         number = signals.received()
         if number is None and isinstance(error, KeyboardInterrupt):
             number = signal.SIGINT

@@ -55,6 +55,16 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def settle() -> None:
+    """Write out what others printed, as argparse does its help; a reader that has gone is no error."""
+    if sys.stdout is None or sys.stdout.closed:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _forget()
+
+
 def _forget() -> None:
     """Send standard output nowhere from now on, what is still to be flushed too."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
