@@ -89,9 +89,14 @@ class Candidate:
     fault: str
 
     @property
-    def rank(self) -> tuple[bool, int]:
-        """In colour before grey: a mask or a label image of the same size may lie beside the H&E."""
-        return self.meaning.coloured, _area(self.series)
+    def area(self) -> int:
+        """Pixels."""
+        return math.prod(self.series.shape[self.series.axes.index(axis)] for axis in "YX")
+
+    @property
+    def rank(self) -> int:
+        """In colour before grey, unless much smaller: a mask or an image of labels may lie beside the H&E."""
+        return self.area * (MUCH_LARGER if self.meaning.coloured else 1)
 
 
 def _candidate(tiff: Any, series: Any) -> Candidate:
@@ -108,13 +113,13 @@ def _scan(tiff: Any, images: list[Any], path: Path) -> Candidate:
     if not scans:
         raise refusal(path, "holds no image")
     able = sorted((image for image in scans if not image.fault), key=lambda image: image.rank, reverse=True)
-    unable = max((image for image in scans if image.fault), key=lambda image: _area(image.series), default=None)
-    if unable and (not able or _area(unable.series) >= MUCH_LARGER * _area(able[0].series)):
+    unable = max((image for image in scans if image.fault), key=lambda image: image.area, default=None)
+    if unable and (not able or unable.area >= MUCH_LARGER * able[0].area):
         raise refusal(path, unable.fault)
     scan, rivals = able[0], [image for image in able[1:] if image.meaning.coloured == able[0].meaning.coloured]
-    if rivals and _area(rivals[0].series) == _area(scan.series):
+    if rivals and rivals[0].area == scan.area:
         raise refusal(path, f"holds {1 + len(rivals)} images, the largest of one size", "save the one that is the H&E")
-    if rivals and 2 * _area(rivals[0].series) > _area(scan.series):
+    if rivals and 2 * rivals[0].area > scan.area:
         logger.warning(
             "%s holds another image nearly as large, of %s; the one of %s is read.",
             path.name,
@@ -126,10 +131,6 @@ def _scan(tiff: Any, images: list[Any], path: Path) -> Candidate:
     if any(series.keyframe.photometric == MASK for series in images):
         logger.warning("%s holds a transparency mask, which is left out: what it hides is shown.", path.name)
     return scan
-
-
-def _area(series: Any) -> int:
-    return math.prod(series.shape[series.axes.index(axis)] for axis in "YX")
 
 
 def _size(series: Any) -> str:
