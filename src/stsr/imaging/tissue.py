@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from stsr.imaging.detectors import BOUNDS, EITHER, Cues, detect, measure_cues, optical_density, without_holes
+from stsr.imaging.detectors import BOUNDS, DETECTORS, EITHER, Cues, detect, measure_cues, optical_density, without_holes
 
 TISSUE_MPP = 8.0
 """µm per pixel at which tissue is looked for."""
@@ -176,7 +176,10 @@ def find_tissue(
     confidences = {name: _confidence(image, cues, mask, agreements[name]) for name, mask in masks.items()}
     alone = _choose({name: (confidences[name] + agreements[name]) / 2 for name in masks}, IMAGE_MARGIN)
     if spots is None:
-        return Tissue(masks[alone], alone, confidences[alone], agreements[alone])
+        # of two masks that both part the cues well but hardly overlap, one is wrong
+        rival = masks[max(confidences, key=confidences.__getitem__)]
+        trust = min(confidences[alone], 2 * _overlap(masks[alone], rival))
+        return Tissue(masks[alone], alone, trust, agreements[alone])
 
     within = ndimage.distance_transform_edt(~spots.measured) * mpp <= spots.reach
     chosen = _by_spots(masks, spots, within) or alone
@@ -233,13 +236,17 @@ def _agreement(name: str, masks: dict[str, NDArray[np.bool_]]) -> float:
     singles = [other for other in masks if other not in (name, EITHER)]
     apart = [other for other in singles if name != EITHER or other not in EITHER]
     mine, others = masks[name], [masks[other] for other in apart or singles]
-    return float(np.mean([(mine & mask).sum() / (mine | mask).sum() for mask in others])) if others else 0.0
+    return float(np.mean([_overlap(mine, mask) for mask in others])) if others else 0.0
+
+
+def _overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    return float((one & other).sum() / (one | other).sum())
 
 
 def _choose(values: dict[str, float], margin: float) -> str:
-    """The first, whose outline is the finest, unless the best is more than ``margin`` above it."""
-    first, best = next(iter(values)), max(values, key=values.__getitem__)
-    return first if values[first] >= values[best] - margin else best
+    """The detector with the finest outline, unless the best is more than ``margin`` above it."""
+    best = max(values, key=values.__getitem__)
+    return DETECTORS[0] if values.get(DETECTORS[0], -np.inf) >= values[best] - margin else best
 
 
 def _by_spots(masks: dict[str, NDArray[np.bool_]], evidence: Evidence, within: NDArray[np.bool_]) -> str | None:
