@@ -95,6 +95,15 @@ def ome(data: np.ndarray, axes: str, photometric: str, **metadata) -> Writer:
     return write
 
 
+def ome_of(*images: tuple[np.ndarray, str, str]) -> Writer:
+    def write(path: Path) -> None:
+        with tifffile.TiffWriter(path, ome=True) as file:
+            for data, axes, photometric in images:
+                file.write(data, photometric=photometric, metadata={"axes": axes})
+
+    return write
+
+
 def aperio(path: Path) -> None:
     about = "Aperio Image Library v11\r\n130x96 (16x16) JPEG/RGB Q=70|AppMag = 20|MPP = 0.4990"
     with tifffile.TiffWriter(path) as file:
@@ -189,6 +198,7 @@ SAME: dict[str, Writer] = {
     ),
     "thumbnail first": pages((np.zeros((20, 30, 3), np.uint8), {"photometric": "rgb"}), (HE, {"photometric": "rgb"})),
     "labels of the same size beside": pages((GREY // 100, {"photometric": "minisblack"}), (HE, {"photometric": "rgb"})),
+    "channels of no name beside a thumbnail": ome_of((HE[:24, :30], "YXS", "rgb"), (PLANES, "CYX", "minisblack")),
     "scanner": aperio,
     "OME": ome(HE, "YXS", "rgb"),
     "OME of colours with wavelengths": ome(
@@ -264,6 +274,10 @@ GREYS: dict[str, Writer] = {
     "PNG": photo(Image.fromarray(GREY), "PNG"),
     "PNG of 16 bits": sixteen_bit_png(GREY.astype(np.uint16) * 257),
     "JPEG 2000": photo(Image.fromarray(GREY), "JPEG2000"),
+    "beside a thumbnail": pages((GREY[:20, :30], {"photometric": "minisblack"}), (GREY, {"photometric": "minisblack"})),
+    "beside a thumbnail in colour": pages(
+        (HE[:20, :30], {"photometric": "rgb"}), (GREY, {"photometric": "minisblack"})
+    ),
     "OME": ome(GREY, "YX", "minisblack"),
     "opaque": tiff(
         np.dstack([GREY, np.full_like(GREY, 255)]),

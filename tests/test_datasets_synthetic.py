@@ -232,3 +232,32 @@ def test_store_is_written_and_replaced_only_when_asked(small, tmp_path):
 def test_parameters_out_of_range_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         stsr.datasets.synthetic_section(**{**SMALL, **wrong})
+
+
+@pytest.mark.parametrize("tissue", _tissue.TISSUES)
+def test_every_tissue_has_an_image_spots_and_a_truth(tissue):
+    sdata = stsr.datasets.synthetic_section(size=(800, 800), n_genes=4, mpp=2, tissue=tissue)
+    assert pixels(sdata).shape == (400, 400, 3)
+    assert sdata["table"].n_obs > 10
+    assert np.asarray(sdata["table"].X.sum(axis=1)).min() > 0
+    mask = np.asarray(sdata["truth_grid_008um"]) > 0
+    assert mask.all() == (tissue == "crop")
+    assert (ndimage.label(mask)[1] > 1) == (tissue == "cores")
+
+
+def test_hard_tissues_are_what_they_are_called(small):
+    def look(tissue: str) -> tuple[float, float]:
+        """Density of the green light, and share of bright pixels, in the middle of the tissue."""
+        image = pixels(stsr.datasets.synthetic_section(**SMALL, tissue=tissue))[150:450, 150:450, 1]
+        return float(-np.log((image + 1) / 245).mean()), float((image > 225).mean())
+
+    kidney, fat, stroma, brain, necrosis = (look(name) for name in ("kidney", "fat", "stroma", "brain", "necrosis"))
+    assert fat[1] > 0.4 > 0.2 > kidney[1]
+    assert brain[0] < stroma[0] < 0.6 * kidney[0]
+    assert max(stroma[1], necrosis[1]) < 0.3
+    np.testing.assert_array_equal(pixels(small), pixels(stsr.datasets.synthetic_section(**SMALL, tissue="kidney")))
+
+
+def test_an_unknown_tissue_is_refused():
+    with pytest.raises(ValueError, match="tissue='lung' is not known; choose one of kidney, crop, cores"):
+        stsr.datasets.synthetic_section(tissue="lung")

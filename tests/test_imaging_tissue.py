@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from imaging_toys import tissue_image
@@ -106,6 +108,11 @@ def test_without_spots_nothing_changes():
     none = evidence(np.zeros((200, 200), dtype=bool))
     np.testing.assert_array_equal(find_tissue(section(), TISSUE_MPP, none).mask, tissue_mask(section(), TISSUE_MPP))
     assert find_tissue(section(), TISSUE_MPP, none).left_out is None
+
+
+def test_spots_beyond_the_image_say_nothing():
+    beyond = replace(evidence(np.zeros((200, 200), dtype=bool)), spots=np.array([[0, 199], [0, 0]]))
+    np.testing.assert_array_equal(find_tissue(section(), TISSUE_MPP, beyond).mask, tissue_mask(section(), TISSUE_MPP))
 
 
 def test_spots_that_the_image_shows_change_nothing():

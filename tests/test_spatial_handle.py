@@ -138,6 +138,14 @@ def test_of_two_writers_of_one_table_the_second_is_told(path, overwrite):
     assert float(sd.read_zarr(path)[name].X.max()) == 4
 
 
+def test_two_writers_of_one_name_in_different_kinds(path):
+    one, two = open_store(path), open_store(path)
+    with pytest.raises(ValueError, match="by another run while this one was at work"):
+        put(one, "mine", toy_table(), fill=lambda _: put(two, "Mine", toy_labels()))
+    assert "Mine" in sd.read_zarr(path).labels
+    assert "mine" not in sd.read_zarr(path).tables
+
+
 def test_two_writers_of_the_same_raster_agree(path):
     one, two = open_store(path), open_store(path)
     put(one, "tissue", toy_labels(), fill=lambda _: put(two, "tissue", toy_labels(), made={"a": 1}), made={"a": 1})

@@ -79,6 +79,7 @@ def measure(job: MeasureJob) -> None:
 
     from stsr.bench.maps import draw_extremes
     from stsr.spatial import open_store, set_record, spots_record
+    from stsr.tl._columns import STANDARD
     from stsr.tl.evaluate import evaluate
 
     prepared, folder = Path(job.prepared), Path(job.folder)
@@ -103,8 +104,14 @@ def measure(job: MeasureJob) -> None:
     if parts is None:
         truth = anndata.read_h5ad(prepared / TRUTH)
         known = read_json(prepared / PREPARED)
-        more = {"metrics": RELATIVE, "ceiling": False} if known["relative"] else {}
-        scores = evaluate(sdata, RESULT, truth=truth, scales=known["scales"], **more)
+        scores = evaluate(
+            sdata,
+            RESULT,
+            truth=truth,
+            scales=known["scales"],
+            metrics=RELATIVE if known["relative"] else STANDARD,
+            ceiling=not known["relative"],
+        )
         draw_extremes(sdata, scores, truth, folder / MAPS)
     else:
         scores = score_spots(sdata, measured, parts)

@@ -21,7 +21,7 @@ EITHER = "contrast or density"
 """The detector for smooth dense tissue beside pale uneven tissue, such as muscle or stroma beside fat."""
 
 DETECTORS = (*BOUNDS, EITHER)
-"""From the one with the finest outline on; a later one is taken only where it is clearly better."""
+"""The first has the finest outline; another is taken only where it is clearly better."""
 
 BRIGHTEST = 0.01
 """Share of the image that is taken for glass when its light is measured."""

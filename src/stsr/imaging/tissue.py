@@ -16,8 +16,8 @@ TISSUE_MPP = 8.0
 MIN_PIECE, MAX_HOLE = 20_000.0, 50_000.0
 """Areas in µm²: smaller pieces of tissue are dropped, smaller holes filled."""
 
-SPOTS_MARGIN, IMAGE_MARGIN = 0.05, 0.015
-"""How much better another detector must be to be taken instead of an earlier one: relative, by the agreement with the
+SPOTS_MARGIN, IMAGE_MARGIN = 0.05, 0.05
+"""How much better another detector must be to be taken instead of the first: relative, by the agreement with the
 spots; absolute, by the separation of the cues and the agreement with other detectors."""
 
 SURE = 0.8
@@ -164,26 +164,25 @@ def find_tissue(
     masks = {
         name: mask for name, mask in detect(cues, mpp, min_piece=min_piece, max_hole=max_hole).items() if mask.any()
     }
-    if evidence is not None and not len(evidence.spots):
-        evidence = None
-    if not masks and (evidence is None or _blank(cues)):
+    spots = evidence if evidence is not None and evidence.measured.any() else None
+    if not masks:
+        if spots is not None and not _blank(cues):
+            return Tissue(spots.joined, BY_SPOTS, 0.0, 0.0, (1.0, 1.0))
         raise ValueError(
             f"image of {image.shape[1]} x {image.shape[0]} pixels at {mpp:g} µm/px shows no tissue; check that it is "
             "the H&E and not a blank or inverted image, or pass your own mask as tissue=."
         )
-    if not masks:
-        return Tissue(evidence.joined, BY_SPOTS, 0.0, 0.0, (1.0, 1.0))
     agreements = {name: _agreement(name, masks) for name in masks}
     confidences = {name: _confidence(image, cues, mask, agreements[name]) for name, mask in masks.items()}
-    alone = _first_within({name: (confidences[name] + agreements[name]) / 2 for name in masks}, IMAGE_MARGIN)
-    if evidence is None:
+    alone = _choose({name: (confidences[name] + agreements[name]) / 2 for name in masks}, IMAGE_MARGIN)
+    if spots is None:
         return Tissue(masks[alone], alone, confidences[alone], agreements[alone])
 
-    within = ndimage.distance_transform_edt(~evidence.measured) * mpp <= evidence.reach
-    chosen = _by_spots(masks, evidence, within) or alone
-    mask = without_holes(masks[chosen] | evidence.joined, mpp, max_hole)
+    within = ndimage.distance_transform_edt(~spots.measured) * mpp <= spots.reach
+    chosen = _by_spots(masks, spots, within) or alone
+    mask = without_holes(masks[chosen] | spots.joined, mpp, max_hole)
     near = _touching(mask, within)
-    rows, cols = evidence.spots.T
+    rows, cols = spots.spots.T
     left_out = tuple(float(1 - masks[name][rows, cols].mean()) for name in (alone, chosen))
     dropped = float((mask & ~near).sum() * mpp**2)
     return Tissue(near, chosen, confidences[chosen], agreements[chosen], (left_out[0], left_out[1]), dropped)
@@ -237,10 +236,10 @@ def _agreement(name: str, masks: dict[str, NDArray[np.bool_]]) -> float:
     return float(np.mean([(mine & mask).sum() / (mine | mask).sum() for mask in others])) if others else 0.0
 
 
-def _first_within(values: dict[str, float], margin: float) -> str:
-    """The first whose value is at most ``margin`` below the best."""
-    best = max(values.values())
-    return next(name for name, value in values.items() if value >= best - margin)
+def _choose(values: dict[str, float], margin: float) -> str:
+    """The first, whose outline is the finest, unless the best is more than ``margin`` above it."""
+    first, best = next(iter(values)), max(values, key=values.__getitem__)
+    return first if values[first] >= values[best] - margin else best
 
 
 def _by_spots(masks: dict[str, NDArray[np.bool_]], evidence: Evidence, within: NDArray[np.bool_]) -> str | None:
@@ -251,7 +250,7 @@ def _by_spots(masks: dict[str, NDArray[np.bool_]], evidence: Evidence, within: N
         held = float(mask[evidence.measured].mean())
         scores[name] = held**2 / float(mask[known].mean()) if held else 0.0
     best = max(scores.values())
-    return _first_within(scores, SPOTS_MARGIN * best) if best else None
+    return _choose(scores, SPOTS_MARGIN * best) if best else None
 
 
 def _touching(mask: NDArray[np.bool_], where: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -110,7 +110,7 @@ def scores(
         axes.plot(mean.index, mean[metric], style, lw=1.5, ms=4, color=f"C{number % COLOURS}", label=name)
     scales = sorted(set().union(*(mean.index for mean in means.values())))
     first = next(iter(means.values()))
-    ceiling = first["ceiling"].dropna() if "ceiling" in first else first.index[:0]
+    ceiling = first.get("ceiling", first[metric].iloc[:0]).dropna()
     if metric == "pearson" and len(ceiling):
         axes.plot(ceiling.index, ceiling, "--", color="0.4", lw=1, label="noise ceiling")
         axes.fill_between(ceiling.index, ceiling, 1, color="0.93", lw=0, zorder=0)

@@ -12,14 +12,12 @@ from stsr.constants import TISSUE
 from stsr.geometry import Aperture, Disc
 from stsr.pl._frame import IMAGE_PIXELS, Frame, draw_image, draw_scale_bar, panels, read_image
 from stsr.spatial import read_raster, record, spot_aperture, spot_positions, spots_record
-from stsr.spatial.area import Area, given_area
+from stsr.spatial.area import Area, TissueLike, given_area
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from spatialdata import SpatialData
-
-    from stsr.spatial.area import TissueLike
 
 EDGE, ON, OFF = "#00c000", "#2040ff", "#ff0000"
 """Colours of the mask's edge, of spots on tissue and of spots off it."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stsr.arguments import LENGTH
 from stsr.constants import IMAGE, features_key
 from stsr.geometry import Grid
 from stsr.identity import NONE, OWN, Identity
@@ -80,7 +81,8 @@ def made_of(sdata: SpatialData, features: str) -> Made:
             f"features={features!r} do not say what they were made of, as an older stsr left them, or are none; run "
             "stsr.pp.extract_features with overwrite=True, or pass others."
         )
-    return Made(**{key: content[key] for key in KEYS} | {"encoder": Identity.of(content["encoder"])})
+    encoder, bin_size = Identity.of(content["encoder"]), LENGTH("bin_size", content["bin_size"])
+    return Made(**{key: content[key] for key in KEYS} | {"encoder": encoder, "bin_size": bin_size})
 
 
 def checked(sdata: SpatialData, features: str, grid: str) -> Made:

@@ -102,8 +102,12 @@ def image_size(image: FullRes) -> tuple[int, int]:
     return width, height
 
 
-def on_image(spots: NDArray[np.float64], names: Iterable[str], image: FullRes) -> NDArray[np.bool_]:
+def on_image(
+    spots: NDArray[np.float64], names: Iterable[str], image: FullRes, *, few: bool = True
+) -> NDArray[np.bool_]:
     """(spots,) which of the spots (spots, 2), as (x, y) in its pixels, the image holds; the log says which it does not.
+
+    With ``few=False`` any number may lie outside, for bins beside those that the section learns from.
 
     Raises
     ------
@@ -114,7 +118,7 @@ def on_image(spots: NDArray[np.float64], names: Iterable[str], image: FullRes) -
     inside: NDArray[np.bool_] = np.all((spots >= 0) & (spots <= (width, height)), axis=1)
     outside = int((~inside).sum())
     number, share = FEW_OUTSIDE
-    if outside > max(number, share * len(spots)) or 4 * outside > len(spots):
+    if few and (outside > max(number, share * len(spots)) or 4 * outside > len(spots)):
         (x0, y0), (x1, y1) = spots.min(axis=0), spots.max(axis=0)
         raise ValueError(
             f"fullres_image={str(image.path)!r} has {width} x {height} pixels, but {outside} of {len(spots)} spots lie "

@@ -13,12 +13,10 @@ from stsr.constants import TISSUE
 from stsr.imaging import BY_SPOTS, SURE, TISSUE_MPP, Raster, find_tissue
 from stsr.pp._evidence import tissue_evidence
 from stsr.spatial import made, put, read_raster, record, transformations
-from stsr.spatial.area import given_area
+from stsr.spatial.area import TissueLike, given_area
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
-
-    from stsr.spatial.area import TissueLike
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +46,11 @@ class SectionTissue:
     Parameters
     ----------
     overview
-        (rows, cols, 3) uint8 of the whole image at :data:`~stsr.imaging.TISSUE_MPP`.
+        (rows, cols, 3) uint8 of the whole image.
     mask
         (rows, cols) bool.
+    mpp
+        µm per pixel of both.
     figures
         What is known of the mask, as JSON entries.
     kept
@@ -59,6 +59,7 @@ class SectionTissue:
 
     overview: NDArray[np.uint8]
     mask: NDArray[np.bool_]
+    mpp: float
     figures: dict[str, Any]
     kept: bool
 
@@ -77,12 +78,15 @@ def section_tissue(sdata: SpatialData, raster: Raster, tissue: TissueLike | None
             f"tissue is given, and sdata holds an element {TISSUE!r} of your own, which is not replaced; leave out "
             f"tissue=, or give the element another name."
         )
-    overview = read_overview(raster)
+    mpp = mask_mpp(raster)
+    overview = read_overview(raster, mpp)
     if own or tissue is not None:
-        mask, figures = _given(sdata, raster, overview.shape[:2], TISSUE if tissue is None else tissue)
+        mask, figures = _given(
+            sdata, pixel_frame(raster, mpp), overview.shape[:2], TISSUE if tissue is None else tissue
+        )
     else:
-        mask, figures = _found(sdata, raster, overview)
-    return SectionTissue(overview, mask, figures, own)
+        mask, figures = _found(sdata, pixel_frame(raster, mpp), mpp, overview)
+    return SectionTissue(overview, mask, mpp, figures, own)
 
 
 def add_tissue(sdata: SpatialData) -> None:
@@ -97,14 +101,19 @@ def put_tissue(sdata: SpatialData, raster: Raster, tissue: SectionTissue) -> Non
 
     if tissue.kept:
         return
-    place = transformations(pixel_frame(raster, TISSUE_MPP), record(sdata))
+    place = transformations(pixel_frame(raster, tissue.mpp), record(sdata))
     labels = Labels2DModel.parse(tissue.mask.astype(np.uint8), dims=("y", "x"), transformations=place)
     put(sdata, TISSUE, labels, overwrite=True, made=tissue.figures)
 
 
-def read_overview(raster: Raster) -> NDArray[np.uint8]:
-    """(rows, cols, 3) of the whole image at the resolution at which tissue is looked for."""
-    frame, (height, width) = pixel_frame(raster, TISSUE_MPP), pixel_size(raster, TISSUE_MPP)
+def mask_mpp(raster: Raster) -> float:
+    """µm per pixel at which tissue is looked for; finer where the image is smaller than such a pixel."""
+    return min(TISSUE_MPP, min(raster.levels[0][0].shape[1:]) * raster.mpp)
+
+
+def read_overview(raster: Raster, mpp: float) -> NDArray[np.uint8]:
+    """(rows, cols, 3) of the whole image at ``mpp`` µm per pixel."""
+    frame, (height, width) = pixel_frame(raster, mpp), pixel_size(raster, mpp)
     bands = range(0, height, BAND)
     return np.concatenate([raster.read(shifted(frame, 0, row), (min(BAND, height - row), width)) for row in bands])
 
@@ -126,9 +135,8 @@ def shifted(frame: NDArray[np.float64], x: float, y: float) -> NDArray[np.float6
 
 
 def _given(
-    sdata: SpatialData, raster: Raster, shape: tuple[int, int], tissue: TissueLike
+    sdata: SpatialData, frame: NDArray[np.float64], shape: tuple[int, int], tissue: TissueLike
 ) -> tuple[NDArray[np.bool_], dict[str, Any]]:
-    frame = pixel_frame(raster, TISSUE_MPP)
     rows, cols = np.mgrid[0 : shape[0], 0 : shape[1]] + 0.5
     centres = np.column_stack([cols.ravel(), rows.ravel()]) @ frame[:2, :2].T + frame[:2, 2]
     mask = given_area(sdata, tissue).inside(centres).reshape(shape)
@@ -136,22 +144,24 @@ def _given(
         what = f"labels or shapes {tissue!r} mark" if isinstance(tissue, str) else "the mask given as tissue marks"
         raise ValueError(f"{what} no tissue on the image; check where it lies (polygons are in pixels of the image).")
     figures: dict[str, Any] = {"tissue_detector": GIVEN}
-    if evidence := tissue_evidence(sdata, frame, shape):
+    evidence = tissue_evidence(sdata, frame, shape)
+    if evidence is not None and len(evidence.spots):
         rows, cols = evidence.spots.T
         figures["spots_off_tissue"] = off = float(1 - mask[rows, cols].mean())
         if off > MOST_LEFT_OUT:
             logger.warning(
-                "%.2g %% of the spots lie off the tissue that was given, and what they measured is left out. Look at "
+                "%.1f %% of the spots lie off the tissue that was given, and what they measured is left out. Look at "
                 "stsr.pl.tissue(sdata), and widen the mask if that is not meant.",
                 100 * off,
             )
     return mask, figures
 
 
-def _found(sdata: SpatialData, raster: Raster, overview: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], dict[str, Any]]:
-    frame = pixel_frame(raster, TISSUE_MPP)
+def _found(
+    sdata: SpatialData, frame: NDArray[np.float64], mpp: float, overview: NDArray[np.uint8]
+) -> tuple[NDArray[np.bool_], dict[str, Any]]:
     evidence = tissue_evidence(sdata, frame, overview.shape[:2])
-    found = find_tissue(overview, TISSUE_MPP, evidence)
+    found = find_tissue(overview, mpp, evidence)
     figures: dict[str, Any] = {
         "tissue_detector": found.detector,
         "tissue_confidence": found.confidence,
@@ -161,7 +171,7 @@ def _found(sdata: SpatialData, raster: Raster, overview: NDArray[np.uint8]) -> t
         alone, chosen = found.left_out
         figures |= {"spots_off_tissue_by_image": alone, "spots_off_tissue_by_detector": chosen}
         if alone > MOST_LEFT_OUT:
-            logger.warning(_spots_left_out(found.detector, alone, chosen))
+            logger.warning("%s", _spots_left_out(found.detector, alone, chosen))
     elif found.confidence < SURE:
         logger.warning(
             "It is unsure what of the image is tissue (found by %s, confidence %.2f of 1), and there are no spots to "
@@ -177,13 +187,13 @@ def _found(sdata: SpatialData, raster: Raster, overview: NDArray[np.uint8]) -> t
 
 def _spots_left_out(detector: str, alone: float, chosen: float) -> str:
     """What to say of spots where the image alone shows no tissue."""
-    told = f"{100 * alone:.2g} % of the spots called in tissue lie where the image alone shows none"
+    told = f"{100 * alone:.1f} % of the spots called in tissue lie where the image alone shows none"
     if detector == BY_SPOTS:
         told += ". It shows none at all, and the mask is their discs and the gaps between. "
     else:
         told += f". The mask was found by {detector}, which agrees best with the spots"
         told += (
-            f" but leaves out {100 * chosen:.2g} %; their discs and the gaps between were added. " if chosen else ". "
+            f" but leaves out {100 * chosen:.1f} %; their discs and the gaps between were added. " if chosen else ". "
         )
     if chosen > MOST_OFF:
         told += "Check that the image is of this section, and how the spots lie on it (stsr.pp.register_check). "

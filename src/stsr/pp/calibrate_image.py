@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from stsr.arguments import TARGET_MPP
 from stsr.constants import IMAGE, TISSUE
-from stsr.imaging import STAINS, TISSUE_MPP, Macenko, Raster, Stain, StainError, estimate_stain, image_quality
-from stsr.pp._tissue import pixel_frame, pixel_size, put_tissue, section_tissue, shifted
+from stsr.imaging import STAINS, Macenko, Raster, Stain, StainError, estimate_stain, image_quality
+from stsr.pp._tissue import SectionTissue, pixel_frame, pixel_size, put_tissue, section_tissue, shifted
+from stsr.spatial.area import TissueLike
 from stsr.spatial.frames import transformations
 from stsr.spatial.raster import TILE, image_pyramid, read_raster
 from stsr.spatial.record import note, record
@@ -20,8 +21,6 @@ from stsr.spatial.store import check_name, put
 if TYPE_CHECKING:
     from dask.array import Array
     from spatialdata import SpatialData
-
-    from stsr.spatial.area import TissueLike
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +107,7 @@ def calibrate_image(
     mpp = _working_mpp(raster.mpp, target_mpp)
 
     found = section_tissue(sdata, raster, tissue)
-    tiles = _sample(raster, found.mask, mpp)
+    tiles = _sample(raster, found, mpp)
     figures: dict[str, Any] = {"mpp": mpp, **image_quality(found.overview, found.mask, tiles), **found.figures}
     normalise, stain_figures = _stain(tiles, stain, figures["background"])
     figures |= stain_figures
@@ -152,11 +151,11 @@ def _working_mpp(source: float, target: float) -> float:
     return target if target > 1.01 * source else source
 
 
-def _sample(raster: Raster, tissue: NDArray[np.bool_], mpp: float) -> NDArray[np.uint8]:
+def _sample(raster: Raster, tissue: SectionTissue, mpp: float) -> NDArray[np.uint8]:
     """(tiles, side, side, 3) windows of ``mpp`` µm/px, spread evenly over the tissue."""
-    places = np.argwhere(tissue)
+    places = np.argwhere(tissue.mask)
     places = places[np.linspace(0, len(places) - 1, _SAMPLE_TILES).astype(int)]
-    corners = (places + 0.5) * TISSUE_MPP / mpp - _SAMPLE_SIDE / 2
+    corners = (places + 0.5) * tissue.mpp / mpp - _SAMPLE_SIDE / 2
     frame = pixel_frame(raster, mpp)
     return np.stack([raster.read(shifted(frame, x, y), (_SAMPLE_SIDE, _SAMPLE_SIDE)) for y, x in corners])
 

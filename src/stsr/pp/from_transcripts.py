@@ -221,7 +221,7 @@ def _cover(pieces: Iterable[Piece], bin_size: float, image: FullRes, mpp: float)
     for piece in pieces:
         colrow = np.floor(piece.xy[(piece.gene >= 0) & piece.good] / bin_size).astype(np.int64)
         found = pd.DataFrame(colrow, columns=["col", "row"]).value_counts().rename("transcripts").reset_index()
-        held = pd.concat([held, found]).groupby(["col", "row"], as_index=False)["transcripts"].sum()
+        held = pd.concat([held, found]).groupby(["col", "row"], as_index=False).sum()
     if held.empty:
         raise ValueError("no transcript of a gene reaches min_qv; lower it, or check genes and feature_key.")
     _, height, width = image.pixels.shape

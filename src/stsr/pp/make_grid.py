@@ -13,15 +13,13 @@ from stsr.geometry import Grid
 from stsr.pp._tissue import add_tissue
 from stsr.pp.calibrate_image import calibrate_image
 from stsr.spatial import grid_to_labels, labels_to_grid, put, record
-from stsr.spatial.area import given_area
+from stsr.spatial.area import TissueLike, given_area
 from stsr.spatial.bins import bin_grid
 from stsr.spatial.record import Record
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
-
-    from stsr.spatial.area import TissueLike
 
 logger = logging.getLogger(__name__)
 

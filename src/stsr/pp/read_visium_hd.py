@@ -120,7 +120,7 @@ def read_visium_hd(
     on_disk = {source: read_bins(binned, source) for source in set(taken.values())}
     bins = [on_disk[source] if size == source else on_disk[source].pooled(size) for size, source in taken.items()]
     unique_symbols(bins[0].genes.index, source=f"path={str(path)!r}")
-    bins = [each.subset(on_image(each.grid.xy, each.barcodes, image)) for each in bins]
+    bins = [each.subset(on_image(each.grid.xy, each.barcodes, image, few=each is bins[0])) for each in bins]
     spots = bins[0]
     resolved, origin = resolve_mpp(spots.size / spots.grid.bin_size, stated=image.mpp, user=mpp, source="bin")
 

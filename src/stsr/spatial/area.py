@@ -14,11 +14,10 @@ from stsr.spatial.raster import read_raster
 from stsr.spatial.record import record
 
 if TYPE_CHECKING:
-    from geopandas import GeoDataFrame, GeoSeries
-    from shapely.geometry.base import BaseGeometry
     from spatialdata import SpatialData
 
-    TissueLike: TypeAlias = str | NDArray[Any] | GeoDataFrame | GeoSeries | BaseGeometry
+TissueLike: TypeAlias = str | NDArray[Any] | Any
+"""A mask: the name of an element, an array of labels, or polygons (a GeoDataFrame, a GeoSeries or shapely geometries)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,12 +114,12 @@ def _of_raster(labels: NDArray[Any], to_um: NDArray[np.float64], what: str) -> A
 
 def _outline(polygons: Any) -> Any:
     """One geometry of many; circles get their radius."""
-    import geopandas as gpd
     import shapely
 
-    if isinstance(polygons, gpd.GeoDataFrame | gpd.GeoSeries):
+    if hasattr(polygons, "geometry"):  # of GeoPandas
         shapes = polygons.geometry
-        outlines = (shapes.buffer(polygons["radius"]) if "radius" in polygons else shapes).to_numpy()
+        circles = "radius" in getattr(polygons, "columns", ())
+        outlines = (shapes.buffer(polygons["radius"]) if circles else shapes).to_numpy()
     else:
         outlines = np.atleast_1d(np.asarray(polygons, dtype=object))
         if not shapely.is_geometry(outlines).all() or not len(outlines):

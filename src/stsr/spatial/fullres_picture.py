@@ -78,10 +78,10 @@ def _decoded(image: Any, path: Path) -> tuple[NDArray[Any], Meaning]:
         return np.asarray(image).astype(np.uint16)[None], Meaning(Samples("grey", top=2**16 - 1), False, doubt=GREY)
     if mode == "CMYK":
         return _planes(image), Meaning(Samples("cmyk", profile=image.info.get("icc_profile")))
-    grey = {"coloured": False, "doubt": GREY} if mode in ("L", "LA", "La") else {}
-    if image.has_transparency_data:
-        return _planes(image.convert("RGBA")), Meaning(Samples("rgb", alpha=3), **grey)
-    return _planes(image if mode == "RGB" else image.convert("RGB")), Meaning(Samples("rgb"), **grey)
+    coloured = mode not in ("L", "LA", "La")
+    samples, target = (Samples("rgb", alpha=3), "RGBA") if image.has_transparency_data else (Samples("rgb"), "RGB")
+    planes = _planes(image if mode == target else image.convert(target))
+    return planes, Meaning(samples, coloured, doubt="" if coloured else GREY)
 
 
 def _planes(image: Any) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ import math
 import re
 import xml.etree.ElementTree as ElementTree
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from stsr.spatial.image_errors import Guarded, check_size, reading, refusal
 from stsr.spatial.orientation import ORIENTATION, upright
-from stsr.spatial.samples import Meaning
+from stsr.spatial.samples import Meaning, Samples
 from stsr.spatial.stated_mpp import stated_mpp
 from stsr.spatial.tiff_meaning import meaning_of
 from stsr.spatial.transmitted import in_rgb
@@ -52,10 +53,10 @@ def open_tiff(path: Path) -> tuple[Any, float | None]:
             tiff = opened.enter_context(tifffile.TiffFile(path, _multifile=False))
             _check_entities(tiff, path)
             images = [series for series in tiff.series if {"Y", "X"} <= set(series.axes)]
-            series, meaning, ome = _scan(tiff, images, path)
-            tag = series.keyframe.tags.valueof(ORIENTATION, default=1)
-            pixels = upright(_pixels(tiff, series, meaning, path), tag, path)
-            stated = stated_mpp(tiff, series, ome)
+            scan = _scan(tiff, images, path)
+            tag = scan.series.keyframe.tags.valueof(ORIENTATION, default=1)
+            pixels = upright(_pixels(tiff, scan.series, scan.meaning, path), tag, path)
+            stated = stated_mpp(tiff, scan.series, scan.ome)
         opened.pop_all()  # the pixels are still to be read
         return pixels, stated
 
@@ -66,40 +67,70 @@ def _check_entities(tiff: Any, path: Path) -> None:
         raise refusal(path, "holds metadata with a document type, which OME-XML has not", "export it again")
 
 
-def _scan(tiff: Any, images: list[Any], path: Path) -> tuple[Any, Meaning, ElementTree.Element | None]:
-    """The largest image that is an H&E, the meaning of its samples, and its OME metadata."""
-    described = [(series, _ome_pixels(tiff, series)) for series in images]
-    found = [(series, ome, meaning_of(series, ome, imagej=tiff.is_imagej)) for series, ome in described]
-    scans = [entry for entry in found if not NOT_THE_SCAN.search(entry[0].name)] or found
-    scans.sort(key=lambda entry: _area(entry[0]), reverse=True)
+@dataclass(frozen=True)
+class Candidate:
+    """An image in a TIFF.
+
+    Parameters
+    ----------
+    series
+        As tifffile finds it.
+    ome
+        Its OME metadata.
+    meaning
+        How to read its samples; of no use when there is a fault.
+    fault
+        What keeps it from being an H&E; empty when nothing does.
+    """
+
+    series: Any
+    ome: ElementTree.Element | None
+    meaning: Meaning
+    fault: str
+
+    @property
+    def area(self) -> int:
+        """Pixels."""
+        return math.prod(self.series.shape[self.series.axes.index(axis)] for axis in "YX")
+
+    @property
+    def rank(self) -> int:
+        """In colour before grey, unless much smaller: a mask or an image of labels may lie beside the H&E."""
+        return self.area * (MUCH_LARGER if self.meaning.coloured else 1)
+
+
+def _candidate(tiff: Any, series: Any) -> Candidate:
+    ome = _ome_pixels(tiff, series)
+    meaning = meaning_of(series, ome, imagej=tiff.is_imagej)
+    fault = meaning if isinstance(meaning, str) else ""
+    return Candidate(series, ome, Meaning(Samples("rgb")) if isinstance(meaning, str) else meaning, fault)
+
+
+def _scan(tiff: Any, images: list[Any], path: Path) -> Candidate:
+    """The largest image that is an H&E."""
+    found = [_candidate(tiff, series) for series in images]
+    scans = [image for image in found if not NOT_THE_SCAN.search(image.series.name)] or found
     if not scans:
         raise refusal(path, "holds no image")
-    able = [entry for entry in scans if not isinstance(entry[2], str)]
-    # In colour before grey: a mask or a label image of the same size may lie beside the H&E.
-    able.sort(key=lambda entry: (entry[2].coloured, _area(entry[0])), reverse=True)
-    unable = [entry for entry in scans if isinstance(entry[2], str)]
-    if not able or (unable and _area(unable[0][0]) >= MUCH_LARGER * _area(able[0][0])):
-        raise refusal(path, str(unable[0][2]))
-    series, ome, meaning = able[0]
-    rivals = [entry for entry in able[1:] if entry[2].coloured == meaning.coloured]
-    if rivals and _area(rivals[0][0]) == _area(series):
+    able = sorted((image for image in scans if not image.fault), key=lambda image: image.rank, reverse=True)
+    unable = max((image for image in scans if image.fault), key=lambda image: image.area, default=None)
+    if unable and (not able or unable.area >= MUCH_LARGER * able[0].area):
+        raise refusal(path, unable.fault)
+    scan, rivals = able[0], [image for image in able[1:] if image.meaning.coloured == able[0].meaning.coloured]
+    if rivals and rivals[0].area == scan.area:
         raise refusal(path, f"holds {1 + len(rivals)} images, the largest of one size", "save the one that is the H&E")
-    if rivals and 2 * _area(rivals[0][0]) > _area(series):
+    if rivals and 2 * rivals[0].area > scan.area:
         logger.warning(
             "%s holds another image nearly as large, of %s; the one of %s is read.",
             path.name,
-            _size(rivals[0][0]),
-            _size(series),
+            _size(rivals[0].series),
+            _size(scan.series),
         )
     elif len(found) > 1:
-        logger.info("%s holds %d images; the one of %s is read.", path.name, len(found), _size(series))
-    if any(image.keyframe.photometric == MASK for image in images):
+        logger.info("%s holds %d images; the one of %s is read.", path.name, len(found), _size(scan.series))
+    if any(series.keyframe.photometric == MASK for series in images):
         logger.warning("%s holds a transparency mask, which is left out: what it hides is shown.", path.name)
-    return series, meaning, ome
-
-
-def _area(series: Any) -> int:
-    return math.prod(series.shape[series.axes.index(axis)] for axis in "YX")
+    return scan
 
 
 def _size(series: Any) -> str:
@@ -131,7 +162,7 @@ def _pixels(tiff: Any, series: Any, meaning: Meaning, path: Path) -> Any:
     if series.dataoffset is not None:
         # Uncompressed and in one run: any part can be read by itself, however the strips were cut.
         check_size(path, series.shape[x], series.shape[y], at_once=0)
-        stored = np.memmap(path, tiff.byteorder + series.dtype.char, "r", series.dataoffset, series.shape)
+        stored: Any = np.memmap(path, tiff.byteorder + series.dtype.char, "r", series.dataoffset, series.shape)
         pieces = tuple(min(size, 1) if place == y else size for place, size in enumerate(series.shape))
     else:
         # A tile that a file leaves out is empty: as white as glass.

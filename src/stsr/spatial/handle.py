@@ -63,7 +63,7 @@ def refresh(sdata: SpatialData) -> None:
     path = local(sdata.path)
     seen = _seen.get(sdata)
     first = seen is None or seen.path != path
-    if first:
+    if seen is None or seen.path != path:
         seen = _seen[sdata] = _Seen(path)
     root = signature(path / "zarr.json")
     if root is None or root != seen.root:
@@ -131,7 +131,7 @@ def _update(sdata: SpatialData, fresh: _Fresh, kind: str, name: str, first: bool
     if mark is None and (present or first) or present and name not in getattr(sdata, kind):
         return True
     carried = marks.of(sdata[name], name) if present else None
-    if carried is not None and carried["id"] == mark["id"]:
+    if carried is not None and mark is not None and carried["id"] == mark["id"]:
         return True
     if carried is None and present and kind in ("tables", "shapes"):
         return True  # somebody's own: what stsr wrote would carry its mark

@@ -51,7 +51,7 @@ def of(element: Any, name: str) -> dict[str, Any] | None:
             return None
     else:
         mark = getattr(bearer(element), "attrs", {}).get(ATTRS)
-    return mark if isinstance(mark, Mapping) and mark.get("name") == name else None
+    return mark if isinstance(mark, dict) and mark.get("name") == name else None
 
 
 def attach(element: Any, mark: Mapping[str, Any]) -> None:
@@ -125,5 +125,5 @@ def looks(element: Any, kind: str, *, crc: bool = True) -> dict[str, Any]:
         whole = kind == "labels" and finest.nbytes <= WHOLE
         middle = tuple(slice(max(0, (n - WINDOW) // 2), (n + WINDOW) // 2) for n in finest.shape[-2:])
         pixels = np.asarray(finest.data if whole else finest.data[(..., *middle)])
-        found["crc"] = zlib.crc32(np.ascontiguousarray(pixels))
+        found["crc"] = zlib.crc32(np.ascontiguousarray(pixels).tobytes())
     return found

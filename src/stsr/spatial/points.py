@@ -106,7 +106,7 @@ class Transcripts:
                 "them first."
             )
         feature = rows[self.feature_key].astype("category")
-        position = pd.Index(genes).get_indexer([_text(name) for name in feature.cat.categories])
+        position = pd.Index(genes).get_indexer(pd.Index([_text(name) for name in feature.cat.categories]))
         return Piece(
             xy=xy @ self.to_um[:2, :2].T + self.to_um[:2, 2],
             gene=np.append(position, -1)[feature.cat.codes],  # the code of a missing feature is -1: the last

@@ -142,7 +142,7 @@ def publish(path: Path, work: Path) -> None:
     from zarr.errors import ZarrUserWarning
     from zarr.storage import LocalStore, WrapperStore
 
-    class Complete(WrapperStore):  # type: ignore[type-arg]
+    class Complete(WrapperStore[LocalStore]):
         """A store in which a file appears complete: zarr's own way leaves a part of it when it is killed."""
 
         async def set(self, key: str, value: Any) -> None:

@@ -86,10 +86,11 @@ def put(
     kind = elements.kind_of(element)
     if sdata.is_backed():
         recover(sdata.path)
-    check_name(sdata, kind, name, overwrite)
-    if sdata.is_backed():
-        handle.show(sdata, kind, name, *_write(sdata, kind, name, element, fill, made))
+        before = handle.element_signature(local(sdata.path), kind, name)
+        check_name(sdata, kind, name, overwrite)
+        handle.show(sdata, kind, name, *_write(sdata, kind, name, element, fill, made, before))
         return
+    check_name(sdata, kind, name, overwrite)
     element = element if fill is None else elements.fill_in_memory(element, fill)
     mark = marks.new(kind, name, made) | marks.looks(element, kind)
     handle.show(sdata, kind, name, elements.light_copy(element), mark)
@@ -213,12 +214,17 @@ def check_name(sdata: SpatialData, kind: str, name: str, overwrite: bool) -> Non
 
 
 def _write(
-    sdata: SpatialData, kind: str, name: str, element: Any, fill: Fill | None, made: Mapping[str, Any] | None
+    sdata: SpatialData,
+    kind: str,
+    name: str,
+    element: Any,
+    fill: Fill | None,
+    made: Mapping[str, Any] | None,
+    before: handle.Signature | None,
 ) -> tuple[Any, dict[str, Any] | None]:
-    """Write one element into the store of ``sdata``; returns it as read back, and its mark."""
+    """Write one element into the store of ``sdata``, where ``before`` was; returns it as read back, and its mark."""
     path = local(sdata.path)
     check_same(sdata, path)
-    before = handle.element_signature(path, kind, name)
     with told(path, f"key_added={name!r}"), transaction(path) as work:
         mark = marks.new(kind, name, made)
         if kind == "shapes":  # what their attrs hold is written with them
@@ -229,7 +235,8 @@ def _write(
         marks.stamp(work / NEW, kind, name, mark)
         with locked(path):
             check_same(sdata, path)
-            if handle.element_signature(path, kind, name) == before:
+            elsewhere = [there for there, other, _ in groups(path) if other.lower() == name.lower()] not in ([], [kind])
+            if handle.element_signature(path, kind, name) == before and not elsewhere:
                 part = Path(kind, name) if (path / kind).exists() else Path(kind)
                 swap_in(path, work, work / NEW / part, path / part)
             else:

@@ -16,6 +16,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -175,12 +176,21 @@ def _settle(path: Path, work: Path, patience: float = PATIENCE) -> None:
             if not os.path.lexists(target) and (work / OLD / "zarr.json").is_file():
                 (work / OLD).replace(target)
     # Space first: after a full disk the store's own metadata must find room.
-    shutil.rmtree(work / NEW, ignore_errors=True)
-    shutil.rmtree(work / OLD, ignore_errors=True)
+    _remove(work / NEW)
+    _remove(work / OLD)
     if target is not None and (path / "zarr.json").exists():
         with locked(path, patience):
             publish(path, work)
-    shutil.rmtree(work, ignore_errors=True)
+    _remove(work)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder; after an error, threads of zarr may go on for a moment to write into it."""
+    for _ in range(20):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.lexists(folder):
+            return
+        time.sleep(0.05)
 
 
 def _begun(path: Path, work: Path) -> Path | None:
