@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 KEPT = HERE / "degradation.csv"
 PAGE = HERE.parent / "docs" / "degradation.md"
 
-BOXES = {"kidney": (1200.0, 1900.0, 3200.0, 3900.0)}
+BOXES = {"kidney": (400.0, 4000.0, 1800.0, 5400.0)}
 """The part of a large section that is taken, (left, top, right, bottom) in µm: here one with the tissue's edge."""
 
 
