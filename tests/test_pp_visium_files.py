@@ -87,7 +87,6 @@ def test_what_file_managers_leave_is_no_data(folder):
                  "spatial/.tissue_positions_list.csv", "spatial/._scalefactors_json.json", "spatial/thumbs.db"):  # fmt: skip
         (folder / name).write_bytes(b"\x00\x05\x16\x07")
     assert find_visium(folder) == expected
-    assert expected.reduced("hires") == folder / "spatial" / "tissue_hires_image.png"
 
 
 def test_both_forms_of_one_matrix(folder):

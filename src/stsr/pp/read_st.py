@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -48,7 +48,7 @@ def read_st(
     store: str | os.PathLike[str],
     counts: str | os.PathLike[str] | None = None,
     selection: str | os.PathLike[str] | None = None,
-    fullres_image: str | os.PathLike[str] | None = None,
+    fullres_image: str | os.PathLike[str] | Any | None = None,
     pitch: float = 200.0,
     spot_diameter: float = 100.0,
     dataset_id: str | None = None,
@@ -81,7 +81,8 @@ def read_st(
         Spots under tissue, parted alike, with the columns ``x``, ``y``, ``pixel_x``, ``pixel_y``, and as a rule
         ``new_x``, ``new_y`` and ``selected``; relative to ``path``.
     fullres_image
-        The H&E image in whose pixels the spots lie: 8-bit RGB, relative to the working directory or to ``path``.
+        The H&E image in whose pixels the spots lie: TIFF (any kind), PNG or JPEG, relative to the working directory or to
+        ``path``; or an array, as of :func:`stsr.pp.from_image`. ``B4.jpg`` or the like when None.
     pitch
         µm between neighbouring spots of the array.
     spot_diameter
@@ -133,7 +134,9 @@ def read_st(
     dataset_id = name_section(Path(section), dataset_id)
     counts_file = _find(folder, section, "counts", COUNTS, counts)
     selection_file = _find(folder, section, "selection", SELECTION, selection)
-    image = find_fullres(folder, fullres_image or _find(folder, section, "fullres_image", IMAGE, None).absolute())
+    if fullres_image is None:
+        fullres_image = _find(folder, section, "fullres_image", IMAGE, None).absolute()
+    image = find_fullres(folder, fullres_image)
     every = _read_selection(selection_file)
     table = _join(_read_counts(counts_file), every[every["selected"]])
     measured = _microns_per_pixel(every, image_size(image), pitch, mpp, selection_file)
@@ -226,7 +229,8 @@ def _read_selection(file: Path) -> pd.DataFrame:
         raise ValueError(f"{where} gives {lost} selected spots no number in {', '.join((*ARRAY, *PIXELS))}; drop them.")
     places[numbers.columns] = numbers
     places = places[known]
-    names = [f"{x}x{y}" for x, y in places[ARRAY].astype(int).to_numpy()]
+    places[ARRAY] = places[ARRAY].round().astype(int)
+    names = [f"{x}x{y}" for x, y in places[ARRAY].to_numpy()]
     places = places.set_index(pd.Index(names))
     chosen = places.index[places["selected"]]
     if chosen.has_duplicates:
@@ -251,7 +255,7 @@ def _join(counts: AnnData, places: pd.DataFrame) -> AnnData:
         )
     table = counts[shared].copy()
     places = places.loc[shared]
-    table.obs[ARRAY_ROW], table.obs[ARRAY_COL] = places["y"].astype(int), places["x"].astype(int)
+    table.obs[ARRAY_ROW], table.obs[ARRAY_COL] = places["y"], places["x"]
     table.obsm[SPATIAL] = places[["pixel_x", "pixel_y"]].to_numpy(dtype=np.float64)
     return table
 
