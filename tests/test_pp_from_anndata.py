@@ -284,7 +284,9 @@ def test_reduced_image_that_is_all_there_is(adata, take):
     adata.uns["spatial"] = {"lib": {"scalefactors": factors, "images": {"hires": np.zeros((700, 800, 3))}}}
     assert record(take(adata)).mpp == pytest.approx(MPP)  # positions of the very image
     adata.obsm["spatial"] = adata.obsm["spatial"] / 0.4
-    with pytest.raises(ValueError, match=r"are in pixels of the full-resolution image, but .* by tissue_hires_scalef=0\.4"):
+    with pytest.raises(
+        ValueError, match=r"are in pixels of the full-resolution image, but .* by tissue_hires_scalef=0\.4"
+    ):
         take(adata, overwrite=True)
     adata.obsm["spatial"] = adata.obsm["spatial"] * 0.4
     take(adata, overwrite=True)
@@ -301,6 +303,17 @@ def test_image_in_memory(adata, take):
     pixels = toy_image(700, 800)
     whole = take(adata, fullres_image=pixels)["toy_full_image"]["scale0"]["image"]
     np.testing.assert_array_equal(np.moveaxis(whole.to_numpy(), 0, -1), pixels)
+
+
+def test_features_that_are_no_genes(adata, take, caplog):
+    adata.var["feature_types"] = "Gene Expression"
+    adata.var.loc[GENES[1], "feature_types"] = "Antibody Capture"
+    table = take(adata)["table"]
+    assert list(table.var_names) == [gene for gene in GENES if gene != GENES[1]]
+    np.testing.assert_array_equal(table.X.toarray(), adata[:, table.var_names].X)
+    assert "adata: left out features that are no genes (1 Antibody Capture)" in caplog.text
+    adata.var["feature_types"] = "mRNA"
+    assert take(adata, overwrite=True)["table"].n_vars == len(GENES)
 
 
 def test_raw_counts_that_are_elsewhere(adata, take):

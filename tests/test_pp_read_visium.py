@@ -285,12 +285,16 @@ def test_image_of_the_size_of_what_is_drawn_on_a_reduced_one(tmp_path, drawn):
     jpeg = folder / "spatial" / drawn
     Image.open(hires).save(jpeg)
     hires.unlink()
-    with pytest.raises(ValueError, match=rf"is as small as spatial/{drawn} .* or where that is lost this one to stsr\.pp\."):
+    with pytest.raises(
+        ValueError, match=rf"is as small as spatial/{drawn} .* or where that is lost this one to stsr\.pp\."
+    ):
         read(folder, fullres_image=jpeg)
 
 
 def test_image_is_a_folder(folder):
-    with pytest.raises(ValueError, match=r"fullres_image='spatial' is a folder; pass the file of the .* It holds scalef"):
+    with pytest.raises(
+        ValueError, match=r"fullres_image='spatial' is a folder; pass the file of the .* It holds scalef"
+    ):
         read(folder, fullres_image="spatial")
 
 

@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 import squidpy as sq
 import tifffile
-from PIL import Image
 from hd_toys import MPP, hd_bins, hd_counts, hd_folder, hd_pixels, hd_sums
+from PIL import Image
 from spatial_toys import GENES, toy_folder, toy_image
 from spatialdata.transformations import get_transformation
 
@@ -209,7 +209,9 @@ def test_image_that_is_reduced(folder):
     small.save(folder / "spatial" / "tissue_hires_image.png")
     factors = square(folder) / "spatial" / "scalefactors_json.json"
     factors.write_text(json.dumps(json.loads(factors.read_text()) | {"tissue_hires_scalef": 0.5}))
-    with pytest.raises(ValueError, match=r"is as small as spatial/tissue_hires_image\.png .* was given with --image\.$"):
+    with pytest.raises(
+        ValueError, match=r"is as small as spatial/tissue_hires_image\.png .* was given with --image\.$"
+    ):
         read(folder, fullres_image="spatial/tissue_hires_image.png")
 
 

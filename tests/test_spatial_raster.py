@@ -64,7 +64,9 @@ def test_channels_are_what_their_names_say():
     over_white = np.where(pixels[3] > 0, pixels[:3], 255)
     for name in ("unnamed", "rgba", "abgr"):
         np.testing.assert_array_equal(read_raster(sdata, name).levels[0][0], over_white)
-    with pytest.raises(ValueError, match=r"image='dyes' is uint8 with 3 channels \(DAPI, GFP, CD3\); an 8-bit RGB image"):
+    with pytest.raises(
+        ValueError, match=r"image='dyes' is uint8 with 3 channels \(DAPI, GFP, CD3\); an 8-bit RGB image"
+    ):
         read_raster(sdata, "dyes")
 
 

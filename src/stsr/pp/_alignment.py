@@ -75,7 +75,9 @@ def _find(file: Path, folder: Path | None) -> Path:
         if candidate.is_file():
             return candidate
         if candidate.is_dir():
-            raise ValueError(f"alignment={str(file)!r} is a folder; pass the file with the matrix, or the matrix itself.")
+            raise ValueError(
+                f"alignment={str(file)!r} is a folder; pass the file with the matrix, or the matrix itself."
+            )
     places = f"neither in the working directory nor in {str(folder)!r}" if folder else "not in the working directory"
     raise FileNotFoundError(
         f"alignment={str(file)!r} is {places}; pass the file with the matrix, or the matrix itself."

@@ -30,7 +30,9 @@ PICTURES = {
 def _pictures(folder: Found, pattern: str) -> list[Path]:
     """Files of these names that belong to the section in the folder: one prefix begins with the other."""
     found = in_spatial(folder.path, pattern)
-    return [each.path for each in found if each.prefix.startswith(folder.prefix) or folder.prefix.startswith(each.prefix)]
+    return [
+        each.path for each in found if each.prefix.startswith(folder.prefix) or folder.prefix.startswith(each.prefix)
+    ]
 
 
 def refuse_reduced(folder: Found, image: FullRes, factors: dict[str, float], *, discs: bool) -> None:
@@ -65,7 +67,9 @@ def refuse_reduced(folder: Found, image: FullRes, factors: dict[str, float], *, 
                 logger.warning("Passed over: %s", error)
                 continue
             if size == (width, height):
-                lost = f", or where that is lost this one to stsr.pp.from_anndata with positions times {key}={scale:.4g}"
+                lost = (
+                    f", or where that is lost this one to stsr.pp.from_anndata with positions times {key}={scale:.4g}"
+                )
                 raise ValueError(
                     f"fullres_image={str(image.path)!r} is as small as spatial/{file.name} ({width} x {height} pixels); "
                     f"pass the H&E image that Space Ranger was given with --image{lost * (discs and name == 'hires')}."

@@ -14,6 +14,7 @@ from stsr.geometry import Lattice, nearest_pitch
 from stsr.options import Number
 from stsr.pp._anndata_input import INSIDE, check_section, check_table, in_memory, spots_lattice, vendor_facts
 from stsr.pp._columns import storable
+from stsr.pp._counts import are_genes
 from stsr.pp._positions import in_tissue
 from stsr.pp._reading import check_dataset_id, find_fullres, image_size, unique_symbols, write_discs
 from stsr.pp._scale_factors import refuse_reduced_positions, usable
@@ -47,7 +48,7 @@ def from_anndata(
 ) -> SpatialData:
     """Make a section of an AnnData object with spots and of their full-resolution H&E, and keep it in a zarr store.
 
-    Counts, ``obs`` and ``var`` are kept; layers, embeddings and ``uns`` are not. Spots with ``obs["in_tissue"] == 0`` are
+    Counts of genes, ``obs`` and ``var`` are kept; layers, embeddings and ``uns`` are not. Spots with ``obs["in_tissue"] == 0`` are
     left out, as by all readers, and so are a few that lie beside the image. Column names and values that a store cannot
     carry are changed, repeated gene symbols get ``-1``, ``-2``, ... at their end, and the log says so.
 
@@ -224,13 +225,15 @@ def _bare(adata: AnnData, xy: NDArray[np.float64], layer: str | None, inside: ND
     from anndata import AnnData
     from spatialdata import sanitize_table
 
-    obs, var = storable(adata.obs[inside], "obs"), storable(adata.var, "var")
+    genes = are_genes(adata.var, "adata")
+    genes = genes if genes.any() else ~genes  # words of its own
+    obs, var = storable(adata.obs[inside], "obs"), storable(adata.var[genes], "var")
     table = AnnData(
-        in_memory(adata, layer)[np.flatnonzero(inside)],
+        in_memory(adata, layer)[np.flatnonzero(inside)][:, np.flatnonzero(genes)],
         obs=obs.rename(
             columns={name: f"{name}_before" for name in map(str, obs) if name.lower() in (REGION, SPOT_ID)}
         ).set_axis(adata.obs_names[inside].astype(str)),
-        var=var.set_axis(unique_symbols(adata.var_names, source="adata.var_names")),
+        var=var.set_axis(unique_symbols(adata.var_names[genes], source="adata.var_names")),
         obsm={SPATIAL: xy[inside]},
     )
     _check_raw(table, adata, layer)

@@ -58,9 +58,10 @@ def read_st(
     r"""Read a section of legacy Spatial Transcriptomics with its H&E and keep it in a zarr store.
 
     µm per pixel comes from the pitch of the array, by the least-squares affine from the spots' place on the array to
-    their pixels, over all spots that are listed. The distance between neighbours would not do: spots were found in the image one by one and lie about
-    16 µm off the lattice, so the nearest neighbour is 7 % nearer than the pitch. The affine starts from the place that
-    the spot detection wrote (``new_x``, ``new_y``), which is exact, or where there is none from the whole ``x`` and ``y``.
+    their pixels, over all spots that are listed. The distance between neighbours would not do: spots were found in the
+    image one by one and lie about 16 µm off the lattice, so the nearest neighbour is 7 % nearer than the pitch. The
+    affine starts from the place that the spot detection wrote (``new_x``, ``new_y``), which is exact, or where there is
+    none from the whole ``x`` and ``y``.
 
     Spots are kept that both tables hold and that are selected; the log counts the others. A few that lie beside the image
     are left out.
@@ -75,8 +76,8 @@ def read_st(
     store
         Where to write the zarr store.
     counts
-        Counts, spots x genes, parted by tabs, commas or semicolons; the spots named ``9x13`` by their column and row on the array; relative to
-        ``path``.
+        Counts, spots x genes, parted by tabs, commas or semicolons; the spots named ``9x13`` by their column and row on
+        the array; relative to ``path``.
     selection
         Spots under tissue, parted alike, with the columns ``x``, ``y``, ``pixel_x``, ``pixel_y``, and as a rule
         ``new_x``, ``new_y`` and ``selected``; relative to ``path``.
@@ -103,8 +104,9 @@ def read_st(
     FileNotFoundError
         When a file is missing; the message lists the names that were looked for.
     ValueError
-        When there are two files of a kind, when the tables are not what they should be or share no spot, when spots lie outside the image, when µm per
-        pixel is implausible or its sources contradict each other, or when ``store`` exists.
+        When there are two files of a kind, when the tables are not what they should be or share no spot, when spots lie
+        outside the image, when µm per pixel is implausible or its sources contradict each other, or when ``store``
+        exists.
 
     Examples
     --------

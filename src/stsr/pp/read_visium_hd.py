@@ -10,8 +10,8 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stsr.options import Items, Number
 from stsr.constants import microns
+from stsr.options import Items, Number
 from stsr.pp._folder import Found, as_folder, contents, entries, find
 from stsr.pp._hd_bins import FACTORS, read_bins, sources
 from stsr.pp._reading import find_fullres, name_section, on_image, unique_symbols, write_section

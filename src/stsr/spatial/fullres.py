@@ -19,7 +19,9 @@ from stsr.spatial.transmitted import in_rgb
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """How TIFF files begin, BigTIFF too."""
 
-IN_8_BITS = "pass (rows, columns, 3) uint8 values in which white is 255, such as np.uint8(255 * image) of values up to 1"
+IN_8_BITS = (
+    "pass (rows, columns, 3) uint8 values in which white is 255, such as np.uint8(255 * image) of values up to 1"
+)
 """What to do with an array of other values."""
 
 
@@ -85,7 +87,9 @@ def fullres_of(image: Any) -> FullRes:
         names = image.coords["c"].values.tolist() if "c" in image.coords else None
         image = image.transpose("y", "x", ...).data
     if not isinstance(image, Sequence) and not hasattr(image, "shape"):
-        raise ValueError(f"fullres_image={image!r:.60} is neither a path nor an image; pass the file of the H&E, or an array.")
+        raise ValueError(
+            f"fullres_image={image!r:.60} is neither a path nor an image; pass the file of the H&E, or an array."
+        )
     with reading(path, "is no array"):
         pixels = da.asarray(image)
     if pixels.ndim not in (2, 3):
