@@ -24,7 +24,7 @@ def read_alignment(alignment: Any, folder: Path | None = None) -> NDArray[np.flo
     FileNotFoundError
         When the file is in neither.
     ValueError
-        When it is no 3 x 3 matrix of numbers, no invertible affine, or distorts the image by more than 2 %.
+        When it is a folder, no 3 x 3 matrix of numbers, no invertible affine, or distorts the image by more than 2 %.
     """
     name = "alignment"
     if isinstance(alignment, str | os.PathLike):

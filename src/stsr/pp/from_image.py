@@ -74,7 +74,7 @@ def from_image(
     check_vacant(store, overwrite)
     dataset_id = check_dataset_id(dataset_id)
     low, high = PLAUSIBLE
-    if mpp is None or not low <= Number()("mpp", mpp) <= high:
+    if not low <= Number()("mpp", mpp) <= high:
         raise ValueError(f"mpp={mpp} µm per pixel is outside {low} to {high}; a scanner's 20x objective has about 0.5.")
     image = find_fullres(None, fullres_image)
     _tell_apart(image, mpp)
