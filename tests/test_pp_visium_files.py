@@ -178,3 +178,12 @@ def test_positions_that_are_still_packed(folder):
     (folder / "GSM1_A_spatial.tar.gz").write_bytes(b"packed")
     with pytest.raises(FileNotFoundError, match=rf"holds no {POSITIONS}; unpack GSM1_A_spatial.tar.gz first"):
         find_visium(folder)
+
+
+def test_a_matrix_of_another_name(folder):
+    (folder / "molecule_info.h5").write_bytes(b"")
+    (folder / H5).rename(folder / "filtered_feature_bc_matrix (1).h5")
+    with pytest.raises(
+        FileNotFoundError, match=rf"holds no {H5}; if filtered_feature_bc_matrix \(1\).h5 is that matrix"
+    ):
+        find_visium(folder)

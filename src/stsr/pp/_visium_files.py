@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from stsr.pp._positions import read_positions
 
 COUNTS, POSITIONS = "filtered_feature_bc_matrix.h5", "spatial/tissue_positions.csv"
 """What the vendor calls them."""
+
+OTHER_H5 = re.compile("raw_|molecule_info", re.IGNORECASE)
+"""Names of the vendor's HDF5 files that hold no filtered matrix."""
 
 HD = "binned_outputs"
 """What a Visium HD folder holds."""
@@ -87,7 +91,7 @@ def _find_counts(folder: Path) -> tuple[str, Path | TextMatrix]:
     if text := only([*inside, *flat], folder, "counts"):
         return text.prefix.removesuffix("filtered_feature_bc_"), _text_matrix(text.path)
     packed = find(folder, r"filtered_feature_bc_matrix\.(h5\.gz|tar\.gz|tgz|zip)")
-    others = find(folder, r"(?!raw_|molecule_info).*\.h5")
+    others = [each for each in find(folder, r".*\.h5") if not OTHER_H5.search(each.path.name)]
     raw = find(folder, r"raw_feature_bc_matrix(\.h5)?") + find(folder, "raw_feature_bc_matrix", folders=True)
     objects = find(folder, r".*\.(h5ad|rds|loom)")
     if packed:
