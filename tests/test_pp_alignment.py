@@ -89,5 +89,5 @@ def test_matrices_that_cannot_be(matrix, message):
 
 
 def test_a_folder_is_no_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"alignment='.*' is not in the working directory; pass the file"):
+    with pytest.raises(ValueError, match=r"alignment='.*' is a folder; pass the file with the matrix"):
         read_alignment(tmp_path)

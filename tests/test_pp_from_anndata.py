@@ -279,6 +279,51 @@ def test_positions_of_a_reduced_image_beside_uns(adata, take, name, with_array):
     take(adata, overwrite=True)
 
 
+def test_reduced_image_that_is_all_there_is(adata, take):
+    factors = {"spot_diameter_fullres": 65 / MPP / 0.4, "tissue_hires_scalef": 0.4}
+    adata.uns["spatial"] = {"lib": {"scalefactors": factors, "images": {"hires": np.zeros((700, 800, 3))}}}
+    assert record(take(adata)).mpp == pytest.approx(MPP)  # positions of the very image
+    adata.obsm["spatial"] = adata.obsm["spatial"] / 0.4
+    with pytest.raises(
+        ValueError, match=r"are in pixels of the full-resolution image, but .* by tissue_hires_scalef=0\.4"
+    ):
+        take(adata, overwrite=True)
+    adata.obsm["spatial"] = adata.obsm["spatial"] * 0.4
+    take(adata, overwrite=True)
+
+
+@pytest.mark.parametrize("names", [("pxl_row_in_fullres", "pxl_col_in_fullres"), ("imagerow", "imagecol"), ("Y", "X")])
+def test_columns_of_the_centres_that_say_which_they_are(adata, take, names):
+    xy = adata.obsm["spatial"]
+    adata.obsm["spatial"] = pd.DataFrame(xy[:, ::-1], columns=names, index=adata.obs_names)
+    np.testing.assert_allclose(take(adata)["table"].obsm["spatial"], xy)
+
+
+def test_image_in_memory(adata, take):
+    pixels = toy_image(700, 800)
+    whole = take(adata, fullres_image=pixels)["toy_full_image"]["scale0"]["image"]
+    np.testing.assert_array_equal(np.moveaxis(whole.to_numpy(), 0, -1), pixels)
+
+
+def test_features_that_are_no_genes(adata, take, caplog):
+    adata.var["feature_types"] = "Gene Expression"
+    adata.var.loc[GENES[1], "feature_types"] = "Antibody Capture"
+    table = take(adata)["table"]
+    assert list(table.var_names) == [gene for gene in GENES if gene != GENES[1]]
+    np.testing.assert_array_equal(table.X.toarray(), adata[:, table.var_names].X)
+    assert "adata: left out features that are no genes (1 Antibody Capture)" in caplog.text
+    adata.var["feature_types"] = "mRNA"
+    assert take(adata, overwrite=True)["table"].n_vars == len(GENES)
+
+
+def test_raw_counts_that_are_elsewhere(adata, take):
+    adata.layers["counts"], adata.raw = adata.X.copy(), adata.copy()
+    adata.X = np.log1p(adata.X)
+    with pytest.raises(ValueError, match=r"before normalisation; try layer='counts' or adata\.raw\.to_adata\(\)\.$"):
+        take(adata)
+    take(adata, layer="counts")
+
+
 @pytest.mark.parametrize("uns", [5, {}, {"a": 3}, {"a": {"scalefactors": [1]}}, {"a": {}, "b": {}}])
 def test_uns_of_any_kind_does_no_harm(adata, take, uns):
     adata.uns["spatial"] = uns

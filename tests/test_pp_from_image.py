@@ -73,7 +73,7 @@ def test_another_resolution_in_the_file_is_told(take, tmp_path, caplog):
         (PIXELS[:1, :1], {}, "has 1 x 1 pixels; pass the full-resolution H&E"),
         (PIXELS, {"dataset_id": "a/b"}, "dataset_id='a/b' cannot name elements"),
         (PIXELS[..., 0, None, None], {}, r"fullres_image has shape \(300, 400, 1, 1\); pass an RGB image as \(rows,"),
-        (PIXELS / 255, {}, "holds 300 x 400 x 3 float64 values; save the H&E as an 8-bit RGB image"),
+        (PIXELS / 255, {}, "holds 300 x 400 x 3 float64 values; pass .rows, columns, 3. uint8 values"),
         ("", {}, "fullres_image is empty"),
     ],
 )

@@ -48,6 +48,16 @@ def read(folder, **options):
     return stsr.pp.read_st(folder, **({"section": "B4", "store": folder / "a.zarr"} | options))
 
 
+def test_places_between_whole_ones_are_rounded(folder):
+    expected = read(folder)["table"]
+    places = pd.read_csv(folder / "B4_selection.tsv", sep="\t")
+    places[["x", "y"]] -= 0.03
+    places.to_csv(folder / "B4_selection.tsv", sep="\t", index=False)
+    table = read(folder, store=folder / "b.zarr")["table"]
+    np.testing.assert_array_equal(table.X.toarray(), expected.X.toarray())
+    np.testing.assert_allclose(table.obsm["spatial"], expected.obsm["spatial"])
+
+
 @pytest.fixture(scope="module")
 def real(data_dir, tmp_path_factory):
     """Read a real section, once."""

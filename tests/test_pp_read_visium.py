@@ -277,6 +277,42 @@ def test_image_reduced_image(tmp_path, reduced):
     assert left_behind(folder) == []
 
 
+@pytest.mark.parametrize("drawn", ["aligned_fiducials.jpg", "detected_tissue_image.jpg"])
+def test_image_of_the_size_of_what_is_drawn_on_a_reduced_one(tmp_path, drawn):
+    folder = tmp_path / "large"
+    toy_folder(folder, height=400, width=2500)
+    hires = folder / "spatial" / "tissue_hires_image.png"
+    jpeg = folder / "spatial" / drawn
+    Image.open(hires).save(jpeg)
+    hires.unlink()
+    with pytest.raises(
+        ValueError, match=rf"is as small as spatial/{drawn} .* or where that is lost this one to stsr\.pp\."
+    ):
+        read(folder, fullres_image=jpeg)
+
+
+def test_image_is_a_folder(folder):
+    with pytest.raises(
+        ValueError, match=r"fullres_image='spatial' is a folder; pass the file of the .* It holds scalef"
+    ):
+        read(folder, fullres_image="spatial")
+
+
+def test_image_in_memory(folder):
+    pixels = np.asarray(Image.open(folder / "he.tif"))
+    whole = read(folder, fullres_image=pixels)["kidney_full_image"]["scale0"]["image"]
+    np.testing.assert_array_equal(np.moveaxis(whole.to_numpy(), 0, -1), pixels)
+
+
+def test_scale_factors_that_are_not_there(folder):
+    expected = read(folder)
+    (folder / "spatial" / "scalefactors_json.json").unlink()
+    sdata = read(folder, store=folder / "without.zarr")
+    assert record(sdata) == record(expected)
+    assert "kidney_hires_image" not in sdata
+    np.testing.assert_allclose(sdata["kidney"].radius, expected["kidney"].radius)
+
+
 def test_image_small_slide_whose_hires_image_is_not_reduced(folder):
     assert json.loads((folder / "spatial" / "scalefactors_json.json").read_text())["tissue_hires_scalef"] == 1
     assert record(read(folder, fullres_image="spatial/tissue_hires_image.png")).mpp == pytest.approx(2.0)
@@ -297,7 +333,7 @@ def test_image_missing(folder):
     for nothing in (None, ""):
         with pytest.raises(ValueError, match=r"fullres_image is empty; pass the full-resolution H&E"):
             read(folder, fullres_image=nothing)
-    with pytest.raises(ValueError, match=r"fullres_image=5 is no path"):
+    with pytest.raises(ValueError, match=r"fullres_image=5 is neither a path nor an image"):
         read(folder, fullres_image=5)
     with pytest.raises(TypeError, match="fullres_image"):
         read_visium(folder, store=folder.parent / "a.zarr")
@@ -309,9 +345,7 @@ def test_image_fluorescence(folder):
         read(folder)
 
 
-@pytest.mark.parametrize(
-    "missing", ["filtered_feature_bc_matrix.h5", "spatial/tissue_positions.csv", "spatial/scalefactors_json.json"]
-)
+@pytest.mark.parametrize("missing", ["filtered_feature_bc_matrix.h5", "spatial/tissue_positions.csv"])
 def test_folder_missing_file(folder, missing):
     (folder / missing).unlink()
     with pytest.raises(FileNotFoundError, match=rf"path='.*kidney' holds no {missing}; pass the folder that"):

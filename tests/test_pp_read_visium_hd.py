@@ -15,6 +15,7 @@ import pytest
 import squidpy as sq
 import tifffile
 from hd_toys import MPP, hd_bins, hd_counts, hd_folder, hd_pixels, hd_sums
+from PIL import Image
 from spatial_toys import GENES, toy_folder, toy_image
 from spatialdata.transformations import get_transformation
 
@@ -202,9 +203,25 @@ def test_path_of_another_platform(folder, tmp_path):
         read(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize(
-    "name", ["filtered_feature_bc_matrix.h5", "spatial/tissue_positions.parquet", "spatial/scalefactors_json.json"]
-)
+def test_image_that_is_reduced(folder):
+    (folder / "spatial").mkdir(exist_ok=True)
+    small = Image.fromarray(toy_image(300, 300))
+    small.save(folder / "spatial" / "tissue_hires_image.png")
+    factors = square(folder) / "spatial" / "scalefactors_json.json"
+    factors.write_text(json.dumps(json.loads(factors.read_text()) | {"tissue_hires_scalef": 0.5}))
+    with pytest.raises(
+        ValueError, match=r"is as small as spatial/tissue_hires_image\.png .* was given with --image\.$"
+    ):
+        read(folder, fullres_image="spatial/tissue_hires_image.png")
+
+
+def test_scale_factors_that_are_not_there(folder):
+    expected = record(read(folder))
+    (square(folder) / "spatial" / "scalefactors_json.json").unlink()
+    assert record(read(folder, overwrite=True)) == expected
+
+
+@pytest.mark.parametrize("name", ["filtered_feature_bc_matrix.h5", "spatial/tissue_positions.parquet"])
 def test_path_lacks_a_file(folder, name):
     (square(folder) / name).unlink()
     with pytest.raises(FileNotFoundError, match=rf"path: '.*square_008um' holds no {name}; pass the folder"):

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import spatialdata as sd
 import squidpy as sq
+import tifffile
 from spatial_toys import toy_image
 from spatialdata.transformations import get_transformation
 from xenium_toys import CONTROLS, GENES, MPP, PIXEL, alignment, molecules, toy_xenium
@@ -140,8 +141,9 @@ def test_files_named_by_the_user(folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
     sdata = read(folder, fullres_image="scan/he.tif", alignment="matrix.csv")
     assert sdata["square_016um"].X.sum() == molecules().counted.sum()
+    expected = record(sdata)
     again = read(folder, fullres_image="scan/he.tif", alignment=alignment(), overwrite=True)
-    assert record(again) == record(sdata)
+    assert record(again) == expected
 
 
 def test_features_of_other_kinds_are_no_genes(folder, caplog):
@@ -330,3 +332,26 @@ def test_copies_by_macos_are_no_second_file(folder):
     for name in ("toy_he_image.ome.tif", "toy_he_imagealignment.csv"):
         (folder / f"._{name}").write_bytes(b"Mac OS X")
     assert "cells" in read(folder)
+
+
+def test_paths_that_are_no_folder_of_a_run(folder):
+    with pytest.raises(ValueError, match=r"path=None is not allowed; pass the folder"):
+        read_xenium(None, store=folder.parent / "a.zarr")
+    with pytest.raises(ValueError, match=r"path='.*experiment\.xenium' is a file; pass its folder"):
+        read(folder / "experiment.xenium", store=folder.parent / "a.zarr")
+    (folder / "transcripts.parquet").rename(folder / "Run_transcripts.parquet")
+    with pytest.raises(FileNotFoundError, match=r"lacks transcripts\.parquet; .* It holds .*Run_transcripts\.parquet"):
+        read(folder)
+
+
+def test_files_of_another_version_than_stated(folder):
+    specs = json.loads((folder / "experiment.xenium").read_text())
+    (folder / "experiment.xenium").write_text(json.dumps(specs | {"analysis_sw_version": "xenium-1.0.1"}))
+    with pytest.raises(ValueError, match=r"path='.*' cannot be read: cells\.parquet, .* are damaged or not of one run"):
+        read(folder)
+
+
+def test_image_in_memory(folder):
+    pixels = tifffile.imread(next(folder.glob("*he_image.ome.tif")))
+    whole, _ = read_raster(read(folder, fullres_image=pixels), "kidney_full_image").levels[0]
+    np.testing.assert_array_equal(np.moveaxis(np.asarray(whole), 0, -1), pixels)

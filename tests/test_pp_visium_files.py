@@ -87,7 +87,6 @@ def test_what_file_managers_leave_is_no_data(folder):
                  "spatial/.tissue_positions_list.csv", "spatial/._scalefactors_json.json", "spatial/thumbs.db"):  # fmt: skip
         (folder / name).write_bytes(b"\x00\x05\x16\x07")
     assert find_visium(folder) == expected
-    assert expected.reduced("hires") == folder / "spatial" / "tissue_hires_image.png"
 
 
 def test_both_forms_of_one_matrix(folder):
@@ -178,4 +177,13 @@ def test_positions_that_are_still_packed(folder):
     shutil.rmtree(folder / "spatial")
     (folder / "GSM1_A_spatial.tar.gz").write_bytes(b"packed")
     with pytest.raises(FileNotFoundError, match=rf"holds no {POSITIONS}; unpack GSM1_A_spatial.tar.gz first"):
+        find_visium(folder)
+
+
+def test_a_matrix_of_another_name(folder):
+    (folder / "molecule_info.h5").write_bytes(b"")
+    (folder / H5).rename(folder / "filtered_feature_bc_matrix (1).h5")
+    with pytest.raises(
+        FileNotFoundError, match=rf"holds no {H5}; if filtered_feature_bc_matrix \(1\).h5 is that matrix"
+    ):
         find_visium(folder)

@@ -200,17 +200,31 @@ def test_named_axes_say_where_the_channels_are():
     np.testing.assert_array_equal(np.asarray(fullres_of(planes).pixels), planes)
 
 
+@pytest.mark.parametrize("scales", [None, [2]])
+def test_channels_of_spatialdata_say_what_they_are(scales):
+    from spatialdata.models import Image2DModel
+
+    def element(planes, names):
+        return Image2DModel.parse(planes, dims=("c", "y", "x"), c_coords=names, scale_factors=scales)
+
+    planes, opaque = np.moveaxis(HE, -1, 0), np.full_like(GREY[None], 255)
+    for some, names in ((planes[::-1], "bgr"), (np.concatenate([opaque, planes]), ["alpha", "red", "green", "blue"])):
+        np.testing.assert_array_equal(np.asarray(fullres_of(element(some, list(names))).pixels), planes)
+    with pytest.raises(ValueError, match=r"uint8 values, of channels DAPI, GFP, CD3; pass"):
+        fullres_of(element(planes, ["DAPI", "GFP", "CD3"]))
+
+
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.moveaxis(HE, -1, 0), r"holds 3 x 96 x 130 uint8 values; save the H&E as an 8-bit RGB image"),
+        (np.moveaxis(HE, -1, 0), r"holds 3 x 96 x 130 uint8 values; pass \(rows, columns, 3\) uint8 values"),
         (HE / 255, "holds 96 x 130 x 3 float64 values"),
         (HE.astype(np.uint16), "holds 96 x 130 x 3 uint16 values"),
         (HE > 100, "holds 96 x 130 x 3 bool values"),
         (GLOW, "is dark where an H&E is bright"),
         (HE[:2], "has 130 x 2 pixels"),
         (HE[None], r"has shape \(1, 96, 130, 3\); pass an RGB image as \(rows, columns, 3\)"),
-        (None, r"has shape \(\)|is no array"),
+        (None, "None is neither a path nor an image"),
         ([[1, 2], [3]], "is no array"),
     ],
 )

@@ -47,18 +47,39 @@ def test_transformation_of_the_element_counts():
     assert read_raster(sdata, "he").mpp == pytest.approx(4 * MPP)
 
 
-def test_alpha_is_left_out_and_other_images_are_refused():
+def test_channels_are_what_their_names_say():
     sdata = toy_sdata()
     pixels = np.concatenate([toy_image(20, 20), np.full((20, 20, 1), 255, np.uint8)], axis=-1).transpose(2, 0, 1)
+    pixels[3, :, 10:] = 0
+
+    def add(name, values, names=None):
+        sdata[name] = Image2DModel.parse(
+            values, dims=("c", "y", "x"), c_coords=names, transformations={"toy": Identity()}
+        )
+
+    add("unnamed", pixels)
+    add("rgba", pixels, list("rgba"))
+    add("abgr", pixels[::-1], ["A", "Blue", "Green", "Red"])
+    add("dyes", pixels[:3], ["DAPI", "GFP", "CD3"])
+    over_white = np.where(pixels[3] > 0, pixels[:3], 255)
+    for name in ("unnamed", "rgba", "abgr"):
+        np.testing.assert_array_equal(read_raster(sdata, name).levels[0][0], over_white)
+    with pytest.raises(
+        ValueError, match=r"image='dyes' is uint8 with 3 channels \(DAPI, GFP, CD3\); an 8-bit RGB image"
+    ):
+        read_raster(sdata, "dyes")
+
+
+def test_other_images_are_refused():
+    sdata = toy_sdata()
+    pixels = toy_image(20, 20).transpose(2, 0, 1)
 
     def add(name, values):
         sdata[name] = Image2DModel.parse(values, dims=("c", "y", "x"), transformations={"toy": Identity()})
 
-    add("rgba", pixels)
     add("grey", pixels[:1])
     add("deep", pixels[:3].astype(np.uint16))
-    assert read_raster(sdata, "rgba").levels[0][0].shape == (3, 20, 20)
-    with pytest.raises(ValueError, match=r"image='grey' is uint8 with 1 channels; an 8-bit RGB image"):
+    with pytest.raises(ValueError, match=r"image='grey' is uint8 with 1 channels \(0\); an 8-bit RGB image"):
         read_raster(sdata, "grey")
     with pytest.raises(ValueError, match=r"image='deep' is uint16"):
         read_raster(sdata, "deep")

@@ -24,7 +24,7 @@ def read_alignment(alignment: Any, folder: Path | None = None) -> NDArray[np.flo
     FileNotFoundError
         When the file is in neither.
     ValueError
-        When it is no 3 x 3 matrix of numbers, no invertible affine, or distorts the image by more than 2 %.
+        When it is a folder, no 3 x 3 matrix of numbers, no invertible affine, or distorts the image by more than 2 %.
     """
     name = "alignment"
     if isinstance(alignment, str | os.PathLike):
@@ -74,6 +74,10 @@ def _find(file: Path, folder: Path | None) -> Path:
     for candidate in [file] + ([folder / file] if folder else []):
         if candidate.is_file():
             return candidate
+        if candidate.is_dir():
+            raise ValueError(
+                f"alignment={str(file)!r} is a folder; pass the file with the matrix, or the matrix itself."
+            )
     places = f"neither in the working directory nor in {str(folder)!r}" if folder else "not in the working directory"
     raise FileNotFoundError(
         f"alignment={str(file)!r} is {places}; pass the file with the matrix, or the matrix itself."

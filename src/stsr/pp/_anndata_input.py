@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from stsr.constants import ARRAY_COL, ARRAY_ROW, SPATIAL
 from stsr.geometry import Lattice, regular_lattice
 from stsr.pp._positions import INSIDE, lattice_of
+from stsr.pp._scale_factors import REDUCED
 from stsr.spatial.unreadable import FOREIGN
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-__all__ = ["INSIDE", "check_section", "check_table", "in_memory", "scale_factors", "spots_lattice"]
+__all__ = ["INSIDE", "check_section", "check_table", "in_memory", "spots_lattice", "vendor_facts"]
 
 LIBRARY = "library_id"
 """``obs`` column that names the library of a spot, as scanpy and squidpy call it."""
@@ -141,14 +142,26 @@ def spots_lattice(
     return regular_lattice(xy[inside & on]), False
 
 
-def scale_factors(adata: AnnData, inside: NDArray[np.bool_]) -> Mapping[str, Any]:
-    """The vendor's scale factors of the section, from ``uns["spatial"]``; none where it is not clear which."""
+def vendor_facts(
+    adata: AnnData, inside: NDArray[np.bool_], size: tuple[int, int]
+) -> tuple[Mapping[str, Any], str | None]:
+    """The vendor's scale factors, and which of his reduced images has the ``size`` (width, height) of the H&E.
+
+    Both come from ``uns["spatial"]``; nothing where it is not clear which section's.
+    """
     libraries = adata.uns.get(SPATIAL)
     if not isinstance(libraries, Mapping):
-        return {}
+        return {}, None
     names = list(libraries)
     if LIBRARY in adata.obs:
         names = [name for name in names if name in set(adata.obs[LIBRARY][inside].astype(str))] or names
     library = libraries[names[0]] if len(names) == 1 else {}
-    factors = library.get("scalefactors") if isinstance(library, Mapping) else {}
-    return factors if isinstance(factors, Mapping) else {}
+    factors, images = (_entries(library, key) for key in ("scalefactors", "images"))
+    alike = [name for name in REDUCED if tuple(getattr(images.get(name), "shape", ())[:2]) == size[::-1]]
+    return factors, alike[0] if alike else None
+
+
+def _entries(holder: Any, key: str) -> Mapping[str, Any]:
+    """The mapping under a key; empty where there is none."""
+    found = holder.get(key) if isinstance(holder, Mapping) else None
+    return found if isinstance(found, Mapping) else {}

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from stsr.spatial.unreadable import read_text, reading
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
 
 logger = logging.getLogger(__name__)
@@ -53,21 +55,23 @@ def read_counts(source: Path | TextMatrix) -> AnnData:
         raise ValueError(f"path: {str(file)!r} holds no bins with counts; choose another bin_size or another folder.")
     if repeated := int(table.obs_names.duplicated().sum()):
         raise ValueError(f"path: {str(file)!r} names {repeated} barcodes twice; export the counts of one sample again.")
-    return _genes(table, file)
-
-
-def _genes(table: AnnData, file: Path) -> AnnData:
-    """The table without features that are no genes."""
-    if KIND not in table.var:
-        return table
-    others = table.var[KIND].astype(str) != GENES
-    if others.all():
+    genes = are_genes(table.var, file.name)
+    if not genes.any():
         kinds = ", ".join(sorted(table.var[KIND].astype(str).unique()))
         raise ValueError(f"path: {str(file)!r} holds no {GENES}, only {kinds}; pass a folder with counts of genes.")
-    if others.any():
-        kinds = ", ".join(f"{number} {kind}" for kind, number in table.var.loc[others, KIND].value_counts().items())
-        logger.warning("%s: left out features that are no genes (%s).", file.name, kinds)
-    return table[:, ~others.to_numpy()].copy() if others.any() else table
+    return table if genes.all() else table[:, genes].copy()
+
+
+def are_genes(var: pd.DataFrame, name: str) -> NDArray[np.bool_]:
+    """(features,) which are genes, by the vendor's column where there is one; the log says which are left out."""
+    if KIND not in var:
+        return np.ones(len(var), dtype=bool)
+    kinds = var[KIND].astype(str)
+    genes: NDArray[np.bool_] = (kinds == GENES).to_numpy()
+    if genes.any() and not genes.all():
+        others = ", ".join(f"{number} {kind}" for kind, number in kinds[~genes].value_counts().items())
+        logger.warning("%s: left out features that are no genes (%s).", name, others)
+    return genes
 
 
 def _from_hdf5(file: Path) -> AnnData:

@@ -64,6 +64,12 @@ def find(folder: Path, name: str, *, folders: bool = False) -> list[Found]:
     return [Found(path, hit["prefix"]) for path, hit in hits if hit and path.is_dir() == folders]
 
 
+def in_spatial(folder: Path, name: str) -> list[Found]:
+    """Files of this name in the folder ``spatial``, which may have a prefix, or beside it."""
+    places = [Found(folder, ""), *find(folder, "spatial", folders=True)]
+    return [Found(hit.path, each.prefix + hit.prefix) for each in places for hit in find(each.path, name)]
+
+
 def only(found: list[Found], folder: Path, kind: str) -> Found | None:
     """The one that was found, None when there is none.
 

@@ -17,10 +17,10 @@ from stsr.constants import ARRAY_COL, ARRAY_ROW, microns
 from stsr.geometry import Grid, cell_lookup, grid_of_bins
 from stsr.pp._counts import read_counts
 from stsr.pp._positions import BARCODE, INSIDE, X, Y, in_tissue
-from stsr.pp._scale_factors import usable
+from stsr.pp._scale_factors import read_factors
 from stsr.spatial.grid_table import grid_table
 from stsr.spatial.section import raw_counts
-from stsr.spatial.unreadable import read_json, reading
+from stsr.spatial.unreadable import reading
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -145,7 +145,7 @@ def read_bins(binned: Path, size: int) -> Bins:
         or the counts are not raw.
     """
     folder = binned / f"square_{microns(size)}"
-    for name in (COUNTS, POSITIONS, FACTORS):
+    for name in (COUNTS, POSITIONS):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"path: {str(folder)!r} holds no {name}; pass the folder that Space Ranger made.")
     table = read_counts(folder / COUNTS)
@@ -229,7 +229,7 @@ def _read_positions(file: Path) -> pd.DataFrame:
 
 def _check_factors(file: Path, size: int, grid: Grid) -> None:
     """Hold the bins' pitch in pixels against what the vendor states."""
-    factors = usable(read_json(file, "scale factors"))
+    factors = read_factors(file)
     if (stated := factors.get("bin_size_um", size)) != size:
         raise ValueError(f"path: {str(file)!r} is of {stated:g} µm bins; give the folder its name back.")
     mpp = size / grid.bin_size

@@ -8,14 +8,15 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stsr.constants import SPATIAL
+from stsr.pp._folder import contents
 from stsr.spatial.assemble import complete, disc_spots
-from stsr.spatial.fullres import FullRes, open_fullres
+from stsr.spatial.fullres import FullRes, fullres_of, open_fullres
 from stsr.spatial.record import Record
 from stsr.spatial.store import NAME, create_store
 
@@ -71,24 +72,32 @@ def check_dataset_id(dataset_id: str) -> str:
     return dataset_id
 
 
-def find_fullres(folder: Path | None, fullres_image: str | os.PathLike[str]) -> FullRes:
-    """Open the H&E, named relative to the working directory or to the folder of the section, where it has one.
+def find_fullres(folder: Path | None, fullres_image: str | os.PathLike[str] | FullRes | Any) -> FullRes:
+    """Open the H&E: a file, relative to the working directory or to the section's folder where it has one, or an array.
 
     Raises
     ------
     FileNotFoundError
-        When it is in neither.
+        When the file is in neither.
     ValueError
-        When it is not named, or not an 8-bit RGB image.
+        When it is not named, a folder, or no H&E.
     """
-    if not isinstance(fullres_image, str | os.PathLike | None):
-        raise ValueError(f"fullres_image={fullres_image!r} is no path; pass the file of the full-resolution H&E.")
-    if not fullres_image:
+    if isinstance(fullres_image, FullRes):
+        return fullres_image
+    if fullres_image is None or (isinstance(fullres_image, str) and not fullres_image):
         raise ValueError("fullres_image is empty; pass the full-resolution H&E that the spot positions belong to.")
+    if not isinstance(fullres_image, str | os.PathLike):
+        return fullres_of(fullres_image)
     candidates = [Path(fullres_image)] + ([folder / fullres_image] if folder else [])
     for candidate in candidates:
         if candidate.is_file():
             return open_fullres(candidate)
+    for candidate in candidates:
+        if candidate.is_dir():
+            raise ValueError(
+                f"fullres_image={str(fullres_image)!r} is a folder; pass the file of the full-resolution H&E. "
+                f"{contents(candidate)}"
+            )
     places = f"neither in the working directory nor in {str(folder)!r}" if folder else "not in the working directory"
     raise FileNotFoundError(
         f"fullres_image={str(fullres_image)!r} is {places}; pass the full-resolution H&E that the spot positions belong "

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from stsr.pp._counts import TextMatrix
-from stsr.pp._folder import Found, as_folder, contents, entries, find, listed, only
+from stsr.pp._folder import Found, as_folder, contents, entries, find, in_spatial, listed, only
 from stsr.pp._positions import read_positions
 
-COUNTS, POSITIONS, FACTORS = (
-    "filtered_feature_bc_matrix.h5",
-    "spatial/tissue_positions.csv",
-    "spatial/scalefactors_json.json",
-)
+COUNTS, POSITIONS = "filtered_feature_bc_matrix.h5", "spatial/tissue_positions.csv"
 """What the vendor calls them."""
+
+OTHER_H5 = re.compile("raw_|molecule_info", re.IGNORECASE)
+"""Names of the vendor's HDF5 files that hold no filtered matrix."""
 
 HD = "binned_outputs"
 """What a Visium HD folder holds."""
@@ -32,20 +32,15 @@ class VisiumFiles:
     positions
         Places of the spots.
     factors
-        Scale factors.
+        Scale factors, where there are any: nothing else is needed of them.
     images
-        Folder of the reduced images, and what stands before their names.
+        Where to look for the reduced images, and what stands before their names.
     """
 
     counts: Path | TextMatrix
     positions: Path
-    factors: Path
+    factors: Path | None
     images: Found
-
-    def reduced(self, name: str) -> Path | None:
-        """The reduced image ``"hires"`` or ``"lowres"``, where there is one."""
-        found = find(self.images.path, rf"tissue_{name}_image\.png")
-        return next((each.path for each in found if self.images.prefix.endswith(each.prefix)), None)
 
 
 def find_visium(path: str | os.PathLike[str]) -> VisiumFiles:
@@ -62,15 +57,13 @@ def find_visium(path: str | os.PathLike[str]) -> VisiumFiles:
     _refuse_other_platforms(folder)
     prefix, counts = _find_counts(folder)
     positions = _find_positions(folder)
-    factors = only(_in_spatial(folder, r"scalefactors_json\.json(\.gz)?"), folder, "scale factors")
-    if factors is None:
-        raise _missing(folder, FACTORS)
+    factors = only(in_spatial(folder, r"scalefactors_json\.json(\.gz)?"), folder, "scale factors")
     if prefix and positions.prefix and not (prefix.startswith(positions.prefix) or positions.prefix.startswith(prefix)):
         raise ValueError(
             f"path={str(folder)!r} holds counts of {prefix!r} and positions of {positions.prefix!r}; keep the files of one "
             "sample in a folder of their own, and give them one prefix."
         )
-    return VisiumFiles(counts, positions.path, factors.path, Found(factors.path.parent, factors.prefix))
+    return VisiumFiles(counts, positions.path, factors.path if factors else None, Found(folder, positions.prefix))
 
 
 def _refuse_other_platforms(folder: Path) -> None:
@@ -98,6 +91,7 @@ def _find_counts(folder: Path) -> tuple[str, Path | TextMatrix]:
     if text := only([*inside, *flat], folder, "counts"):
         return text.prefix.removesuffix("filtered_feature_bc_"), _text_matrix(text.path)
     packed = find(folder, r"filtered_feature_bc_matrix\.(h5\.gz|tar\.gz|tgz|zip)")
+    others = [each for each in find(folder, r".*\.h5") if not OTHER_H5.search(each.path.name)]
     raw = find(folder, r"raw_feature_bc_matrix(\.h5)?") + find(folder, "raw_feature_bc_matrix", folders=True)
     objects = find(folder, r".*\.(h5ad|rds|loom)")
     if packed:
@@ -112,6 +106,8 @@ def _find_counts(folder: Path) -> tuple[str, Path | TextMatrix]:
         raise _missing(
             folder, COUNTS, f"read {listed(folder, objects)} as an AnnData object and pass it to stsr.pp.from_anndata."
         )
+    if others:
+        raise _missing(folder, COUNTS, f"if {listed(folder, others)} is that matrix, rename it.")
     raise _missing(folder, COUNTS)
 
 
@@ -128,15 +124,9 @@ def _text_matrix(matrix: Path) -> TextMatrix:
     return TextMatrix(matrix, rest["features"], rest["barcodes"])
 
 
-def _in_spatial(folder: Path, name: str) -> list[Found]:
-    """Files of this name in the folder ``spatial``, which may have a prefix, or beside it."""
-    places = [Found(folder, ""), *find(folder, "spatial", folders=True)]
-    return [Found(hit.path, each.prefix + hit.prefix) for each in places for hit in find(each.path, name)]
-
-
 def _find_positions(folder: Path) -> Found:
     """The table of positions; of an old one and a new one beside each other either, when both say the same."""
-    found = _in_spatial(folder, r"tissue_positions(_list)?\.(csv|tsv|txt)(\.gz)?")
+    found = in_spatial(folder, r"tissue_positions(_list)?\.(csv|tsv|txt)(\.gz)?")
     if len(found) == 2 and len({(each.path.parent, each.prefix) for each in found}) == 1:
         one, other = (read_positions(each.path) for each in found)
         if one.equals(other):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from stsr.constants import REGION, SPATIAL
 from stsr.geometry import Lattice, nearest_pitch
 from stsr.options import Number
-from stsr.pp._anndata_input import INSIDE, check_section, check_table, in_memory, scale_factors, spots_lattice
+from stsr.pp._anndata_input import INSIDE, check_section, check_table, in_memory, spots_lattice, vendor_facts
 from stsr.pp._columns import storable
+from stsr.pp._counts import are_genes
 from stsr.pp._positions import in_tissue
 from stsr.pp._reading import check_dataset_id, find_fullres, image_size, unique_symbols, write_discs
 from stsr.pp._scale_factors import refuse_reduced_positions, usable
@@ -28,11 +29,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+XS, YS = ("x", "pxl_col_in_fullres", "imagecol"), ("y", "pxl_row_in_fullres", "imagerow")
+"""What columns of a data frame with centres are called, by the vendor and by programs in R."""
+
 
 def from_anndata(
     adata: AnnData,
     *,
-    fullres_image: str | os.PathLike[str],
+    fullres_image: str | os.PathLike[str] | Any,
     store: str | os.PathLike[str],
     dataset_id: str,
     mpp: float | None = None,
@@ -44,7 +48,7 @@ def from_anndata(
 ) -> SpatialData:
     """Make a section of an AnnData object with spots and of their full-resolution H&E, and keep it in a zarr store.
 
-    Counts, ``obs`` and ``var`` are kept; layers, embeddings and ``uns`` are not. Spots with ``obs["in_tissue"] == 0`` are
+    Counts of genes, ``obs`` and ``var`` are kept; layers, embeddings and ``uns`` are not. Spots with ``obs["in_tissue"] == 0`` are
     left out, as by all readers, and so are a few that lie beside the image. Column names and values that a store cannot
     carry are changed, repeated gene symbols get ``-1``, ``-2``, ... at their end, and the log says so.
 
@@ -53,7 +57,8 @@ def from_anndata(
     adata
         Spots x genes of one section, with raw counts, in memory, backed or behind dask. It is not changed.
     fullres_image
-        The H&E image in whose pixels the spots lie: 8-bit RGB, TIFF (any kind), PNG or JPEG.
+        The H&E image in whose pixels the spots lie: TIFF (any kind), PNG or JPEG, or an array, as of
+        :func:`stsr.pp.from_image`.
     store
         Where to write the zarr store.
     dataset_id
@@ -69,7 +74,8 @@ def from_anndata(
     layer
         Layer with the raw counts; ``X`` when None.
     spatial_key
-        Key in ``obsm`` of the centres, (spots, 2) as (x, y) in pixels of ``fullres_image``.
+        Key in ``obsm`` of the centres, (spots, 2) as (x, y) in pixels of ``fullres_image``. Columns of a data frame may be
+        in any order where their names say which is which, as ``pxl_row_in_fullres`` and ``pxl_col_in_fullres`` do.
     overwrite
         Replace an existing store, once the new one is complete.
 
@@ -121,11 +127,13 @@ def from_anndata(
     image = find_fullres(None, fullres_image)
     lattice, sure = spots_lattice(adata, xy, inside, image_size(image))
     if lattice is not None and lattice.layout == "hexagonal":
+        factors, reduced = vendor_facts(adata, inside, image_size(image))
         refuse_reduced_positions(
             lattice.pitch,
-            usable(scale_factors(adata, inside)),
+            usable(factors),
             where=f"adata.obsm[{spatial_key!r}]",
             remedy="divide them by it, or delete adata.uns['spatial'] if fullres_image is that image.",
+            image=reduced,
         )
     table = _bare(adata, xy, layer, inside)
     measured = _measured(lattice, mpp, pitch, image.mpp)
@@ -160,12 +168,19 @@ def _centres(adata: AnnData, key: str, inside: NDArray[np.bool_]) -> NDArray[np.
     """(rows, 2) centres (x, y) in pixels, of all rows; finite for those inside."""
     wanted = f"adata.obsm[{key!r}] must hold finite (x, y) in pixels for every spot"
     try:
-        xy = np.asarray(adata.obsm[key], dtype=np.float64)
+        xy = np.asarray(_ordered(adata.obsm[key]), dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{wanted}, but it holds words or is no array; convert it to numbers.") from error
     if xy.ndim != 2 or xy.shape[1] < 2 or not np.isfinite(xy[inside, :2]).all():
         raise ValueError(f"{wanted}; drop those without.")
     return xy[:, :2]
+
+
+def _ordered(places: Any) -> Any:
+    """The centres, x first where the columns of a data frame say which that is."""
+    columns = {str(name).lower(): name for name in getattr(places, "columns", ())}
+    found = [[columns[name] for name in names if name in columns] for names in (XS, YS)]
+    return places[[found[0][0], found[1][0]]] if all(found) else places
 
 
 def _measured(lattice: Lattice | None, mpp: float | None, pitch: float | None, stated: float | None) -> float:
@@ -193,21 +208,35 @@ def _check_diameter(diameter: float, xy: NDArray[np.float64], lattice: Lattice |
         )
 
 
+def _check_raw(table: AnnData, adata: AnnData, layer: str | None) -> None:
+    """Refuse counts that are not raw, and say where else in the object they may be."""
+    try:
+        raw_counts(table, name="adata" if layer is None else layer)
+    except ValueError as error:
+        elsewhere = [f"layer={name!r}" for name in adata.layers if name != layer]
+        elsewhere += ["adata.raw.to_adata()"] * (adata.raw is not None)
+        if not elsewhere:
+            raise
+        raise ValueError(f"{str(error).removesuffix('.')}; try {' or '.join(elsewhere)}.") from error
+
+
 def _bare(adata: AnnData, xy: NDArray[np.float64], layer: str | None, inside: NDArray[np.bool_]) -> AnnData:
     """A copy with nothing but counts, obs, var and centres of the spots inside, under names that a store can carry."""
     from anndata import AnnData
     from spatialdata import sanitize_table
 
-    obs, var = storable(adata.obs[inside], "obs"), storable(adata.var, "var")
+    genes = are_genes(adata.var, "adata")
+    genes = genes if genes.any() else ~genes  # words of its own
+    obs, var = storable(adata.obs[inside], "obs"), storable(adata.var[genes], "var")
     table = AnnData(
-        in_memory(adata, layer)[np.flatnonzero(inside)],
+        in_memory(adata, layer)[np.flatnonzero(inside)][:, np.flatnonzero(genes)],
         obs=obs.rename(
             columns={name: f"{name}_before" for name in map(str, obs) if name.lower() in (REGION, SPOT_ID)}
         ).set_axis(adata.obs_names[inside].astype(str)),
-        var=var.set_axis(unique_symbols(adata.var_names, source="adata.var_names")),
+        var=var.set_axis(unique_symbols(adata.var_names[genes], source="adata.var_names")),
         obsm={SPATIAL: xy[inside]},
     )
-    raw_counts(table, name="adata" if layer is None else layer)
+    _check_raw(table, adata, layer)
     sanitize_table(table)
     for kind, old, new in (("obs", obs, table.obs), ("var", var, table.var)):
         if changed := [f"{a} to {b}" for a, b in zip(old, new, strict=True) if a != b]:

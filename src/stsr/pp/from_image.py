@@ -6,9 +6,8 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from stsr.arguments import MPP
+from stsr.options import Number
 from stsr.pp._reading import check_dataset_id, find_fullres, write_section
-from stsr.spatial.fullres import fullres_of
 from stsr.spatial.scale import PLAUSIBLE
 from stsr.spatial.store import check_vacant
 
@@ -39,8 +38,8 @@ def from_image(
     Parameters
     ----------
     fullres_image
-        The H&E: a file, TIFF (any kind), PNG or JPEG; or a uint8 array (rows, columns, 3). What samples mean comes from
-        the file: see the page on platforms.
+        The H&E: a file, TIFF (any kind), PNG or JPEG; or a uint8 array (rows, columns, 3), an image of Pillow or of a
+        SpatialData object. What samples mean comes from the file: see the page on platforms.
     mpp
         µm per pixel of it. A file may state another, which the log then tells; yours is taken.
     store
@@ -75,10 +74,9 @@ def from_image(
     check_vacant(store, overwrite)
     dataset_id = check_dataset_id(dataset_id)
     low, high = PLAUSIBLE
-    if mpp is None or not low <= MPP("mpp", mpp) <= high:
+    if not low <= Number()("mpp", mpp) <= high:
         raise ValueError(f"mpp={mpp} µm per pixel is outside {low} to {high}; a scanner's 20x objective has about 0.5.")
-    is_file = isinstance(fullres_image, str | os.PathLike)
-    image = find_fullres(None, fullres_image) if is_file else fullres_of(fullres_image)
+    image = find_fullres(None, fullres_image)
     _tell_apart(image, mpp)
     return write_section(
         SpatialData(),

@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Iterable, Sequence, Sized
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -47,7 +47,7 @@ WRITERS = 4
 def from_transcripts(
     sdata: SpatialData,
     *,
-    fullres_image: str | os.PathLike[str],
+    fullres_image: str | os.PathLike[str] | Any,
     alignment: str | os.PathLike[str] | ArrayLike,
     pixel_size: float,
     coordinate_system: str = "global",
@@ -74,7 +74,7 @@ def from_transcripts(
     sdata
         With the transcripts as points. It is not changed.
     fullres_image
-        The H&E: 8-bit RGB, TIFF (any kind), PNG or JPEG.
+        The H&E: TIFF (any kind), PNG or JPEG, or an array, as of :func:`stsr.pp.from_image`.
     alignment
         (3, 3) affine from pixels of ``fullres_image`` to ``coordinate_system``, or a CSV file that holds it. It may
         rotate and flip, and stretch by up to 2 %.

@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -48,7 +48,7 @@ def read_st(
     store: str | os.PathLike[str],
     counts: str | os.PathLike[str] | None = None,
     selection: str | os.PathLike[str] | None = None,
-    fullres_image: str | os.PathLike[str] | None = None,
+    fullres_image: str | os.PathLike[str] | Any | None = None,
     pitch: float = 200.0,
     spot_diameter: float = 100.0,
     dataset_id: str | None = None,
@@ -58,9 +58,10 @@ def read_st(
     r"""Read a section of legacy Spatial Transcriptomics with its H&E and keep it in a zarr store.
 
     µm per pixel comes from the pitch of the array, by the least-squares affine from the spots' place on the array to
-    their pixels, over all spots that are listed. The distance between neighbours would not do: spots were found in the image one by one and lie about
-    16 µm off the lattice, so the nearest neighbour is 7 % nearer than the pitch. The affine starts from the place that
-    the spot detection wrote (``new_x``, ``new_y``), which is exact, or where there is none from the whole ``x`` and ``y``.
+    their pixels, over all spots that are listed. The distance between neighbours would not do: spots were found in the
+    image one by one and lie about 16 µm off the lattice, so the nearest neighbour is 7 % nearer than the pitch. The
+    affine starts from the place that the spot detection wrote (``new_x``, ``new_y``), which is exact, or where there is
+    none from the whole ``x`` and ``y``.
 
     Spots are kept that both tables hold and that are selected; the log counts the others. A few that lie beside the image
     are left out.
@@ -75,13 +76,14 @@ def read_st(
     store
         Where to write the zarr store.
     counts
-        Counts, spots x genes, parted by tabs, commas or semicolons; the spots named ``9x13`` by their column and row on the array; relative to
-        ``path``.
+        Counts, spots x genes, parted by tabs, commas or semicolons; the spots named ``9x13`` by their column and row on
+        the array; relative to ``path``.
     selection
         Spots under tissue, parted alike, with the columns ``x``, ``y``, ``pixel_x``, ``pixel_y``, and as a rule
         ``new_x``, ``new_y`` and ``selected``; relative to ``path``.
     fullres_image
-        The H&E image in whose pixels the spots lie: 8-bit RGB, relative to the working directory or to ``path``.
+        The H&E image in whose pixels the spots lie: TIFF (any kind), PNG or JPEG, relative to the working directory or to
+        ``path``; or an array, as of :func:`stsr.pp.from_image`. ``B4.jpg`` or the like when None.
     pitch
         µm between neighbouring spots of the array.
     spot_diameter
@@ -102,8 +104,9 @@ def read_st(
     FileNotFoundError
         When a file is missing; the message lists the names that were looked for.
     ValueError
-        When there are two files of a kind, when the tables are not what they should be or share no spot, when spots lie outside the image, when µm per
-        pixel is implausible or its sources contradict each other, or when ``store`` exists.
+        When there are two files of a kind, when the tables are not what they should be or share no spot, when spots lie
+        outside the image, when µm per pixel is implausible or its sources contradict each other, or when ``store``
+        exists.
 
     Examples
     --------
@@ -133,7 +136,9 @@ def read_st(
     dataset_id = name_section(Path(section), dataset_id)
     counts_file = _find(folder, section, "counts", COUNTS, counts)
     selection_file = _find(folder, section, "selection", SELECTION, selection)
-    image = find_fullres(folder, fullres_image or _find(folder, section, "fullres_image", IMAGE, None).absolute())
+    if fullres_image is None:
+        fullres_image = _find(folder, section, "fullres_image", IMAGE, None).absolute()
+    image = find_fullres(folder, fullres_image)
     every = _read_selection(selection_file)
     table = _join(_read_counts(counts_file), every[every["selected"]])
     measured = _microns_per_pixel(every, image_size(image), pitch, mpp, selection_file)
@@ -226,7 +231,8 @@ def _read_selection(file: Path) -> pd.DataFrame:
         raise ValueError(f"{where} gives {lost} selected spots no number in {', '.join((*ARRAY, *PIXELS))}; drop them.")
     places[numbers.columns] = numbers
     places = places[known]
-    names = [f"{x}x{y}" for x, y in places[ARRAY].astype(int).to_numpy()]
+    places[ARRAY] = places[ARRAY].round().astype(int)
+    names = [f"{x}x{y}" for x, y in places[ARRAY].to_numpy()]
     places = places.set_index(pd.Index(names))
     chosen = places.index[places["selected"]]
     if chosen.has_duplicates:
@@ -251,7 +257,7 @@ def _join(counts: AnnData, places: pd.DataFrame) -> AnnData:
         )
     table = counts[shared].copy()
     places = places.loc[shared]
-    table.obs[ARRAY_ROW], table.obs[ARRAY_COL] = places["y"].astype(int), places["x"].astype(int)
+    table.obs[ARRAY_ROW], table.obs[ARRAY_COL] = places["y"], places["x"]
     table.obsm[SPATIAL] = places[["pixel_x", "pixel_y"]].to_numpy(dtype=np.float64)
     return table
 

@@ -14,13 +14,12 @@ from stsr.pp._folder import as_folder
 from stsr.pp._positions import INSIDE, X, Y, lattice_of, read_positions
 from stsr.pp._reading import find_fullres, image_size, name_section, on_image, unique_symbols, write_section
 from stsr.pp._reduced_images import add_reduced, refuse_reduced
-from stsr.pp._scale_factors import DIAMETER, refuse_reduced_positions, usable
+from stsr.pp._scale_factors import DIAMETER, read_factors, refuse_reduced_positions
 from stsr.pp._visium_files import VisiumFiles, find_visium
 from stsr.spatial.assemble import SPOT_ID, disc_spots
 from stsr.spatial.scale import check_mpp, resolve_mpp
 from stsr.spatial.section import raw_counts
 from stsr.spatial.store import check_vacant
-from stsr.spatial.unreadable import read_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +46,7 @@ RUNS = 0.2
 def read_visium(
     path: str | os.PathLike[str],
     *,
-    fullres_image: str | os.PathLike[str],
+    fullres_image: str | os.PathLike[str] | Any,
     store: str | os.PathLike[str],
     dataset_id: str | None = None,
     mpp: float | None = None,
@@ -67,8 +66,8 @@ def read_visium(
         prefix, as in repositories, and the matrix may be the three text files ``matrix.mtx``, ``features.tsv`` and
         ``barcodes.tsv``, gzipped or not; files of two samples in one folder are refused.
     fullres_image
-        The H&E image that Space Ranger was given: 8-bit RGB, TIFF (any kind), PNG or JPEG; relative to the working
-        directory or to ``path``. The images in ``spatial/`` are too coarse.
+        The H&E image that Space Ranger was given: TIFF (any kind), PNG or JPEG, relative to the working directory or to
+        ``path``; or an array, as of :func:`stsr.pp.from_image`. The images in ``spatial/`` are too coarse.
     store
         Where to write the zarr store.
     dataset_id
@@ -88,8 +87,8 @@ def read_visium(
     FileNotFoundError
         When ``path`` lacks a file, or ``fullres_image`` is not there.
     ValueError
-        When a file is damaged, or there are several of a kind; when ``fullres_image`` is one of the reduced images, not
-        8-bit RGB, or does not hold the spots; when positions follow no lattice; when µm per pixel is implausible or its
+        When a file is damaged, or there are several of a kind; when ``fullres_image`` is one of the reduced images, no
+        H&E, or does not hold the spots; when positions follow no lattice; when µm per pixel is implausible or its
         sources contradict each other; when the counts are not raw; when ``store`` exists.
 
     Examples
@@ -120,8 +119,8 @@ def read_visium(
     check_vacant(store, overwrite)
     image = find_fullres(as_folder(path), fullres_image)
     dataset_id = name_section(as_folder(path), dataset_id)
-    factors = usable(read_json(files.factors, "scale factors"))
-    refuse_reduced(files, image, factors)
+    factors = read_factors(files.factors)
+    refuse_reduced(files.images, image, factors, discs=True)
     places = read_positions(files.positions)
     pitch = _pitch(files, places, image)
     refuse_reduced_positions(
@@ -136,7 +135,7 @@ def read_visium(
     diameter = factors.get(DIAMETER, VENDOR_DIAMETER / resolved)
 
     sdata = disc_spots(table, dataset_id, radius=diameter / 2)
-    add_reduced(sdata, files, factors, dataset_id)
+    add_reduced(sdata, files.images, factors, dataset_id)
     return write_section(
         sdata,
         image,

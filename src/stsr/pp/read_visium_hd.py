@@ -8,12 +8,15 @@ import os
 from collections.abc import Sequence
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from stsr.constants import microns
 from stsr.options import Items, Number
-from stsr.pp._folder import as_folder, contents, entries, find
-from stsr.pp._hd_bins import read_bins, sources
+from stsr.pp._folder import Found, as_folder, contents, entries, find
+from stsr.pp._hd_bins import FACTORS, read_bins, sources
 from stsr.pp._reading import find_fullres, name_section, on_image, unique_symbols, write_section
+from stsr.pp._reduced_images import refuse_reduced
+from stsr.pp._scale_factors import read_factors
 from stsr.spatial.scale import check_mpp, resolve_mpp
 from stsr.spatial.store import check_vacant
 from stsr.spatial.unreadable import reading
@@ -33,7 +36,7 @@ LAYOUT = "1"
 def read_visium_hd(
     path: str | os.PathLike[str],
     *,
-    fullres_image: str | os.PathLike[str] | None = None,
+    fullres_image: str | os.PathLike[str] | Any | None = None,
     bin_size: float | Sequence[float] = 8,
     store: str | os.PathLike[str],
     dataset_id: str | None = None,
@@ -56,8 +59,8 @@ def read_visium_hd(
     path
         Folder with ``binned_outputs/``, usually Space Ranger's ``outs``.
     fullres_image
-        The H&E image that Space Ranger was given: 8-bit RGB, TIFF (any kind), PNG or JPEG; relative to the working
-        directory or to ``path``. The one file in ``microscope_image/`` when None.
+        The H&E image that Space Ranger was given: TIFF (any kind), PNG or JPEG, relative to the working directory or to
+        ``path``; or an array, as of :func:`stsr.pp.from_image`. The one file in ``microscope_image/`` when None.
     bin_size
         Sides of the bins to read in µm. The first are the section's spots, from which methods learn; the others are
         there to predict on (``grid="{dataset_id}_square_002um"``) and as truth.
@@ -81,7 +84,7 @@ def read_visium_hd(
         When ``path`` lacks a file, or ``fullres_image`` is not there.
     ValueError
         When ``path`` is of another platform or in an unknown layout; for a bin size that cannot be had; when a table has
-        no bins or no raw counts; when ``fullres_image`` is not 8-bit RGB or does not hold all bins; when µm per pixel is
+        no bins or no raw counts; when ``fullres_image`` is a reduced image, no H&E, or does not hold the bins; when µm per pixel is
         implausible or its sources contradict each other; when ``store`` exists.
 
     Examples
@@ -114,8 +117,10 @@ def read_visium_hd(
     taken = sources(binned, sizes)
     check_vacant(store, overwrite)
     _tell_layout(folder)
-    image = find_fullres(folder, fullres_image or _microscope_image(folder))
+    image = find_fullres(folder, _microscope_image(folder) if fullres_image is None else fullres_image)
     dataset_id = name_section(folder, dataset_id)
+    factors = read_factors(binned / f"square_{microns(min(taken.values()))}" / FACTORS)
+    refuse_reduced(Found(folder, ""), image, factors, discs=False)
 
     on_disk = {source: read_bins(binned, source) for source in set(taken.values())}
     bins = [on_disk[source] if size == source else on_disk[source].pooled(size) for size, source in taken.items()]

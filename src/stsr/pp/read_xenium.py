@@ -16,10 +16,12 @@ from numpy.typing import ArrayLike
 
 from stsr.options import Number
 from stsr.pp._alignment import apply, read_alignment
+from stsr.pp._folder import as_folder, contents
 from stsr.pp._reading import find_fullres, name_section
 from stsr.pp.from_transcripts import QUALITY, from_transcripts
 from stsr.pp.make_grid import check_bin_size
 from stsr.spatial.store import check_vacant
+from stsr.spatial.unreadable import FOREIGN
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -42,7 +44,7 @@ PIXEL_SIZE = Number(0.01, 10)
 def read_xenium(
     path: str | os.PathLike[str],
     *,
-    fullres_image: str | os.PathLike[str] | None = None,
+    fullres_image: str | os.PathLike[str] | Any | None = None,
     alignment: str | os.PathLike[str] | ArrayLike | None = None,
     bin_size: float = 16.0,
     min_qv: float | None = 20,
@@ -62,8 +64,8 @@ def read_xenium(
     path
         The folder with ``experiment.xenium``.
     fullres_image
-        The H&E: 8-bit RGB, TIFF (any kind), PNG or JPEG; relative to the working directory or to ``path``. The folder's
-        ``*he_image.ome.tif`` when None.
+        The H&E: TIFF (any kind), PNG or JPEG, relative to the working directory or to ``path``; or an array, as of
+        :func:`stsr.pp.from_image`. The folder's ``*he_image.ome.tif`` when None.
     alignment
         (3, 3) affine from pixels of the H&E to pixels of the morphology image, or a CSV file that holds it, as Xenium
         Explorer exports it; relative to the working directory or to ``path``. The folder's ``*he_imagealignment.csv``
@@ -116,7 +118,7 @@ def read_xenium(
     """
     check_bin_size(bin_size)
     QUALITY("min_qv", min_qv)
-    folder = Path(path)
+    folder = as_folder(path)
     pixel_size = _check_folder(folder)
     image = find_fullres(folder, _the_one(folder, IMAGE, "fullres_image") if fullres_image is None else fullres_image)
     to_morphology = read_alignment(_the_one(folder, ALIGNMENT, "alignment") if alignment is None else alignment, folder)
@@ -127,7 +129,7 @@ def read_xenium(
     _know_all_genes(sdata)
     return from_transcripts(
         sdata,
-        fullres_image=image.path,
+        fullres_image=image,
         alignment=to_morphology,
         pixel_size=pixel_size,
         points="transcripts",
@@ -147,7 +149,7 @@ def _check_folder(folder: Path) -> float:
         there = f" (there are {', '.join(others)}, which do not stand for them)" if others else ""
         raise FileNotFoundError(
             f"path={str(folder)!r} lacks {', '.join(missing)}; looked for {', '.join(FILES)}, as the instrument names "
-            f"them{there}."
+            f"them{there}. {contents(folder)}"
         )
     specs = _specs(folder)
     version = _version(specs)
@@ -224,7 +226,7 @@ def _read_vendor(folder: Path) -> SpatialData:
                 morphology_focus=False,
                 aligned_images=False,
             )
-        except (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError, BadZipFile) as error:
+        except (*FOREIGN, BadZipFile) as error:
             raise ValueError(
                 f"path={str(folder)!r} cannot be read: {', '.join(FILES[2:])} are damaged or not of one run; copy the "
                 "folder once more."

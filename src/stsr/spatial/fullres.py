@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from stsr.spatial.channels import colours_of
 from stsr.spatial.fullres_picture import open_picture, picture
 from stsr.spatial.fullres_tiff import open_tiff
 from stsr.spatial.image_errors import check_size, reading, refusal
@@ -17,8 +19,10 @@ from stsr.spatial.transmitted import in_rgb
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """How TIFF files begin, BigTIFF too."""
 
-SHAPES = {3: Meaning(Samples("rgb")), 4: Meaning(Samples("rgb", alpha=3))}
-"""What the samples of an array are by their number: nothing else tells."""
+IN_8_BITS = (
+    "pass (rows, columns, 3) uint8 values in which white is 255, such as np.uint8(255 * image) of values up to 1"
+)
+"""What to do with an array of other values."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,10 @@ def open_fullres(path: Path) -> FullRes:
     return FullRes(path, open_picture(path), None)
 
 
-def fullres_of(array: Any) -> FullRes:
+def fullres_of(image: Any) -> FullRes:
     """An image in memory: (y, x, 3) RGB, (y, x, 4) with opacity last, (y, x) grey, numpy or dask; or one of Pillow.
+
+    Images of SpatialData say themselves where their channels are and, by their names, what.
 
     Raises
     ------
@@ -69,19 +75,37 @@ def fullres_of(array: Any) -> FullRes:
     """
     import dask.array as da
     from PIL import Image
+    from xarray import DataTree
 
     path = Path("array")
-    if isinstance(array, Image.Image):
-        return FullRes(path, picture(array, path), None)
-    if {"y", "x"} <= set(getattr(array, "dims", ())):
-        array = array.transpose("y", "x", ...).data
+    if isinstance(image, Image.Image):
+        return FullRes(path, picture(image, path), None)
+    if isinstance(image, DataTree) and image.children:
+        image = next(iter(next(iter(image.children.values())).values()))
+    names = None
+    if {"y", "x"} <= set(getattr(image, "dims", ())):
+        names = image.coords["c"].values.tolist() if "c" in image.coords else None
+        image = image.transpose("y", "x", ...).data
+    if not isinstance(image, Sequence) and not hasattr(image, "shape"):
+        raise ValueError(
+            f"fullres_image={image!r:.60} is neither a path nor an image; pass the file of the H&E, or an array."
+        )
     with reading(path, "is no array"):
-        pixels = da.asarray(array)
+        pixels = da.asarray(image)
     if pixels.ndim not in (2, 3):
         raise ValueError(f"fullres_image has shape {pixels.shape}; pass an RGB image as (rows, columns, 3).")
-    meaning = SHAPES.get(pixels.shape[2]) if pixels.ndim == 3 else Meaning(Samples("grey"), False, doubt=GREY)
+    meaning = _meaning(pixels, names)
     if pixels.dtype != np.uint8 or meaning is None:
-        raise refusal(path, f"holds {' x '.join(map(str, pixels.shape))} {pixels.dtype} values")
+        called = "" if names is None else f", of channels {', '.join(map(str, names[:4]))}"
+        raise refusal(path, f"holds {' x '.join(map(str, pixels.shape))} {pixels.dtype} values{called}", IN_8_BITS)
     check_size(path, pixels.shape[1], pixels.shape[0], at_once=0)
     planes = pixels[None] if pixels.ndim == 2 else da.moveaxis(pixels, 2, 0)
     return FullRes(path, in_rgb(planes, meaning, path), None)
+
+
+def _meaning(pixels: Any, names: list[object] | None) -> Meaning | None:
+    """Of the samples of (y, x) or (y, x, samples) pixels; None when they are no colours."""
+    if pixels.ndim == 2:
+        return Meaning(Samples("grey"), False, doubt=GREY)
+    colours = colours_of(names if names is not None else range(pixels.shape[2]))
+    return None if colours is None else Meaning(colours)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stsr.imaging.raster import Raster
+from stsr.spatial.channels import colours_of
 from stsr.spatial.frames import um_affine
 from stsr.spatial.record import record
 
@@ -63,23 +64,31 @@ def _coordinates(level: Any, finest: Any) -> dict[str, Any]:
 
 
 def read_raster(sdata: SpatialData, key: str) -> Raster:
-    """An image element as a lazily read raster in µm.
+    """An image element as a lazily read raster in µm; what is transparent is white.
 
     Raises
     ------
     KeyError
         When there is no image of that name; the message lists those there are.
     ValueError
-        When the image is not 8-bit RGB (an alpha channel is left out).
+        When the image is not in 8 bits, or its channels are not red, green and blue, with opacity or without.
     """
+    from spatialdata.models import get_channel_names
     from xarray import DataTree
 
     if key not in sdata.images:
         raise KeyError(f"image={key!r} not found; sdata holds the images {', '.join(sdata.images) or 'none'}.")
     element = sdata.images[key]
     arrays = [scale["image"].data for scale in element.values()] if isinstance(element, DataTree) else [element.data]
-    channels, height, width = arrays[0].shape
-    if arrays[0].dtype != np.uint8 or channels not in (3, 4):
-        raise ValueError(f"image={key!r} is {arrays[0].dtype} with {channels} channels; an 8-bit RGB image is needed.")
+    names = get_channel_names(element)
+    colours = colours_of(names)
+    if arrays[0].dtype != np.uint8 or colours is None:
+        raise ValueError(
+            f"image={key!r} is {arrays[0].dtype} with {len(names)} channels ({', '.join(map(str, names[:4]))}); an 8-bit "
+            "RGB image is needed."
+        )
+    _, height, width = arrays[0].shape
     to_um = um_affine(element, record(sdata), name=key)
-    return Raster(tuple((a[:3], to_um @ np.diag([width / a.shape[2], height / a.shape[1], 1.0])) for a in arrays))
+    return Raster(
+        tuple((colours.lazy(a), to_um @ np.diag([width / a.shape[2], height / a.shape[1], 1.0])) for a in arrays)
+    )

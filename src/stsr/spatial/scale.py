@@ -82,7 +82,7 @@ def resolve_mpp(
     if not low <= measured <= high:
         raise ValueError(
             f"mpp={measured:.4g} from the {lattice} is outside {low} to {high} µm per pixel; check that the spot "
-            "positions are in pixels of fullres_image."
+            "positions are in pixels of fullres_image, and that it is no thumbnail."
         )
     if stated is not None and abs(stated / measured - 1) > 0.05:
         remedy = f"mpp={measured:.4g} if the file is wrong"
