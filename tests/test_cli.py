@@ -19,7 +19,7 @@ import stsr
 from stsr.cli import demo, main
 from stsr.cli.evaluate import summary
 from stsr.cli.registries import columns
-from stsr.cli.run import parse_genes, parse_options
+from stsr.cli.run import parse_genes, parse_options, read_tissue
 from stsr.methods import METHODS
 from stsr.spatial import labels_to_grid, open_store, record
 
@@ -436,3 +436,15 @@ def test_options_and_genes_are_read(tmp_path):
 
 def test_columns_line_up():
     assert columns(("a", "bb"), [("long", "x"), ("s", "")]) == "a     bb\nlong  x\ns"
+
+
+def test_tissue_is_read_from_polygons(tmp_path):
+    square = {"type": "Polygon", "coordinates": [[[0, 0], [30, 0], [30, 30], [0, 30], [0, 0]]]}
+    for name, shapes in (("a", [{"type": "Feature", "properties": {}, "geometry": square}]), ("none", [])):
+        (tmp_path / f"{name}.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": shapes}))
+    (tmp_path / "bad.geojson").write_text("tissue")
+    assert read_tissue(None) is None
+    assert read_tissue(tmp_path / "a.geojson").area.sum() == 900
+    for name, message in (("none", "holds no polygons"), ("bad", "cannot be read"), ("missing", "cannot be read")):
+        with pytest.raises(ValueError, match=f"--tissue .*{name}.geojson {message}"):
+            read_tissue(tmp_path / f"{name}.geojson")

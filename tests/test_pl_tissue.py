@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import anndata as ad
 import dask.array as da
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from picture import Picture
 from shapely.geometry import box
 from spatial_toys import toy_sdata
-from spatialdata.models import Labels2DModel
+from spatialdata.models import Labels2DModel, TableModel
 from spatialdata.transformations import Identity, Scale
 
 import stsr
 from stsr.pl.tissue import EDGE, OFF, ON
+from stsr.pp._evidence import tissue_evidence
 from stsr.spatial import image_pyramid, record, spot_positions, spots_record
 
 HERE = {"toy": Identity(), "global": Identity()}
@@ -87,3 +90,21 @@ def test_a_section_without_spots_is_drawn(sdata):
 def test_what_cannot_be_drawn(sdata, options, error, message):
     with pytest.raises(error, match=message):
         stsr.pl.tissue(sdata, **options)
+
+
+def test_of_a_table_that_sections_share_the_own_spots_are_drawn(sdata, tmp_path):
+    table = sdata["table"].copy()
+    other = table.copy()
+    other.obs["region"] = "other"
+    both = ad.concat([table, other], index_unique="-")
+    both.obs["region"] = both.obs["region"].astype("category")
+    del sdata.tables["table"]
+    keys = {"region": ["toy", "other"], "region_key": "region", "instance_key": "spot_id"}
+    sdata["table"] = TableModel.parse(both, **keys)
+    figure = stsr.pl.tissue(sdata, save=tmp_path / "tissue.png")
+    assert "; 12 spots" in figure.axes[0].get_title(loc="left")
+    assert (tmp_path / "tissue.png").stat().st_size > 1000
+    assert plt.get_fignums() == []
+    assert len(tissue_evidence(sdata, np.diag([8.0, 8.0, 1.0]), (62, 56)).spots) == 12
+    with pytest.raises(ValueError, match="save='a.nope' has no ending of a picture"):
+        stsr.pl.tissue(sdata, save="a.nope")

@@ -61,3 +61,23 @@ def test_the_grid_of_a_table_of_bins(sdata):
     del bare.obsm["spatial"]
     with pytest.raises(ValueError, match=r"truth lacks obsm\['spatial'\]"):
         bin_grid(bare, MPP, name="truth")
+
+
+def test_a_result_on_a_grid_that_was_made_anew_is_refused():
+    """The same labels may then be other cells."""
+    sdata = toy_sdata()
+    mask = np.add.outer(np.arange(22), np.arange(18)) > 3
+    grid = add_grid(sdata, Grid(np.array([[16.0, 0, 30], [0, 16, 20], [0, 0, 1]]), mask))
+    add_result(sdata, np.ones((grid.n_cells, 1), np.float32), ["UMOD"])
+    table_grid(sdata, "sr_008um")
+    add_grid(sdata, Grid(grid.affine, np.ones_like(mask)))
+    with pytest.raises(
+        ValueError, match="table='sr_008um' was made on 'grid_008um' as it was before .* overwrite=True"
+    ):
+        table_grid(sdata, "sr_008um")
+    add_grid(sdata, Grid(grid.affine, mask & (np.arange(18) > 9)))
+    with pytest.raises(ValueError, match="not among the labels of 'grid_008um'.* overwrite=True"):
+        table_grid(sdata, "sr_008um")
+    del sdata["sr_008um"].obs["bin_id"]
+    with pytest.raises(ValueError, match=r"table='sr_008um' lacks obs\['bin_id'\]"):
+        table_grid(sdata, "sr_008um")

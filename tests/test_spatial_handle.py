@@ -10,6 +10,7 @@ from spatial_toys import toy_labels, toy_record, toy_sdata, toy_table
 from spatialdata.models import Labels2DModel, ShapesModel
 
 from stsr.spatial import create_store, made, note, open_store, put, record, set_record
+from stsr.spatial.store import unless_made
 
 
 @pytest.fixture
@@ -170,3 +171,29 @@ def test_many_writers_at_once_all_land(tmp_path):
     assert {f"note{n}" for n in range(6)} <= sdata.attrs["stsr"].keys()
     assert sdata.attrs["stsr"]["elements"] == sorted(sdata.labels)
     assert [other.name for other in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def test_a_raster_whose_files_were_replaced_by_hand_is_read_again(path):
+    one, two = open_store(path), sd.read_zarr(path)
+    record(one)
+    del two["grid"]
+    two.delete_element_from_disk("grid")
+    two["grid"] = Labels2DModel.parse(np.full((7, 9), 8, np.uint32), dims=("y", "x"))
+    two.write_element("grid")
+    record(one)
+    assert one["grid"].shape == (7, 9)
+    assert made(one, "grid") is None
+    assert int(one["grid"].data.sum().compute()) == 8 * 63
+
+
+def test_a_step_that_another_run_made_meanwhile_is_taken(path):
+    one, two = open_store(path), sd.read_zarr(path)
+
+    def make():
+        put(two, "tissue", toy_labels(50))
+        put(one, "tissue", toy_labels(7))
+
+    unless_made(one, make)
+    assert int(one["tissue"].data[0, 0].compute()) == 50
+    with pytest.raises(ValueError, match="a fault of the step itself"):
+        unless_made(one, lambda: (_ for _ in ()).throw(ValueError("a fault of the step itself")))

@@ -7,6 +7,7 @@ import pytest
 import spatialdata as sd
 from spatial_toys import toy_image, toy_labels, toy_sdata, toy_table
 from spatialdata.models import Image2DModel, Labels2DModel, ShapesModel
+from spatialdata.transformations import Identity, Scale, get_transformation
 
 from stsr.spatial import create_store, image_pyramid, made, note, open_store, put
 
@@ -192,3 +193,29 @@ def test_a_store_of_the_version_before(tmp_path):
     put(sdata, "grid", toy_labels(7), overwrite=True, made={"n": 1})
     assert made(sd.read_zarr(sdata.path), "grid") == {"n": 1}
     assert made(sd.read_zarr(sdata.path), "features")["encoder"] == "uni"
+
+
+def test_a_crop_that_spatialdata_wrote_is_known_but_not_a_mask_drawn_on_it(tmp_path):
+    """Of crops of crops too; SpatialData writes no attributes of rasters."""
+    rows, cols = np.mgrid[0:300, 0:280]
+    disc = (rows - 150) ** 2 + (cols - 140) ** 2 < 120**2
+    place = {"toy": Scale([2, 2], axes=("x", "y")), "global": Identity()}
+    sdata = toy_sdata()
+    put(sdata, "tissue", Labels2DModel.parse(disc.astype(np.uint8), dims=("y", "x"), transformations=place))
+    ids = np.where(disc, np.cumsum(disc).reshape(disc.shape), 0).astype(np.uint32)
+    put(sdata, "grid", Labels2DModel.parse(ids, dims=("y", "x"), transformations=place))
+    for name, low in (("a", 31.3), ("b", 72.9)):
+        box = {"min_coordinate": [low, low], "max_coordinate": [420, 400], "target_coordinate_system": "toy"}
+        sd.bounding_box_query(sdata, axes=("x", "y"), **box).write(tmp_path / name)
+        sdata = sd.read_zarr(tmp_path / name)
+        assert {"tissue", "grid"} <= {name for name in sdata.labels if made(sdata, name) is not None}
+    for name in ("tissue", "grid"):
+        drawn = sdata[name].data.compute()
+        drawn[drawn.shape[0] // 2] = 0
+        moved = get_transformation(sdata[name], get_all=True)
+        del sdata[name]
+        sdata.delete_element_from_disk(name)
+        sdata[name] = Labels2DModel.parse(drawn, dims=("y", "x"), transformations=moved)
+        assert made(sdata, name) is None
+        sdata.write_element(name)
+        assert made(sd.read_zarr(tmp_path / "b"), name) is None

@@ -2,6 +2,8 @@
 
 import errno
 import hashlib
+import json
+import shutil
 from pathlib import Path
 
 import dask.array as da
@@ -230,3 +232,16 @@ def test_open_store_reads_what_spatialdata_reads(stored):
     assert ours.coordinate_systems == theirs.coordinate_systems
     np.testing.assert_array_equal(np.asarray(ours["table"].X), theirs["table"].X)
     assert ours["table"].obs.equals(theirs["table"].obs)
+
+
+def test_a_table_that_another_program_began_to_write_is_none(stored):
+    put(stored, "sr", toy_table(), fill=lambda _: None)
+    path = Path(stored.path)
+    for file in (path / "tables" / "sr").iterdir():
+        shutil.rmtree(file) if file.is_dir() else file.unlink()
+    empty = {"attributes": {}, "zarr_format": 3, "node_type": "group"}
+    (path / "tables" / "sr" / "zarr.json").write_text(json.dumps(empty))
+    again = open_store(path)
+    assert "sr" not in again
+    put(again, "sr", toy_table(), fill=lambda _: None)
+    assert "sr" in open_store(path)

@@ -184,3 +184,10 @@ def test_sums_do_not_depend_on_the_order_of_writing(cells, genes, step, by_rows)
     np.testing.assert_array_equal(target, values)
     np.testing.assert_allclose(tally.rows, values.sum(axis=1), rtol=1e-5)
     np.testing.assert_allclose(tally.columns, values.sum(axis=0), rtol=1e-5)
+
+
+def test_a_layer_of_counts_holds_counts_although_x_was_logged():
+    table = PARTS["rows and genes"](result())
+    table.layers["counts"] = table.X.copy()
+    both(table)
+    assert check_counts(table, "sr", layer="counts") == "counts"

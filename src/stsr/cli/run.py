@@ -48,6 +48,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="normalisation (default: %(default)s)",
     )
     parser.add_argument(
+        "--tissue",
+        metavar="GEOJSON",
+        type=path,
+        help="where the tissue lies: polygons in pixels of the full-resolution image (default: found by itself)",
+    )
+    parser.add_argument(
         "--genes",
         metavar="FILE|N",
         default="1000",
@@ -85,6 +91,7 @@ def run(args: argparse.Namespace) -> None:
     # What can be checked is checked before anything is read or replaced.
     options = parse_options(args.option, args.method)
     genes = parse_genes(args.genes)
+    tissue = read_tissue(args.tissue)
     check_device(args.device)
     needs = methods.create(args.method, options).info.needs
     if "features" in needs:
@@ -97,7 +104,8 @@ def run(args: argparse.Namespace) -> None:
     with steps(f"reading {args.folder}"):
         sdata = args.read(args, store=args.out, dataset_id=args.dataset_id, overwrite=args.overwrite)
     with steps("calibrating the image"):
-        stsr.pp.calibrate_image(sdata, target_mpp=args.target_mpp, stain=None if args.stain == "none" else args.stain)
+        stain = None if args.stain == "none" else args.stain
+        stsr.pp.calibrate_image(sdata, target_mpp=args.target_mpp, stain=stain, tissue=tissue)
     with steps(f"laying a grid of {args.bin_size:g} µm cells over the tissue"):
         grid = lay_grid(sdata, args)
     features = None
@@ -142,6 +150,21 @@ def check_model_out(model_out: Path | None, out: Path, overwrite: bool) -> None:
     if file == store or store in file.parents or file in store.parents:
         raise ValueError(f"--model-out {model_out} and --out {out} lie in one another; name a file beside the store.")
     check_file(model_out, overwrite, name="--model-out")
+
+
+def read_tissue(file: Path | None) -> Any:
+    """``--tissue``: polygons of a file that GeoPandas reads, such as a GeoJSON that QuPath wrote."""
+    if file is None:
+        return None
+    import geopandas
+
+    try:
+        polygons = geopandas.read_file(file)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ValueError(f"--tissue {file} cannot be read as polygons; pass a GeoJSON file.") from error
+    if not hasattr(polygons, "geometry") or not len(polygons):
+        raise ValueError(f"--tissue {file} holds no polygons; pass a GeoJSON file with some.")
+    return polygons
 
 
 def lay_grid(sdata: SpatialData, args: argparse.Namespace) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,10 @@ from numpy.typing import NDArray
 
 from stsr.constants import TISSUE
 from stsr.geometry import Aperture, Disc
+from stsr.options import Items, Number
 from stsr.pl._frame import IMAGE_PIXELS, Frame, draw_image, draw_scale_bar, panels, read_image
-from stsr.spatial import read_raster, record, spot_aperture, spot_positions, spots_record
+from stsr.pl._output import check_output, finish
+from stsr.spatial import read_raster, record, spot_aperture, spot_positions, spots_record, spots_table
 from stsr.spatial.area import Area, TissueLike, given_area
 
 if TYPE_CHECKING:
@@ -32,6 +35,8 @@ def tissue(
     tissue: TissueLike = TISSUE,
     crop: Sequence[float] | None = None,
     size: float = 6.0,
+    show: bool | None = None,
+    save: str | os.PathLike[str] | None = None,
 ) -> Figure:
     """Draw the tissue mask over the image: its edge in green, spots on it in blue, spots off it in red.
 
@@ -48,6 +53,11 @@ def tissue(
         Part to draw: left, top, right and bottom in µm of the full-resolution image; the whole image when None.
     size
         Longer side in inches.
+    show
+        Show the figure at once, as ``plt.show()`` does; False keeps it from pyplot. When None, it is pyplot's current
+        figure, for ``plt.show()`` or ``plt.savefig``; in a notebook it is shown as the result.
+    save
+        File to write the picture to, such as ``"tissue.png"``; pyplot then lets go of the figure.
 
     Returns
     -------
@@ -58,7 +68,7 @@ def tissue(
     KeyError
         When ``tissue`` is not in ``sdata``; the message lists what is.
     ValueError
-        When ``tissue`` is no mask, or ``crop`` shows nothing of the image.
+        When ``tissue`` is no mask, ``crop`` shows nothing of the image, or ``save`` has no ending of a picture.
 
     Examples
     --------
@@ -68,6 +78,8 @@ def tissue(
     'he'
     >>> stsr.pl.tissue(sdata).savefig("tissue.png")
     """
+    check_output(show, save)
+    size = Number(0.1, 100)("size", size)
     area = given_area(sdata, tissue)
     frame = _frame(sdata, crop)
     figure, axes = panels(frame, 1, 1, size)
@@ -77,7 +89,7 @@ def tissue(
     title = f"tissue: {100 * share:.0f} % of the {'image' if crop is None else 'part shown'}"
     facts = record(sdata)
     if facts.table in sdata.tables:
-        xy = spot_positions(sdata, sdata.tables[facts.table], spots_record(sdata))
+        xy = spot_positions(sdata, spots_table(sdata), spots_record(sdata))
         aperture = spot_aperture(sdata, spots_record(sdata))
         on = area.inside(xy)
         if len(xy) <= MOST_SPOTS:
@@ -86,7 +98,7 @@ def tissue(
         title += f"; {len(xy)} spots, {int((~on).sum())} off it ({(~on).mean():.1%})"
     draw_scale_bar(panel, frame)
     panel.set_title(title, fontsize="small", loc="left")
-    return figure
+    return finish(figure, show, save)
 
 
 def _frame(sdata: SpatialData, crop: Sequence[float] | None) -> Frame:
@@ -96,7 +108,8 @@ def _frame(sdata: SpatialData, crop: Sequence[float] | None) -> Frame:
     (left, top), (right, bottom) = corners[:, :2].min(axis=0), corners[:, :2].max(axis=0)
     if crop is None:
         return Frame(left, top, right, bottom)
-    if len(crop) != 4 or not (crop[0] < crop[2] and crop[1] < crop[3]):
+    crop = Items(Number(), least=4, most=4)("crop", crop)
+    if not (crop[0] < crop[2] and crop[1] < crop[3]):
         raise ValueError(f"crop={tuple(crop)} must be left, top, right and bottom in µm, the smaller first each way.")
     if crop[0] >= right or crop[2] <= left or crop[1] >= bottom or crop[3] <= top:
         raise ValueError(

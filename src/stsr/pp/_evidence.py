@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from stsr.geometry import Aperture, Disc, nearest_pitch
 from stsr.imaging import Evidence
-from stsr.spatial import record, spot_aperture, spot_positions, spots_record
+from stsr.spatial import record, spot_aperture, spot_positions, spots_record, spots_table
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -33,7 +33,7 @@ def tissue_evidence(sdata: SpatialData, frame: NDArray[np.float64], shape: tuple
     facts = record(sdata)
     if facts.table is None or facts.table not in sdata.tables or facts.spots not in sdata:
         return None
-    facts, table = spots_record(sdata), sdata.tables[facts.table]
+    facts, table = spots_record(sdata), spots_table(sdata)
     aperture = spot_aperture(sdata, facts)
     to_pixel = np.linalg.inv(frame)
     mpp = float(np.sqrt(abs(np.linalg.det(frame[:2, :2]))))

@@ -16,6 +16,7 @@ from stsr.spatial import labels_to_grid, put, record
 from stsr.spatial.grid_table import grid_table
 from stsr.spatial.points import Piece, choose_genes, find_transcripts
 from stsr.spatial.store import check_name
+from stsr.spatial.uns import plain_uns
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -114,7 +115,7 @@ def bin_transcripts(
     counts, tally = _count((p for element in transcripts for p in element.pieces(names, min_qv)), cells, len(names))
     table = grid_table(sp.csr_matrix(counts), names, cells, region=grid, mpp=facts.mpp)
     quality = {} if min_qv is None else {"min_qv": float(min_qv)}
-    table.uns[NOTE] = {"points": [element.name for element in transcripts], **quality, **tally}
+    table.uns[NOTE] = plain_uns({"points": [element.name for element in transcripts], **quality, **tally})
     put(sdata, key, table, overwrite=overwrite)
     logger.info(
         "%s: %d transcripts of %d genes in %d squares; left out are %d of controls and other features, %d of low "

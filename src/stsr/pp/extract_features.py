@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from stsr.identity import Identity
 from stsr.pp._feature_raster import write_features
 from stsr.pp._features import Made, cells_checksum, image_checksum, made_of
 from stsr.spatial import labels_to_grid, read_raster, record
+from stsr.spatial.store import TakenError, unless_made
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -120,7 +122,7 @@ def extract_features(
         if not overwrite:
             raise ValueError(
                 f"key_added={key!r} exists already and was made from another image, grid or encoder"
-                f"{'' if who else ', or nobody can tell: an object has an identity or a state_dict()'}; pass "
+                f"{'' if who else ' (whether by the same object, only its identity or state_dict() could tell)'}; pass "
                 "overwrite=True to replace it or another name."
             )
         logger.info("%s: made again, its image, grid or encoder has changed or cannot be told.", key)
@@ -155,7 +157,8 @@ def up_to_date(
     known = _known(sdata, key) if key in sdata else None
     who = source(encoder, weights)
     again = known is not None and known.image is not None and known.source == who
-    return extract_features(
+    make = partial(
+        extract_features,
         sdata,
         encoder=encoder,
         grid=grid,
@@ -164,6 +167,10 @@ def up_to_date(
         overwrite=overwrite or again,
         progress=progress,
     )
+    try:
+        return make()
+    except TakenError:  # by another run meanwhile, which is seen now, or there before: then it is raised again
+        return make()
 
 
 def _known(sdata: SpatialData, key: str) -> Made | None:
@@ -184,6 +191,6 @@ def _prepare(sdata: SpatialData, bin_size: float, grid: str | None) -> tuple[str
         from stsr.pp.calibrate_image import calibrate_image
 
         logger.info("No calibrated image yet: calibrate_image runs with its defaults.")
-        calibrate_image(sdata)
+        unless_made(sdata, lambda: calibrate_image(sdata))
     name = default_grid(sdata, grid, bin_size)
     return name, labels_to_grid(sdata, name)

@@ -16,6 +16,7 @@ from stsr.spatial import grid_to_labels, labels_to_grid, put, record
 from stsr.spatial.area import TissueLike, given_area
 from stsr.spatial.bins import bin_grid
 from stsr.spatial.record import Record
+from stsr.spatial.store import unless_made
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -116,7 +117,7 @@ def default_grid(sdata: SpatialData, grid: str | None, bin_size: float) -> str:
         facts = record(sdata)
         like = facts.table if facts.spots in sdata.labels else None
         logger.info("No grid yet: make_grid runs with bin_size=%g%s.", bin_size, f", like={like!r}" if like else "")
-        make_grid(sdata, bin_size=bin_size, like=like)
+        unless_made(sdata, lambda: make_grid(sdata, bin_size=bin_size, like=like))
     return grid or default
 
 
@@ -165,7 +166,7 @@ def _on_tissue(sdata: SpatialData, facts: Record, bin_size: float, tissue: Tissu
             add_tissue(sdata)
         else:
             logger.info("No tissue mask yet: calibrate_image runs with its defaults.")
-            calibrate_image(sdata)
+            unless_made(sdata, lambda: calibrate_image(sdata))
     area = given_area(sdata, tissue)
 
     turn = np.deg2rad(angle)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from stsr.constants import ARRAY_COL, ARRAY_ROW, ATTRS, SPATIAL
 from stsr.geometry import Grid, grid_of_bins
 from stsr.spatial.grid import labels_to_grid
+from stsr.spatial.marks import UNS
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -61,13 +62,32 @@ def rows_grid(sdata: SpatialData, rows: AnnData, *, name: str) -> tuple[Grid, ND
     ids = _numbers(rows, instance, name)
     cells = np.searchsorted(grid.known_as, ids)
     if not np.array_equal(grid.known_as.take(cells, mode="clip"), ids):
-        raise ValueError(f"table={name!r} has {instance} values that are not among the labels of {region!r}.")
+        raise ValueError(
+            f"table={name!r} has {instance} values that are not among the labels of {region!r}, which may have been made "
+            "anew since; make the table again with overwrite=True."
+        )
     if len(np.unique(cells)) < len(cells):
         raise ValueError(
             f"table={name!r} has {len(cells) - len(np.unique(cells))} rows more than cells in {instance!r}: a cell may have "
             "one row; remove the others."
         )
+    _check_places(rows, grid, cells, name, region)
     return grid, cells.astype(np.int64)
+
+
+def _check_places(rows: AnnData, grid: Grid, cells: NDArray[np.int64], name: str, region: str) -> None:
+    """Refuse a table of stsr whose rows lay elsewhere on their grid: one made anew numbers other cells alike."""
+    if UNS not in rows.uns or not {ARRAY_ROW, ARRAY_COL} <= set(rows.obs):
+        return
+    places = rows.obs[[ARRAY_ROW, ARRAY_COL]].to_numpy()
+    if places.dtype.kind not in "iuf":
+        return
+    apart = places - grid.rowcol[cells]  # of a crop the same for all
+    if (apart != apart[:1]).any():
+        raise ValueError(
+            f"table={name!r} was made on {region!r} as it was before that grid was made anew; make the table again with "
+            "overwrite=True."
+        )
 
 
 def _on_grids(sdata: SpatialData) -> list[str]:
@@ -83,6 +103,8 @@ def _on_grids(sdata: SpatialData) -> list[str]:
 
 def _numbers(rows: AnnData, instance: str, name: str) -> NDArray[np.int64]:
     """(rows,) labels in a column of ``obs``, whatever type holds them."""
+    if instance not in rows.obs:
+        raise ValueError(f"table={name!r} lacks obs[{instance!r}], which says which cell a row is; put it back.")
     column = np.asarray(rows.obs[instance])
     try:
         return column.astype(np.int64)

@@ -24,18 +24,29 @@ CLOSE = 0.1
 
 
 def crops(element: Any, coordinate_system: str) -> int:
-    """How many times an element was cropped, as its transformation tells: each time a whole translation comes first."""
+    """How many times an element was cropped, as its transformation tells."""
+    return len(cuts(element, coordinate_system))
+
+
+def cuts(element: Any, coordinate_system: str | None = None) -> list[tuple[int, int]]:
+    """Row and column at which an element was cropped, each time: a whole translation then comes first.
+
+    As told by the transformation to a coordinate system, any when None.
+    """
     from spatialdata.transformations import Sequence, Translation, get_transformation
 
-    count, step = 0, get_transformation(element, coordinate_system)
+    steps = get_transformation(element, get_all=True)
+    step = next(iter(steps.values()), None) if coordinate_system is None else steps.get(coordinate_system)
+    found = []
     while isinstance(step, Sequence) and step.transformations:
         first, *rest = step.transformations
         if isinstance(first, Translation) and np.array_equal(first.translation, np.rint(first.translation)):
-            count += 1
+            places = dict(zip(first.axes, first.translation, strict=True))
+            found.append((int(places.get("y", 0)), int(places.get("x", 0))))
             step = rest[0] if len(rest) == 1 else Sequence(rest)
         else:
             step = first
-    return count
+    return found
 
 
 def moved_by(sdata: SpatialData, key: str, grid: Grid, times: int, mpp: float) -> NDArray[np.float64] | None:

@@ -128,7 +128,9 @@ def _update(sdata: SpatialData, fresh: _Fresh, kind: str, name: str, first: bool
     """
     mark = marks.on_disk(fresh.path, kind, name)
     present = name in sdata
-    if mark is None and (present or first) or present and name not in getattr(sdata, kind):
+    if present and name not in getattr(sdata, kind):
+        return True
+    if mark is None and (first or present and kind not in ("images", "labels")):
         return True
     carried = marks.of(sdata[name], name) if present else None
     if carried is not None and mark is not None and carried["id"] == mark["id"]:
@@ -144,10 +146,10 @@ def _update(sdata: SpatialData, fresh: _Fresh, kind: str, name: str, first: bool
         return False
     if not present:
         logger.info("%s: read from the store, where another run added it.", name)
+    elif (carried is None or mark is None) and not _read_as_stored(sdata[name], element, fresh.path / kind / name):
+        return True  # but rasters read from files are of no use once others lie in their place
     elif carried is not None:
         logger.warning("%s: read again from the store, where another run replaced it.", name)
-    elif not _read_as_stored(sdata[name], element, fresh.path / kind / name):
-        return True
     show(sdata, kind, name, element, mark)
     return True
 

@@ -7,6 +7,7 @@ a copy of all marks, which holds for a raster with the same pixels only.
 
 from __future__ import annotations
 
+import base64
 import json
 import uuid
 import zlib
@@ -15,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stsr.constants import ATTRS
+from stsr.spatial.crops import cuts
 
 UNS = "stsr_element"
 """Key of a table's ``uns`` that holds its mark as JSON: anndata keeps no lists and no None."""
@@ -32,6 +35,9 @@ WHOLE = 2**26
 
 WINDOW = 64
 """Side of that window in pixels."""
+
+LONGEST_OUTLINE = 2**16
+"""Letters that may say which pixels of labels lie inside: a section of 3,300 x 3,300 bins takes about that."""
 
 
 def new(kind: str, name: str, made: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -112,11 +118,39 @@ def holds_for_copy(mark: Mapping[str, Any], kind: str, element: Any) -> bool:
     """Whether a mark of the list in ``attrs["stsr"]`` is of this element, which carries none itself."""
     if mark.get("kind") != kind or not (seen := looks(element, kind)):
         return False  # tables and shapes take their mark along
-    return seen["shape"] == mark["shape"] and mark["crc"] in (None, seen["crc"])
+    if seen["shape"] == mark["shape"]:
+        return mark["crc"] in (None, seen["crc"])
+    return _cut_from(mark, kind, element)
+
+
+def _cut_from(mark: Mapping[str, Any], kind: str, element: Any) -> bool:
+    """Whether a raster is a crop of what a mark is of, written to a store: labels are compared pixel for pixel."""
+    from spatialdata._io import get_dask_backing_files
+
+    shape, of = bearer(element).shape, mark["shape"]
+    cut = cuts(element)
+    if not cut or len(shape) != len(of) or any(n > whole for n, whole in zip(shape, of, strict=True)):
+        return False
+    if kind == "images":
+        return shape[0] == of[0] and bool(get_dask_backing_files(element))
+    if mark.get("outline") is None:
+        return False
+    pixels, whole = np.asarray(bearer(element).data), _inside(mark)
+    row, col = np.sum(cut, axis=0)
+    near = range(-len(cut), 1)  # a crop may say that it begins a pixel further than it does; see stsr.spatial.crops
+    corners = [(row + down, col + right) for down in near for right in near if row + down >= 0 and col + right >= 0]
+    return any(
+        np.array_equal(each[top : top + shape[0], left : left + shape[1]], pixels)
+        for each in (whole, _numbered(whole))
+        for top, left in corners
+    )
 
 
 def looks(element: Any, kind: str, *, crc: bool = True) -> dict[str, Any]:
-    """What tells a raster from others: its size, and a checksum unless it is a pyramid; nothing of other elements."""
+    """What tells a raster from others; nothing of other elements.
+
+    That is its size, a checksum unless it is a pyramid, and for masks and grids which pixels lie inside, as text.
+    """
     if kind not in ("images", "labels"):
         return {}
     finest = bearer(element)
@@ -126,4 +160,27 @@ def looks(element: Any, kind: str, *, crc: bool = True) -> dict[str, Any]:
         middle = tuple(slice(max(0, (n - WINDOW) // 2), (n + WINDOW) // 2) for n in finest.shape[-2:])
         pixels = np.asarray(finest.data if whole else finest.data[(..., *middle)])
         found["crc"] = zlib.crc32(np.ascontiguousarray(pixels).tobytes())
+        if whole:
+            found["outline"] = _outline(pixels)
     return found
+
+
+def _outline(labels: NDArray[Any]) -> str | None:
+    """Which pixels of a mask or a grid lie inside; None of other labels, and where that takes much space."""
+    inside = labels > 0
+    if not (np.array_equal(labels, inside) or np.array_equal(labels, _numbered(inside))):
+        return None
+    text = base64.b64encode(zlib.compress(np.packbits(inside).tobytes(), 9)).decode()
+    return text if len(text) <= LONGEST_OUTLINE else None
+
+
+def _inside(mark: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """(rows, cols) that an outline tells of."""
+    bits = np.frombuffer(zlib.decompress(base64.b64decode(mark["outline"])), dtype=np.uint8)
+    rows, cols = mark["shape"]
+    return np.unpackbits(bits, count=rows * cols).reshape(rows, cols).astype(bool)
+
+
+def _numbered(inside: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The pixels inside, numbered from 1, as a grid numbers its cells."""
+    return np.where(inside, np.cumsum(inside).reshape(inside.shape), 0)

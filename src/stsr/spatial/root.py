@@ -130,10 +130,19 @@ def move_in(work: Path, target: Path, content: bytes) -> None:
 
 
 def groups(path: Path) -> Iterator[tuple[str, str, Path]]:
-    """Kind, name and metadata file of each element of a store."""
+    """Kind, name and metadata file of each element of a store; not of one that another program began to write."""
     for kind in KINDS:
         for meta in sorted((path / kind).glob("*/zarr.json")):
-            yield kind, meta.parent.name, meta
+            if kind != "tables" or _is_table(meta):
+                yield kind, meta.parent.name, meta
+
+
+def _is_table(meta: Path) -> bool:
+    """Whether a table was written to its end: AnnData says last of a group what it holds."""
+    try:
+        return bool(json.loads(meta.read_bytes())["attributes"])
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def publish(path: Path, work: Path) -> None:

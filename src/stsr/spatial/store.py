@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,20 @@ logger = logging.getLogger(__name__)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 """What SpatialData and zarr take for the name of an element."""
 
-__all__ = ["check_name", "check_vacant", "create_store", "open_store", "put", "recover"]
+__all__ = ["check_name", "check_vacant", "create_store", "open_store", "put", "recover", "unless_made"]
+
+
+class TakenError(ValueError):
+    """An element of the name is there already, or another run wrote one while this one was at work."""
+
+
+def unless_made(sdata: SpatialData, make: Callable[[], Any]) -> None:
+    """Run a step that nobody asked for by name; what another run has written of it meanwhile is as good."""
+    try:
+        make()
+    except TakenError as error:
+        logger.info("Another run made it meanwhile: %s", error)
+        handle.refresh(sdata)
 
 
 def put(
@@ -171,8 +184,9 @@ def open_store(path: str | os.PathLike[str]) -> SpatialData:
     try:
         with elements.quiet():
             sdata = sd.read_zarr(path, selection=("images", "labels", "points", "shapes"))
-        for group in sorted((path / "tables").glob("*/zarr.json")):
-            sdata.tables[group.parent.name] = tables.read_table(group.parent)
+        for kind, name, meta in groups(path):
+            if kind == "tables":
+                sdata.tables[name] = tables.read_table(meta.parent)
     except PermissionError as error:
         raise PermissionError(error.errno, f"store={str(path)!r} may not be read; ask for permission to.") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -210,7 +224,7 @@ def check_name(sdata: SpatialData, kind: str, name: str, overwrite: bool) -> Non
             f"key_added={name!r} is the name of another element, which stsr did not write; choose another name."
         )
     if not overwrite:
-        raise ValueError(f"key_added={name!r} exists already; pass overwrite=True to replace it or another name.")
+        raise TakenError(f"key_added={name!r} exists already; pass overwrite=True to replace it or another name.")
 
 
 def _write(
@@ -249,7 +263,7 @@ def _leave(path: Path, kind: str, name: str, mark: Mapping[str, Any]) -> None:
     """Leave an element that another process wrote meanwhile in place; refused unless it is the same."""
     theirs = marks.on_disk(path, kind, name)
     if theirs is None or not marks.same(theirs, mark):
-        raise ValueError(
+        raise TakenError(
             f"key_added={name!r} was written to store={str(path)!r} by another run while this one was at work, and that "
             "one is kept; choose another name, or run again with overwrite=True."
         )

@@ -81,14 +81,14 @@ def state(table: AnnData, layer: str | None = None) -> State:
     rows, genes = slice(middle, middle + ROWS), np.arange(min(GENES, table.n_vars))
     across = _dense(values[rows])
     if _carries(table):
-        return _compared(table, rows, across, genes, _dense(values[:, genes]))
+        return _compared(table, rows, across, genes, _dense(values[:, genes]), layer)
     return _guessed(table, across, layer)
 
 
 def columns_state(table: AnnData, genes: NDArray[Any], values: NDArray[Any], *, layer: str | None = None) -> State:
     """As :func:`state`, from the (rows, genes) values of some columns alone: nothing more is read."""
     if _carries(table):
-        return _compared(table, slice(0), np.empty((0, table.n_vars)), genes, values)
+        return _compared(table, slice(0), np.empty((0, table.n_vars)), genes, values, layer)
     return _guessed(table, values, layer)
 
 
@@ -106,7 +106,7 @@ def check_counts(table: AnnData, name: str, *, layer: str | None = None) -> Stat
         raise KeyError(f"layer={layer!r} not found in {name!r}; it has {', '.join(table.layers) or 'none'}.")
     if table.X is None and layer is None:
         raise ValueError(
-            f"table={name!r} has no X; pass layer, one of {', '.join(table.layers) or 'none that there are'}."
+            f"table={name!r} has no X; put the counts there, or pass layer= (it has {', '.join(table.layers) or 'none'})."
         )
     return _refused(table, name, state(table, layer), layer)
 
@@ -146,7 +146,9 @@ def _guessed(table: AnnData, sample: NDArray[Any], layer: str | None) -> State:
     return "counts" if written or not (sample % 1).any() else "unknown"
 
 
-def _compared(table: AnnData, rows: slice, across: NDArray[Any], genes: NDArray[Any], down: NDArray[Any]) -> State:
+def _compared(
+    table: AnnData, rows: slice, across: NDArray[Any], genes: NDArray[Any], down: NDArray[Any], layer: str | None
+) -> State:
     """The state of a table, from all genes of some rows, and from all rows of some genes."""
     if any(not np.isfinite(values).all() or (values < 0).any() for values in (across, down)):
         return "changed"
@@ -158,7 +160,7 @@ def _compared(table: AnnData, rows: slice, across: NDArray[Any], genes: NDArray[
     if equal:
         same = all(np.allclose(ours, before, rtol=AGREE, atol=1e-6) for ours, before in equal)
     else:  # of fewer cells and fewer genes, no sum can have grown
-        same = "log1p" not in table.uns and all(
+        same = (layer is not None or "log1p" not in table.uns) and all(
             (ours <= before * (1 + AGREE) + 1e-6).all() for ours, before in zip(now, then, strict=True)
         )
     return "counts" if same else "changed"

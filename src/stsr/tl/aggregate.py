@@ -16,6 +16,7 @@ from stsr.spatial.coverage import Regions, read_regions
 from stsr.spatial.store import check_name
 from stsr.spatial.tables import CHUNKS
 from stsr.spatial.units import check_counts, expect_totals, set_totals, with_totals
+from stsr.spatial.uns import plain_uns
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -82,8 +83,8 @@ def aggregate(
     KeyError
         When ``table``, ``layer`` or ``by`` is not there; the message lists what is.
     ValueError
-        When the table annotates no grid or was normalised or logged, ``by`` is not in the section's coordinate system, has invalid polygons or lies
-        beside the table's cells, or when the new table exists.
+        When the table annotates no grid or was normalised or logged, ``by`` is not in the section's coordinate system, has
+        invalid polygons or lies beside the table's cells, or when the new table exists.
 
     Examples
     --------
@@ -112,7 +113,7 @@ def aggregate(
     result = _skeleton(source, regions, sums, mpp=facts.mpp, by=by)
     result.obs[COVERED] = covered.clip(max=1)
     units = "expected UMI counts" if known == "counts" else f"sums of {layer or 'X'} of {table}"
-    result.uns[ATTRS] = {"aggregated": table, "by": by, "units": f"{units} per region"}
+    result.uns[ATTRS] = plain_uns({"aggregated": table, "by": by, "units": f"{units} per region"})
     fill = None
     if sums is None:
         expect_totals(result)

@@ -131,8 +131,9 @@ def fit_super_resolution(
     sections = list(sdata) if isinstance(sdata, Sequence) and not isinstance(sdata, str) else [sdata]
     for section in sections:
         record(section)
-    if len({id(section) for section in sections}) < max(1, len(sections)):
-        raise ValueError(f"sdata lists {len(sections)} sections, some more than once; pass one or several, each once.")
+    if not sections or len({id(section) for section in sections}) < len(sections):
+        which = ", some more than once" if sections else ""
+        raise ValueError(f"sdata lists {len(sections)} sections{which}; pass one or several, each once.")
     # Before minutes of training, not after.
     for section in sections:
         side = bin_size if grid is None or grid not in section.labels else labels_to_grid(section, grid).bin_size
