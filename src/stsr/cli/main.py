@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from stsr.cli import bench, demo, evaluate, info, registries, run
 from stsr.cli.errors import Ending
+from stsr.cli.info import installed
 from stsr.cli.output import prepare_streams
 from stsr.cli.signals import check, stoppable
 
@@ -26,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="stsr", description="Super-resolve spatial transcriptomics with the section's H&E image."
     )
+    top.add_argument("--version", action="version", version=f"stsr {installed('stsr')}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in (demo, run, evaluate, bench, registries, info):
         command.add(commands, common)

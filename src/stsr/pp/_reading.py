@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from stsr.arguments import at_home
 from stsr.constants import SPATIAL
 from stsr.spatial.assemble import complete, disc_spots
 from stsr.spatial.fullres import FullRes, open_fullres
@@ -85,7 +86,8 @@ def find_fullres(folder: Path | None, fullres_image: str | os.PathLike[str]) -> 
         raise ValueError(f"fullres_image={fullres_image!r} is no path; pass the file of the full-resolution H&E.")
     if not fullres_image:
         raise ValueError("fullres_image is empty; pass the full-resolution H&E that the spot positions belong to.")
-    candidates = [Path(fullres_image)] + ([folder / fullres_image] if folder else [])
+    named = at_home(fullres_image)
+    candidates = [named] + ([folder / named] if folder else [])
     for candidate in candidates:
         if candidate.is_file():
             return open_fullres(candidate)
