@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+from contextlib import nullcontext
 from pathlib import Path
 
 import dask.array as da
@@ -12,7 +13,7 @@ import zarr.storage._local
 from spatial_toys import toy_image, toy_labels, toy_sdata, toy_table
 from spatialdata.models import Image2DModel, ShapesModel
 
-from stsr.spatial import create_store, image_pyramid, made, note, open_store, put, record
+from stsr.spatial import create_store, image_pyramid, made, note, open_store, put, record, store
 
 
 @pytest.fixture(params=["memory", "disk"])
@@ -230,3 +231,18 @@ def test_open_store_reads_what_spatialdata_reads(stored):
     assert ours.coordinate_systems == theirs.coordinate_systems
     np.testing.assert_array_equal(np.asarray(ours["table"].X), theirs["table"].X)
     assert ours["table"].obs.equals(theirs["table"].obs)
+
+
+def test_a_store_that_another_run_replaced_before_it_was_opened_is_told(tmp_path, monkeypatch):
+    path = tmp_path / "a.zarr"
+    swap_in = store.swap_in
+
+    def swapped_twice(*args):
+        swap_in(*args)
+        monkeypatch.setattr(store, "swap_in", swap_in)
+        create_store(toy_sdata(), path, overwrite=True)
+
+    monkeypatch.setattr(store, "swap_in", swapped_twice)
+    monkeypatch.setattr(store, "locked", lambda path: nullcontext())
+    with pytest.raises(ValueError, match=r"store=.*a.zarr' was replaced by another run meanwhile; name another path"):
+        create_store(toy_sdata(), path)
