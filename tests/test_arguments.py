@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from anndata import AnnData
 
 import stsr
-from stsr.arguments import Device, Genes
+from stsr.arguments import Device, Genes, at_home
 
 NAN = math.nan
 
@@ -116,8 +118,12 @@ def test_genes_are_a_number_all_or_names():
         (pd.Index(["A"]), ["A"]),
         (np.array(["A", "B"]), ["A", "B"]),
         ((gene for gene in "AB"), ["A", "B"]),
+        ({"B", "A"}, ["A", "B"]),
+        (dict.fromkeys("BA").keys(), ["B", "A"]),
+        (np.array(3), 3),
     ):
         assert Genes()("genes", value) == kept
+    assert {type(gene) for gene in Genes()("genes", np.array(["A", "B"]))} == {str}
     assert Genes().read("3") == 3
     assert Genes().read("all") == "all"
     assert Genes().read("genes.txt") == "genes.txt"
@@ -126,3 +132,13 @@ def test_genes_are_a_number_all_or_names():
 @pytest.mark.parametrize("name", ["auto", "cpu", "cuda", "cuda:1", "mps"])
 def test_devices_have_names(name):
     assert Device()("device", name) == name
+
+
+@pytest.mark.parametrize("name", ["cpu", "cuda", "cuda:1"])
+def test_devices_of_torch_are_taken_by_their_names(name):
+    assert Device()("device", torch.device(name)) == name
+
+
+def test_a_home_that_nobody_has_stays_in_a_path():
+    assert at_home("~/a") == Path.home() / "a"
+    assert at_home("~nobody-of-this-name/a") == Path("~nobody-of-this-name/a")

@@ -96,6 +96,13 @@ def test_help_is_shown_without_the_heavy_libraries():
         assert option in result.stdout
 
 
+def test_its_version_can_be_asked_for(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.strip() == f"stsr {stsr.__version__}"
+
+
 def test_run_writes_the_table_and_the_model(finished):
     sdata = open_store(finished)
     table = sdata["sr_016um"]

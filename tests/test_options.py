@@ -3,6 +3,7 @@ from typing import Annotated
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,11 +26,15 @@ class Config(Options):
     [
         (Number(0, 1), np.float32(0.5), 0.5),
         (Number(0, 1), 1, 1.0),
+        (Number(0, 1), np.array(0.5), 0.5),
+        (Number(0, 1), torch.tensor(0.5), 0.5),
         (Whole(1, 3), np.int64(2), 2),
         (Whole(1, optional=True), None, None),
+        (Whole(1, 3), np.array(2), 2),
         (Switch(), np.True_, True),
         (Items(Whole(1, 9)), np.array([1, 2]), (1, 2)),
         (Choice(("a", "b")), "b", "b"),
+        (Text(), np.str_("b"), "b"),
     ],
 )
 def test_what_is_allowed_becomes_plain_python(rule: Rule, value, kept):
@@ -49,6 +54,8 @@ def test_what_is_allowed_becomes_plain_python(rule: Rule, value, kept):
         ({"widths": ()}, "widths="),
         ({"widths": (1, 2, 3, 4)}, "widths="),
         ({"widths": (1.5,)}, "widths="),
+        ({"power": np.array([2.0])}, "power=array([2.])"),
+        ({"power": np.True_}, "power=np.True_"),
         ({"way": "middle"}, "way='middle' is not allowed; pass one of 'near', 'far'."),
         ({"faithful": 1}, "faithful=1 is not allowed; pass True or False."),
         ({"faithful": "abc"}, "faithful='abc'"),

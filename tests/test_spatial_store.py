@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import dask.array as da
@@ -14,7 +15,7 @@ import zarr.storage._local
 from spatial_toys import toy_image, toy_labels, toy_sdata, toy_table
 from spatialdata.models import Image2DModel, ShapesModel
 
-from stsr.spatial import create_store, image_pyramid, made, note, open_store, put, record
+from stsr.spatial import create_store, image_pyramid, made, note, open_store, put, record, store
 
 
 @pytest.fixture(params=["memory", "disk"])
@@ -245,3 +246,18 @@ def test_a_table_that_another_program_began_to_write_is_none(stored):
     assert "sr" not in again
     put(again, "sr", toy_table(), fill=lambda _: None)
     assert "sr" in open_store(path)
+
+
+def test_a_store_that_another_run_replaced_before_it_was_opened_is_told(tmp_path, monkeypatch):
+    path = tmp_path / "a.zarr"
+    swap_in = store.swap_in
+
+    def swapped_twice(*args):
+        swap_in(*args)
+        monkeypatch.setattr(store, "swap_in", swap_in)
+        create_store(toy_sdata(), path, overwrite=True)
+
+    monkeypatch.setattr(store, "swap_in", swapped_twice)
+    monkeypatch.setattr(store, "locked", lambda path: nullcontext())
+    with pytest.raises(ValueError, match=r"store=.*a.zarr' was replaced by another run meanwhile; name another path"):
+        create_store(toy_sdata(), path)

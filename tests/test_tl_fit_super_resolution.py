@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import spatialdata as sd
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,6 +106,29 @@ def test_an_existing_table_is_refused_before_any_work(sdata, monkeypatch):
     monkeypatch.undo()
     fit(sdata, "nearest", overwrite=True)
     assert (before != sdata["sr_008um"].X).any()
+
+
+def test_numpys_numbers_and_torchs_devices_are_as_good_as_pythons(sdata, tmp_path):
+    model = stsr.tl.fit_super_resolution(
+        sdata,
+        method="idw",
+        genes=sdata["table"].var_names[:5],
+        bin_size=Fraction(16),
+        seed=np.int64(3),
+        device=torch.device("cpu"),
+        model_out=tmp_path / "model.safetensors",
+        progress=np.False_,
+    )
+    assert type(model.seed) is int
+    assert stsr.tl.Model.load(tmp_path / "model.safetensors").seed == 3
+
+
+def test_a_model_is_not_saved_in_the_store_but_may_be_at_home(sdata, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="model_out=.* lies in the store .*; name a file beside it"):
+        fit(sdata, model_out=sdata.path / "model.safetensors")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    fit(sdata, model_out="~/model.safetensors")
+    assert (tmp_path / "home" / "model.safetensors").is_file()
 
 
 def test_a_failure_while_predicting_leaves_the_store_as_it_was(sdata, monkeypatch):

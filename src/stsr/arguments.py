@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, KeysView, Mapping, Set
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from stsr.options import Number, Rule, Switch, Text, Whole, shown
@@ -45,7 +47,7 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Device(Rule):
-    """The name of a device; whether this machine has it is asked by :func:`stsr.nn.device.check_device`."""
+    """The name of a device, or torch's object; whether this machine has it is asked by :func:`stsr.nn.device.check_device`."""
 
     @property
     def allowed(self) -> str:
@@ -54,14 +56,15 @@ class Device(Rule):
 
     def accept(self, value: Any) -> str:
         """The name."""
-        if not isinstance(value, str) or not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", value, re.ASCII):
+        name = str(value) if _is_device(value) else value
+        if not isinstance(name, str) or not re.fullmatch(r"auto|(cpu|mps)(:0)?|cuda(:\d{1,3})?", name, re.ASCII):
             raise ValueError
-        return str(value)
+        return str(name)
 
 
 @dataclass(frozen=True)
 class Genes(Rule):
-    """A choice of genes: how many, ``"all"``, or their names.
+    """A choice of genes: how many, ``"all"``, or their names; those of a set are sorted.
 
     Examples
     --------
@@ -96,9 +99,11 @@ class Genes(Rule):
                 raise ValueError
             return ALL
         if isinstance(value, Iterable):
-            if isinstance(value, bytes | Mapping | Set) or getattr(value, "ndim", 1) != 1:
+            if isinstance(value, bytes | Mapping) or getattr(value, "ndim", 1) != 1:
                 raise TypeError
-            return list(value)
+            if isinstance(value, Set) and not isinstance(value, KeysView):
+                value = sorted(value, key=str)  # the order of a set changes from run to run
+            return [str(gene) if isinstance(gene, str) else gene for gene in value]
         return HOW_MANY.accept(value)
 
     def _check_names(self, name: str, genes: list[Any]) -> None:
@@ -110,3 +115,22 @@ class Genes(Rule):
 
 
 GENES = Genes()
+
+
+def at_home(path: str | os.PathLike[str]) -> Path:
+    """A path, in which a leading ``~`` stands for the home folder, as in a shell.
+
+    Examples
+    --------
+    >>> at_home("~/section.zarr") == Path.home() / "section.zarr"
+    True
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # nobody's home
+        return Path(path)
+
+
+def _is_device(value: Any) -> bool:
+    """Whether a value is a ``torch.device``, without loading torch."""
+    return type(value).__module__ == "torch" and type(value).__name__ == "device"

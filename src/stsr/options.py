@@ -39,7 +39,7 @@ class Rule(ABC):
         if value is None and self.optional:
             return None
         try:
-            return self.accept(value)
+            return self.accept(_scalar(value))
         except (TypeError, ValueError, OverflowError):
             raise ValueError(f"{name}={shown(value)} {self.refusal}") from None
 
@@ -149,9 +149,9 @@ class Switch(Rule):
 
     def accept(self, value: Any) -> bool:
         """A Python truth value."""
-        if not _is_truth(value):
+        if not isinstance(value, bool):
             raise TypeError
-        return bool(value)
+        return value
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ class Items(Rule):
             raise TypeError
         if not self.least <= len(value) <= self.most:
             raise ValueError
-        return tuple(self.rule.accept(item) for item in value)
+        return tuple(self.rule.accept(_scalar(item)) for item in value)
 
 
 @dataclass(frozen=True)
@@ -268,6 +268,11 @@ def shown(value: Any) -> str:
         return "a number of more digits than Python shows"
 
 
+def _scalar(value: Any) -> Any:
+    """What numpy's numbers and truth values, and arrays and tensors without axes, hold; anything else as it is."""
+    return value.item() if hasattr(value, "__array__") and getattr(value, "ndim", None) == 0 else value
+
+
 def _plain(number: float) -> str:
     """A bound in digits where it is whole, else in six of them."""
     return str(int(number)) if abs(number) < 1e15 and number == int(number) else f"{number:g}"
@@ -275,11 +280,6 @@ def _plain(number: float) -> str:
 
 def _real(value: Any, kind: type) -> Any:
     """The value, when it is a number of a kind and no truth value."""
-    if _is_truth(value) or not isinstance(value, kind):
+    if isinstance(value, bool) or not isinstance(value, kind):
         raise TypeError
     return value
-
-
-def _is_truth(value: Any) -> bool:
-    """Whether a value is one of Python's or numpy's two truth values."""
-    return isinstance(value, bool) or (type(value).__module__ == "numpy" and type(value).__name__ in ("bool", "bool_"))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from stsr.arguments import at_home
 from stsr.options import Rule, shown
 
 
@@ -15,7 +16,8 @@ def argument(rule: Rule) -> Callable[[str], Any]:
 
     Examples
     --------
-    >>> from stsr.options import Whole
+    >>> from stsr.arguments import at_home
+    from stsr.options import Whole
     >>> argument(Whole(0, 9))("7")
     7
     """
@@ -33,7 +35,7 @@ def path(text: str) -> Path:
     """A path; no text is none, though Python takes it for the folder that one is in."""
     if not text.strip() or "\0" in text:
         raise argparse.ArgumentTypeError(f"{shown(text)} is not allowed; pass a path.")
-    return Path(text)
+    return at_home(text)
 
 
 def between_commas(text: str) -> list[str]:

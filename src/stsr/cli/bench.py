@@ -12,7 +12,7 @@ from stsr.arguments import SEED, Device
 from stsr.cli.arguments import argument, between_commas, path
 from stsr.cli.errors import DONE, INCOMPLETE
 from stsr.cli.run import parse_genes, parse_options
-from stsr.cli.steps import Steps
+from stsr.cli.steps import Steps, check_vacant
 from stsr.options import Items
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def bench(args: argparse.Namespace) -> int:
         encoder=args.encoder,
         device=args.device,
     )
+    check_vacant("--out", args.out / "report.md", overwrite=True)
     steps = Steps(quiet=args.quiet)
     missing = run_bench(plan, args.out, command=command_line(args), tell=steps.say)
     lack = f"; {missing} of {len(plan.runs)} runs have no result" if missing else ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +48,7 @@ def info(args: argparse.Namespace) -> None:
 def versions() -> str:
     """Versions of stsr and what it stands on, the system and the device."""
     rows = [("python", platform.python_version()), ("system", f"{platform.platform()}, {os.cpu_count()} cores")]
-    rows += [(name, _version(name)) for name in PACKAGES]
+    rows += [(name, installed(name)) for name in PACKAGES]
     return columns(("package", "version"), [*rows, ("device", _device())])
 
 
@@ -73,7 +72,10 @@ def contents(store: Path) -> str:
     return "\n".join(lines)
 
 
-def _version(package: str) -> str:
+def installed(package: str) -> str:
+    """The version of a package that is installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(package)
     except PackageNotFoundError:

@@ -6,11 +6,21 @@ import argparse
 import logging
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from stsr.cli import bench, demo, evaluate, info, registries, run
 from stsr.cli.errors import Ending
-from stsr.cli.output import prepare_streams
+from stsr.cli.info import installed
+from stsr.cli.output import prepare_streams, say
 from stsr.cli.signals import check, stoppable
+
+
+class _Version(argparse.Action):
+    """Prints the version, which is only looked up when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *args: Any) -> None:
+        say(f"stsr {installed('stsr')}")
+        parser.exit()
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="stsr", description="Super-resolve spatial transcriptomics with the section's H&E image."
     )
+    top.add_argument("--version", nargs=0, action=_Version, help="print the version")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in (demo, run, evaluate, bench, registries, info):
         command.add(commands, common)

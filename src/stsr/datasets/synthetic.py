@@ -112,11 +112,11 @@ def synthetic_section(
 
     Choice(tuple(TISSUES))("tissue", tissue)
     Items(Number(400, 50_000), least=2, most=2)("size", size)
-    Whole(1, 50_000)("n_genes", n_genes)
-    Number(2, 20)("truth_bin", truth_bin)
-    Number(0.25, 2)("mpp", mpp)
-    Number(1, 1e6)("depth", depth)
-    SEED("seed", seed)
+    n_genes = Whole(1, 50_000)("n_genes", n_genes)
+    truth_bin = Number(2, 20)("truth_bin", truth_bin)
+    mpp = Number(0.25, 2)("mpp", mpp)
+    depth = Number(1, 1e6)("depth", depth)
+    seed = SEED("seed", seed)
     check_dataset_id(dataset_id)
     if store is not None:
         check_vacant(store, overwrite)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stsr.arguments import at_home
 from stsr.geometry import Grid
 from stsr.imaging.raster import Raster
 
@@ -94,7 +95,7 @@ def weights_file(weights: str | Path) -> Path:
     ValueError
         When there is none, or more than one to choose from.
     """
-    path = Path(weights)
+    path = at_home(weights)
     if path.is_file():
         return path
     for pattern in ("*.safetensors", "*.bin", "*.pth"):

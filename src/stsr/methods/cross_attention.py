@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stsr.methods.base import Method, MethodInfo, Predictor, Training, register
 from stsr.methods.expected import Array, Expected, Facts
 from stsr.methods.held_out import all_unseen, dispersion, explained, hold_out
-from stsr.methods.inputs import FEWEST, require_spots
+from stsr.methods.inputs import enough_spots, require_spots
 from stsr.methods.residuals import Residuals
 from stsr.methods.scaling import Scaling
 from stsr.methods.states import load_states, networks, numbered
@@ -297,13 +297,13 @@ class CrossAttention(Method):
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
         """Let every spot be seen, balance the discs, and predict bands of rows.
 
-        Where there are too few spots to learn from, the image alone predicts, and they take part in the balance.
+        Where there are too few spots on tissue to learn from, the image alone predicts, and they take part in the balance.
         """
         from stsr.methods.predictor import BandPredictor
         from stsr.nn.device import pick_device
 
         config, pitch = self.config, float(self.arrays["pitch"][0])
-        enough = len(section.spots) >= FEWEST
+        enough = enough_spots(section)
         genes, bin_size = len(section.genes), section.grid.bin_size
         attending = [self.attending(genes, bin_size) for _ in range(config.members)]
         reading = [self.reading(genes) for _ in range(config.readers)]

@@ -81,6 +81,11 @@ def spots_on_tissue(section: Section) -> NDArray[np.bool_]:
     return section.footprint.sum(axis=1) > section.spot_cells / 2
 
 
+def enough_spots(section: Section) -> bool:
+    """Whether as many spots lie on tissue as networks are told of: fewer say nothing of the spots around."""
+    return int(spots_on_tissue(section).sum()) >= FEWEST
+
+
 def whole_spots(section: Section) -> NDArray[np.bool_]:
     """(spots,) those whose cells are taken for all that they cover: with nine tenths of it on tissue.
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from stsr.arguments import at_home
 from stsr.methods.base import Arrays
 
 TEXT, CHECKSUM = "stsr", "sha256"
@@ -155,7 +156,7 @@ def checksum(text: str, arrays: Arrays) -> str:
 def _path(path: Any, name: str) -> Path:
     if not isinstance(path, str | os.PathLike) or "\0" in str(path):
         raise ValueError(f"{name}={path!r} is no path of a file; pass one such as 'model.safetensors'.")
-    return Path(path)
+    return at_home(path)
 
 
 def _header_fits(path: Path) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.methods.expected import Array, Expected, Facts
-from stsr.methods.inputs import FEWEST
+from stsr.methods.inputs import enough_spots
 from stsr.methods.kept import Kept
 from stsr.methods.typical import log_expression
 from stsr.section import Section
@@ -58,9 +58,9 @@ class Residuals(Kept):
     def of(self, section: Section, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """(spots, directions + 1) residuals, from the (spots, width) features of discs.
 
-        All is 0 where there are too few spots to tell.
+        All is 0 where there are too few spots on tissue to tell.
         """
-        if len(section.spots) < FEWEST:
+        if not enough_spots(section):
             return np.zeros((len(section.spots), self.axes.shape[1] + 1), dtype=np.float32)
         expression = np.column_stack([log_expression(section) @ self.axes, log_library(section) * self.library])
         return left_out(expression, features).astype(np.float32)

@@ -23,7 +23,7 @@ OUTLINE = 40.0
 
 def colour_limit(values: ArrayLike, quantile: float) -> float:
     """Value at which the colours end: a quantile of the values that are there, or their maximum where that is 0."""
-    Number(1e-6, 1)("quantile", quantile)
+    quantile = Number(1e-6, 1)("quantile", quantile)
     values = np.asarray(values)
     there = values[np.isfinite(values)]
     top = float(np.quantile(there, quantile) or there.max()) if there.size else 0.0

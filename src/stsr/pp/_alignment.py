@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stsr.arguments import at_home
+
 DISTORTION = 0.02
 """How much more a registration may stretch the image one way than the other: sections shrink, but not as much."""
 
@@ -29,7 +31,7 @@ def read_alignment(alignment: Any, folder: Path | None = None) -> NDArray[np.flo
     name = "alignment"
     if isinstance(alignment, str | os.PathLike):
         name = f"alignment={str(alignment)!r}"
-        alignment = _load(_find(Path(alignment), folder), name)
+        alignment = _load(_find(at_home(alignment), folder), name)
     try:
         matrix = _plane(np.asarray(alignment, dtype=np.float64))
     except (TypeError, ValueError) as error:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from stsr.arguments import at_home
 from stsr.spatial.unreadable import reading
 
 NOT_DATA = re.compile(r"\..*|~.*|.*~|thumbs\.db|desktop\.ini|ehthumbs\.db", re.IGNORECASE)
@@ -31,7 +32,7 @@ def as_folder(path: str | os.PathLike[str]) -> Path:
     """
     if not isinstance(path, str | os.PathLike) or not os.fspath(path):
         raise ValueError(f"path={path!r} is not allowed; pass the folder of the section.")
-    folder = Path(path)
+    folder = at_home(path)
     with reading(folder, "a folder"):
         is_file = folder.exists() and not folder.is_dir()
     if is_file:

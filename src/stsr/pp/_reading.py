@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stsr.arguments import at_home
 from stsr.constants import SPATIAL
 from stsr.pp._folder import contents
 from stsr.spatial.assemble import complete, disc_spots
@@ -88,7 +89,8 @@ def find_fullres(folder: Path | None, fullres_image: str | os.PathLike[str] | Fu
         raise ValueError("fullres_image is empty; pass the full-resolution H&E that the spot positions belong to.")
     if not isinstance(fullres_image, str | os.PathLike):
         return fullres_of(fullres_image)
-    candidates = [Path(fullres_image)] + ([folder / fullres_image] if folder else [])
+    named = at_home(fullres_image)
+    candidates = [named] + ([folder / named] if folder else [])
     for candidate in candidates:
         if candidate.is_file():
             return open_fullres(candidate)

@@ -104,7 +104,7 @@ def bin_transcripts(
     500
     """
     facts = record(sdata)
-    MIN_QV("min_qv", min_qv)
+    min_qv = MIN_QV("min_qv", min_qv)
     cells = labels_to_grid(sdata, grid)
     key = key_added or counts_key(cells.bin_size)
     check_name(sdata, "tables", key, overwrite)

@@ -141,7 +141,7 @@ def check_target_mpp(target_mpp: float) -> None:
     ValueError
         When it is outside 0.05 to 5 µm/px.
     """
-    TARGET_MPP("target_mpp", target_mpp)
+    target_mpp = TARGET_MPP("target_mpp", target_mpp)
 
 
 def _working_mpp(source: float, target: float) -> float:

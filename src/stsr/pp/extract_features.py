@@ -103,10 +103,10 @@ def extract_features(
     from stsr.nn.device import check_device
 
     record(sdata)
-    check_device(device)
-    SWITCH("overwrite", overwrite)
-    BATCH_SIZE("batch_size", batch_size)
-    SWITCH("progress", progress)
+    device = check_device(device)
+    overwrite = SWITCH("overwrite", overwrite)
+    batch_size = BATCH_SIZE("batch_size", batch_size)
+    progress = SWITCH("progress", progress)
     who = source(encoder, weights)
     grid_name, cells = _prepare(sdata, bin_size, grid)
     raster = read_raster(sdata, IMAGE)

@@ -112,7 +112,7 @@ def from_anndata(
     """
     check_mpp(mpp)
     pitch = Number(0.1, 10_000, optional=True)("pitch", pitch)
-    Number()("spot_diameter", spot_diameter)
+    spot_diameter = Number()("spot_diameter", spot_diameter)
     if mpp is None and pitch is None:
         raise ValueError(
             "mpp and pitch are both None; pass mpp, the µm per pixel of fullres_image, or pitch, the µm between "

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stsr.arguments import LENGTH, MIN_QV
+from stsr.arguments import MIN_QV
 from stsr.constants import ATTRS, counts_key
 from stsr.geometry import Grid
 from stsr.options import Number
@@ -36,9 +36,6 @@ LEAST = 0.5
 
 PIXEL_SIZE = Number(1e-3, 1e3)
 """µm per unit of a coordinate system."""
-
-QUALITY = Number(0, 1000, optional=True)
-"""Least quality of a transcript; None counts all."""
 
 WRITERS = 4
 """Partitions of transcripts written at a time; each takes about 1 GB while it is."""
@@ -136,10 +133,10 @@ def from_transcripts(
     """
     import dask
 
-    _check_options(sdata, pixel_size, min_qv, coordinate_system, points=points, genes=genes)
-    check_bin_size(bin_size)
-    LENGTH("pixel_size", pixel_size)
-    MIN_QV("min_qv", min_qv)
+    _check_input(sdata, coordinate_system, points=points, genes=genes)
+    bin_size = check_bin_size(bin_size)
+    pixel_size = PIXEL_SIZE("pixel_size", pixel_size)
+    min_qv = MIN_QV("min_qv", min_qv)
     check_vacant(store, overwrite)
     dataset_id = name_section(Path(), dataset_id)
     image = find_fullres(None, fullres_image)
@@ -168,16 +165,12 @@ def from_transcripts(
         return create_store(section, store, overwrite=overwrite)
 
 
-def _check_options(
-    sdata: object, pixel_size: float, min_qv: float | None, coordinate_system: object, **names: object
-) -> None:
+def _check_input(sdata: object, coordinate_system: object, **names: object) -> None:
     """Refuse what no section has, before any file is opened; ``names`` are lists of them."""
     from spatialdata import SpatialData
 
     if not isinstance(sdata, SpatialData):
         raise ValueError(f"sdata is a {type(sdata).__name__}; pass a SpatialData object with transcripts as points.")
-    PIXEL_SIZE("pixel_size", pixel_size)
-    QUALITY("min_qv", min_qv)
     if not isinstance(coordinate_system, str):
         raise ValueError(f"coordinate_system={coordinate_system!r} is no name of one.")
     for name, values in names.items():

@@ -93,8 +93,8 @@ def make_grid(
     """
     facts = record(sdata)
     if bin_size is not None:
-        check_bin_size(bin_size)
-    ANGLE("angle", angle)
+        bin_size = check_bin_size(bin_size)
+    angle = ANGLE("angle", angle)
     if like is None:
         grid = _on_tissue(sdata, facts, bin_size or USUAL, tissue, angle)
     else:
@@ -111,7 +111,7 @@ def default_grid(sdata: SpatialData, grid: str | None, bin_size: float) -> str:
     Where bins of a grid were measured, it is made of them, so that each cell lies in one bin.
     """
     if grid is None:
-        check_bin_size(bin_size)
+        bin_size = check_bin_size(bin_size)
     default = grid_key(bin_size)
     if (grid or default) == default and default not in sdata.labels:
         facts = record(sdata)
@@ -121,15 +121,15 @@ def default_grid(sdata: SpatialData, grid: str | None, bin_size: float) -> str:
     return grid or default
 
 
-def check_bin_size(bin_size: float) -> None:
-    """Refuse a bin size that no grid can have.
+def check_bin_size(bin_size: float) -> float:
+    """The bin size; one that no grid can have is refused.
 
     Raises
     ------
     ValueError
         When it is outside 2 to 100 µm.
     """
-    BIN_SIZE("bin_size", bin_size)
+    return float(BIN_SIZE("bin_size", bin_size))
 
 
 def _like(sdata: SpatialData, facts: Record, like: AnnData | str, bin_size: float | None) -> Grid:

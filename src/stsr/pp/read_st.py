@@ -126,7 +126,7 @@ def read_st(
     2.0
     """
     check_mpp(mpp)
-    Number(1, 10_000)("pitch", pitch), Number()("spot_diameter", spot_diameter)
+    pitch, spot_diameter = Number(1, 10_000)("pitch", pitch), Number()("spot_diameter", spot_diameter)
     if not 0 < spot_diameter <= pitch:
         raise ValueError(f"spot_diameter={spot_diameter} µm does not fit pitch={pitch} µm; spots must not overlap.")
     if not isinstance(section, str) or not section.strip():

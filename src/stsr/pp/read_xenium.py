@@ -14,11 +14,12 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import ArrayLike
 
+from stsr.arguments import MIN_QV
 from stsr.options import Number
 from stsr.pp._alignment import apply, read_alignment
 from stsr.pp._folder import as_folder, contents
 from stsr.pp._reading import find_fullres, name_section
-from stsr.pp.from_transcripts import QUALITY, from_transcripts
+from stsr.pp.from_transcripts import from_transcripts
 from stsr.pp.make_grid import check_bin_size
 from stsr.spatial.store import check_vacant
 from stsr.spatial.unreadable import FOREIGN
@@ -116,8 +117,8 @@ def read_xenium(
     >>> int(sdata["square_016um"].X.sum())
     250
     """
-    check_bin_size(bin_size)
-    QUALITY("min_qv", min_qv)
+    bin_size = check_bin_size(bin_size)
+    min_qv = MIN_QV("min_qv", min_qv)
     folder = as_folder(path)
     pixel_size = _check_folder(folder)
     image = find_fullres(folder, _the_one(folder, IMAGE, "fullres_image") if fullres_image is None else fullres_image)

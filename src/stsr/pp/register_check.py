@@ -88,9 +88,9 @@ def register_check(
     """
     facts = record(sdata)
     table = table or spots_record(sdata).table
-    SEED("seed", seed)
-    Number(2 * STEP, 1000)("reach", reach)
-    Number(1, 1e5, optional=True)("window", window)
+    seed = SEED("seed", seed)
+    reach = Number(2 * STEP, 1000)("reach", reach)
+    window = Number(1, 1e5, optional=True)("window", window)
     if table not in sdata.tables:
         raise KeyError(f"table={table!r} not found; sdata holds the tables {', '.join(sdata.tables) or 'none'}.")
     xy, totals, aperture = _measured(sdata, facts, table)

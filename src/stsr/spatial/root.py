@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stsr.arguments import at_home
 from stsr.constants import ATTRS
 from stsr.spatial import marks
 
@@ -44,9 +45,12 @@ def local(path: str | os.PathLike[str]) -> Path:
     if len(os.fsencode(name)) > LONGEST - len("..stsr-12345678"):
         raise ValueError(f"store={name[:40] + '...'!r} has too long a name; choose one of at most 200 letters.")
     try:
-        return Path(text).resolve()
+        path = at_home(text).resolve()
     except (OSError, RuntimeError) as error:  # links in a circle
         raise ValueError(f"store={text!r} leads nowhere ({error}); check its links.") from error
+    if not path.name:
+        raise ValueError(f"store={text!r} is the root of a disk; pass the path of a folder on it.")
+    return path
 
 
 def attributes(path: Path) -> dict[str, Any] | None:

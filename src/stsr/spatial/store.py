@@ -134,12 +134,16 @@ def create_store(sdata: SpatialData, path: str | os.PathLike[str], *, overwrite:
             for kind, name, _ in groups(work / NEW):
                 if (mark := known(sdata, name)) and "id" in mark:
                     marks.stamp(work / NEW, kind, name, mark)
-            merge(work / NEW, work, {STORE_ID: uuid.uuid4().hex})
+            store_id = uuid.uuid4().hex
+            merge(work / NEW, work, {STORE_ID: store_id})
             open_store(work / NEW)
             with locked(path):
                 check_vacant(path, overwrite)
                 swap_in(path, work, work / NEW, path)
-    return open_store(path)
+    created = open_store(path)
+    if own(created.attrs).get(STORE_ID) != store_id:
+        raise ValueError(f"store={str(path)!r} was replaced by another run meanwhile; name another path.")
+    return created
 
 
 def check_vacant(path: str | os.PathLike[str], overwrite: bool) -> None:

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stsr.arguments import GENES, SEED, SWITCH
+from stsr.arguments import GENES, SEED, SWITCH, at_home
 from stsr.constants import table_key
 from stsr.methods import Training, create
 from stsr.methods.model import Model
 from stsr.methods.model_file import check_vacant
 from stsr.nn.device import check_device
 from stsr.spatial import labels_to_grid, record
+from stsr.spatial.root import local
 from stsr.spatial.store import check_name
 from stsr.tl._fit import fit, ready
 from stsr.tl.predict import predict
@@ -124,10 +125,10 @@ def fit_super_resolution(
 
     fitted = create(method, options)
     genes = GENES("genes", genes)
-    check_bin_size(bin_size)
-    SEED("seed", seed)
-    check_device(device)
-    SWITCH("progress", progress)
+    bin_size = check_bin_size(bin_size)
+    seed = SEED("seed", seed)
+    device = check_device(device)
+    progress = SWITCH("progress", progress)
     sections = list(sdata) if isinstance(sdata, Sequence) and not isinstance(sdata, str) else [sdata]
     for section in sections:
         record(section)
@@ -139,7 +140,7 @@ def fit_super_resolution(
         side = bin_size if grid is None or grid not in section.labels else labels_to_grid(section, grid).bin_size
         check_name(section, "tables", key_added or table_key(round(side, 3)), overwrite)
     if model_out is not None:
-        check_vacant(model_out, overwrite, name="model_out")
+        _check_model_out(model_out, sections, overwrite)
     genes = shared_genes(sections, genes)
     inputs = [
         ready(
@@ -171,3 +172,15 @@ def fit_super_resolution(
             overwrite=overwrite,
         )
     return model
+
+
+def _check_model_out(model_out: str | os.PathLike[str], sections: Sequence[SpatialData], overwrite: bool) -> None:
+    """Refuse a file that cannot be written, or that would lie in the store of a section."""
+    stores = [local(section.path) for section in sections if section.is_backed()]
+    if isinstance(model_out, str | os.PathLike):
+        file = at_home(model_out).absolute()
+        if inside := [store for store in stores if store in (file, *file.parents)]:
+            raise ValueError(
+                f"model_out={str(model_out)!r} lies in the store {str(inside[0])!r}; name a file beside it."
+            )
+    check_vacant(model_out, overwrite, name="model_out")

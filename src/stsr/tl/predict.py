@@ -111,8 +111,8 @@ def predict(
         raise ValueError(
             f"model={shown(model)} is not allowed; pass what stsr.tl.fit_super_resolution or stsr.tl.Model.load returned."
         )
-    check_device(device)
-    SWITCH("progress", progress)
+    device = check_device(device)
+    progress = SWITCH("progress", progress)
     key = key_added or table_key(model.bin_size)
     check_name(sdata, "tables", key, overwrite)
     with_spots = _asks_spots(sdata, model)
