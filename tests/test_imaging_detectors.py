@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from imaging_toys import tissue_image
 
-from stsr.imaging.detectors import BOUNDS, detect, measure_cues, optical_density, threshold, without_specks
+from stsr.imaging.detectors import BOUNDS, detect, ink_mask, measure_cues, optical_density, threshold, without_specks
 
 MPP = 8.0
 
@@ -86,3 +86,14 @@ def test_any_resolution_will_do(mpp):
     edge = round(400 / mpp)
     true[edge : side - edge, edge : side - edge] = True
     assert (found & true).sum() / (found | true).sum() > 0.8
+
+
+@pytest.mark.parametrize("grey", [0, 60, 128])
+def test_an_even_grey_margin_is_ink_and_glass_and_smooth_grey_tissue_are_not(grey):
+    image = tissue_image(200, 200, mpp=8.0, margin=160)
+    image[60:100, 60:100] = 120
+    padded = np.pad(image, ((0, 0), (40, 0), (0, 0)), constant_values=grey)
+    ink = ink_mask(padded, 8.0)
+    assert ink[:, :38].all()
+    assert not ink[:, 46:].any()
+    np.testing.assert_array_equal(ink, measure_cues(padded, 8.0).ink)

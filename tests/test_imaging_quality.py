@@ -72,3 +72,12 @@ def test_one_pixel_and_one_colour_have_a_background(value, tissue):
     colour = background_colour(image, np.full((1, 1), tissue))
     assert np.isfinite(colour).all()
     assert colour.shape == (3,)
+
+
+@pytest.mark.parametrize("grey", [60, 128, 211])
+def test_a_grey_margin_around_the_image_is_not_glass(grey):
+    image = tissue_image(100, 100)
+    image[35:65, 35:65] = GLASS  # a lumen
+    tissue = np.pad(np.ones((100, 100), dtype=bool), 60)
+    padded = np.pad(image, ((60, 60), (60, 60), (0, 0)), constant_values=grey)
+    np.testing.assert_allclose(background_colour(padded, tissue), GLASS, atol=6)

@@ -8,7 +8,7 @@ import torchstain
 from imaging_toys import EOSIN, GLASS, HAEMATOXYLIN, tissue_image
 from skimage.color import rgb2lab
 
-from stsr.imaging import StainError, estimate_stain
+from stsr.imaging import Reinhard, StainError, estimate_stain
 from stsr.imaging.stain import REFERENCE_LAB, REFERENCE_STAINS, REFERENCE_STRENGTHS, stained_density
 
 IMAGE = tissue_image(200, 200)
@@ -141,3 +141,10 @@ def test_macenko_refuses_stains_that_would_bleach_the_slide():
     pixels = 241 * np.exp(-np.concatenate([pink, blue]) + rng.normal(0, 0.01, (72_000, 3))) - 1
     with pytest.raises(StainError, match="% of what is stained would turn white"):
         estimate_stain(np.rint(pixels).clip(0, 255).astype(np.uint8), "macenko")
+
+
+def test_reinhard_of_colours_that_no_light_has_says_nothing(recwarn):
+    stain = Reinhard(np.array([80.0, 20, -30]), np.array([10.0, 10, 4]), np.full(3, 240.0))
+    levels = np.stack(np.meshgrid(*[np.arange(0, 256, 15, dtype=np.uint8)] * 3), axis=-1)
+    assert stain(levels[0]).dtype == stain(levels).dtype == np.uint8
+    assert not recwarn

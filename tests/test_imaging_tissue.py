@@ -9,7 +9,7 @@ import pytest
 from imaging_toys import tissue_image
 from scipy import ndimage
 
-from stsr.imaging import BY_SPOTS, TISSUE_MPP, Evidence, find_tissue, tissue_mask
+from stsr.imaging import BY_SPOTS, SURE, TISSUE_MPP, Evidence, find_tissue, tissue_mask
 
 
 def section(seed: int = 0) -> np.ndarray:
@@ -188,3 +188,10 @@ def test_one_pixel_has_no_tissue_or_is_tissue():
     with pytest.raises(ValueError, match="image of 1 x 1 pixels at 8 µm/px shows no tissue"):
         tissue_mask(np.full((1, 1, 3), 250, dtype=np.uint8), TISSUE_MPP)
     assert tissue_mask(np.full((1, 1, 3), (150, 60, 120), dtype=np.uint8), TISSUE_MPP).all()
+
+
+@pytest.mark.parametrize("light", [0.7, 0.8])
+def test_an_inverted_image_is_not_trusted(light):
+    image = (light * tissue_image(300, 300, mpp=8.0, margin=400)).astype(np.uint8)
+    assert find_tissue(image, 8.0).confidence > SURE
+    assert find_tissue(255 - image, 8.0).confidence == 0

@@ -29,9 +29,15 @@ HERE = {"toy": Identity(), "global": Identity()}
 IMAGE = tissue_image(900, 1210, mpp=MPP, margin=80)
 
 
+@pytest.fixture(autouse=True)
+def few_windows(monkeypatch):
+    """Stain and focus from fewer windows than usual, most of which would overlap on images as small."""
+    monkeypatch.setattr(importlib.import_module("stsr.pp.calibrate_image"), "_SAMPLE_TILES", 9)
+
+
 def section(image: np.ndarray = IMAGE, mpp: float = MPP) -> sd.SpatialData:
     """A section with nothing but its full-resolution image, in memory."""
-    pixels = da.from_array(np.moveaxis(image, -1, 0), chunks=(3, 400, 400))
+    pixels = da.from_array(np.moveaxis(image, -1, 0), chunks=(3, 700, 700))
     sdata = sd.SpatialData(images={"toy_full_image": image_pyramid(pixels, HERE)})
     set_record(sdata, toy_record(mpp=mpp))
     return sdata
@@ -98,6 +104,19 @@ def test_stain_goes_to_the_reference_without_seams(stain):
     codes = IMAGE.astype(np.int64) @ (65536, 256, 1)
     _, first, inverse = np.unique(codes.ravel(), return_index=True, return_inverse=True)
     np.testing.assert_array_equal(changed.reshape(-1, 3), changed.reshape(-1, 3)[first][inverse])
+
+
+@pytest.mark.parametrize("margin", [0, 60, 128])
+def test_a_dark_margin_around_the_image_does_not_change_the_stain(margin):
+    image = tissue_image(400, 400, mpp=2.0, margin=80)
+    padded = np.pad(image, ((200, 200), (200, 200), (0, 0)), constant_values=margin)
+    means = []
+    for each, place in ((image, slice(400)), (padded, slice(200, 600))):
+        sdata = section(each, mpp=2.0)
+        calibrate_image(sdata, target_mpp=2.0)
+        means.append(pixels(sdata, "he")[place, place].mean(axis=(0, 1)))
+    np.testing.assert_allclose(*means, atol=8)
+    assert np.asarray(sdata["tissue"]).mean() == pytest.approx(0.64 / 4, rel=0.2)
 
 
 def test_figures_are_kept(tmp_path):

@@ -1,5 +1,6 @@
 """What an H&E image tells: tissue, stain, quality and texture; arrays in, arrays out."""
 
+from stsr.imaging.detectors import ink_mask
 from stsr.imaging.quality import background_colour, image_quality
 from stsr.imaging.raster import Raster
 from stsr.imaging.stain import STAINS, Macenko, Reinhard, Stain, StainError, estimate_stain
@@ -23,6 +24,7 @@ __all__ = [
     "estimate_stain",
     "find_tissue",
     "image_quality",
+    "ink_mask",
     "texture_features",
     "tissue_mask",
 ]

@@ -41,7 +41,7 @@ class Cues:
         ``"density"`` the mean of the three channels against glass, ``"colour"`` the difference between the channel with
         the most and that with the least. A gradient of light changes the second, not the other two.
     ink
-        (rows, cols) bool, pixels of pens, or black.
+        (rows, cols) bool, pixels of pens, black, or a grey margin beyond the scan, and what is near them.
     """
 
     values: dict[str, NDArray[np.float32]]
@@ -61,7 +61,7 @@ def measure_cues(image: NDArray[np.uint8], mpp: float) -> Cues:
     mean = ndimage.gaussian_filter(density, (sigma, sigma, 0))
     squares = ndimage.gaussian_filter(density[..., 1] ** 2, sigma)
     contrast = np.sqrt(np.maximum(squares - mean[..., 1] ** 2, 0))
-    ink = _ink(mean)
+    ink = _ink(mean) | _margin(image)
     paper = mean[~ink] if not ink.all() else mean.reshape(-1, 3)
     glass = np.minimum(np.quantile(paper, BRIGHTEST, axis=0), -np.log((DARKEST_GLASS + 1) / 256)).astype(np.float32)
     against = mean - glass
@@ -70,14 +70,37 @@ def measure_cues(image: NDArray[np.uint8], mpp: float) -> Cues:
         "density": np.maximum(against.mean(axis=-1), 0),
         "colour": against.max(axis=-1) - against.min(axis=-1),
     }
-    near = round(2 * sigma)
-    return Cues(values, ndimage.binary_dilation(ink, iterations=near) if ink.any() and near else ink)
+    return Cues(values, _widened(ink, sigma))
+
+
+def ink_mask(image: NDArray[np.uint8], mpp: float) -> NDArray[np.bool_]:
+    """(rows, cols) bool: :attr:`Cues.ink` of a (rows, cols, 3) uint8 image of ``mpp`` µm per pixel."""
+    sigma = NEIGHBOURHOOD / mpp
+    density = ndimage.gaussian_filter(optical_density(image), (sigma, sigma, 0))
+    return _widened(_ink(density) | _margin(image), sigma)
 
 
 def _ink(density: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Pixels of blue or green ink, which take out red more than any H&E does, or of black ink."""
     red, green = density[..., 0], density[..., 1]
     return (red > 1.25 * green + 0.2) | (density.min(axis=-1) > 1.8)
+
+
+def _margin(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Pixels of one even grey along the image's edge, darker than any glass: what a program put beyond the scan."""
+    level = image[..., 0]
+    even = (np.ptp(image, axis=-1) == 0) & (level < DARKEST_GLASS)
+    even &= ndimage.maximum_filter(level, 3) == ndimage.minimum_filter(level, 3)
+    pieces, _ = ndimage.label(even)
+    edge = np.concatenate([pieces[[0, -1]].ravel(), pieces[:, [0, -1]].ravel()])
+    wide = np.bincount(pieces.ravel()) >= BRIGHTEST * level.size
+    return even & np.isin(pieces, edge) & wide[pieces]
+
+
+def _widened(ink: NDArray[np.bool_], sigma: float) -> NDArray[np.bool_]:
+    """Ink, and where the window in which cues are measured sees it."""
+    near = round(2 * sigma)
+    return ndimage.binary_dilation(ink, iterations=near) if ink.any() and near else ink
 
 
 def detect(cues: Cues, mpp: float, *, min_piece: float, max_hole: float) -> dict[str, NDArray[np.bool_]]:

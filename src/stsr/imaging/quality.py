@@ -14,12 +14,19 @@ _LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 _BLACK = 0.25
 """Share of the brightest light below which a pixel is black: beyond the scan, or ink."""
 
+_BRIGHTER = 0.03
+"""Share of the tissue that may be brighter than glass, by more than noise: of more, what lies around is a grey margin."""
+
+_NOISE = 2.0
+"""Grey levels."""
+
 
 def background_colour(overview: NDArray[np.uint8], tissue: NDArray[np.bool_]) -> NDArray[np.float64]:
     """RGB of bare glass: the median of what is brighter than half of everything outside tissue that is not black.
 
-    Where the tissue leaves less than 1 % of the image free, the brightest 1 % of the image stands in for glass, with 180
-    at least in every channel: darker than that it is tissue.
+    Where the tissue leaves less than 1 % of the image free, or what it leaves is a margin darker than the tissue's own
+    lumens, the brightest 1 % of the image stands in for glass, with 180 at least in every channel: darker than that it
+    is tissue.
 
     Parameters
     ----------
@@ -36,7 +43,9 @@ def background_colour(overview: NDArray[np.uint8], tissue: NDArray[np.bool_]) ->
     free = ~tissue & (brightness > _BLACK * np.quantile(brightness, 0.99))
     if free.mean() > 0.01:
         glass, light = overview[free], brightness[free]
-        return np.median(glass[light >= np.quantile(light, 0.5)], axis=0)
+        colour: NDArray[np.float64] = np.median(glass[light >= np.quantile(light, 0.5)], axis=0)
+        if not tissue.any() or (brightness[tissue] > colour @ _LUMA + _NOISE).mean() <= _BRIGHTER:
+            return colour
     brightest = np.median(overview[brightness >= np.quantile(brightness, 0.99)], axis=0)
     return np.maximum(brightest, DARKEST_GLASS)
 

@@ -109,7 +109,10 @@ class Reinhard:
 
         mean, sd = REFERENCE_LAB
         image = image.astype(np.float32)
-        matched = lab2rgb((rgb2lab(image / 255) - self.mean) / self.sd * sd + mean).astype(np.float32)
+        lab = (rgb2lab(image / 255) - self.mean) / self.sd * sd + mean
+        # the yellowest of this lightness; beyond it skimage warns, and clips too
+        lab[..., 2] = np.minimum(lab[..., 2], 200 * (lab[..., 0] + 16) / 116 - 1e-3)
+        matched = lab2rgb(lab).astype(np.float32)
         light = ((image + 1) / (self.background.astype(np.float32) + 1)).min(axis=-1, keepdims=True)
         stained = np.clip(-np.log(light) / self.stained, 0, 1)
         return np.rint(255 * (stained * matched + 1 - stained)).astype(np.uint8)

@@ -33,6 +33,9 @@ NEUTRAL = (0.15, 0.25)
 """Difference of optical density between the channels of what is taken for glass: up to the first, a lamp has that colour;
 from the second on, it is tissue."""
 
+COLOURED = 30
+"""Grey levels between the brightest and the darkest channel of a pixel that shows a stain."""
+
 BY_SPOTS = "spots"
 """What stands for the detector where the image shows no tissue and the spots alone tell."""
 
@@ -74,8 +77,8 @@ class Tissue:
         Name of the detector it was made by, one of :data:`~stsr.imaging.detectors.DETECTORS`, or :data:`BY_SPOTS`.
     confidence
         How well the detector's mask separates tissue from glass in all cues: 1 when every pixel inside has more of each
-        than every pixel outside, 0 when inside and outside are alike. Less where what is taken for glass is coloured,
-        and by the share of ink between the tissue.
+        than every pixel outside, 0 when inside and outside are alike, or when the image is green, as an inverted one
+        is. Less where what is taken for glass is coloured, and by the share of ink between the tissue.
     agreement
         Mean overlap (intersection over union) of the detector's mask with those of the others.
     left_out
@@ -145,11 +148,11 @@ def find_tissue(
     """Tell tissue from glass by the image, and by the spots where there are any.
 
     Several detectors make a mask each. Without spots, the one is taken that separates inside from outside best in all
-    cues and agrees best with the others. With spots, it is the one that agrees best with them by Lee and Liu's criterion for learning from positive and
-    unlabelled examples, :math:`r^2 / p`: a mask that holds the share :math:`r` of the measured area, and the share
-    :math:`p` of all the area within reach of spots, or, where spots off tissue are known, of all spots. What was
-    measured is tissue in any case, and so are the gaps between neighbouring spots. Pieces beyond the reach of every spot
-    are another section's.
+    cues and agrees best with the others. With spots, it is the one that agrees best with them by Lee and Liu's criterion
+    for learning from positive and unlabelled examples, :math:`r^2 / p`: a mask that holds the share :math:`r` of the
+    measured area, and the share :math:`p` of all the area within reach of spots, or, where spots off tissue are known, of
+    all spots. What was measured is tissue in any case, and so are the gaps between neighbouring spots. Pieces beyond the
+    reach of every spot are another section's.
 
     Raises
     ------
@@ -198,7 +201,12 @@ def _blank(cues: Cues) -> bool:
 
 
 def _confidence(image: NDArray[np.uint8], cues: Cues, mask: NDArray[np.bool_], agreement: float) -> float:
-    """How far a mask is to be trusted by the image alone; a mask without an outside, by its agreement with others."""
+    """How far a mask is to be trusted by the image alone: not at all where its colours are inverted ones.
+
+    A mask without an outside is trusted by its agreement with others.
+    """
+    if _green(image):
+        return 0.0
     parted = separation(cues, mask)
     if parted is None:
         return agreement
@@ -207,6 +215,12 @@ def _confidence(image: NDArray[np.uint8], cues: Cues, mask: NDArray[np.bool_], a
     neutral = float(np.clip((coloured - np.ptp(outside)) / (coloured - pale), 0, 1))
     box = ndimage.find_objects(mask.astype(np.uint8))[0]
     return min(parted, neutral) * float(1 - cues.ink[box].mean())
+
+
+def _green(image: NDArray[np.uint8]) -> bool:
+    """Whether most of what is coloured is green, as no H&E is: both of its stains take out green the most."""
+    coloured = np.ptp(image, axis=-1) > COLOURED
+    return bool(coloured.mean() > FEWEST and (image[coloured].argmax(axis=-1) == 1).mean() > 0.5)
 
 
 def separation(cues: Cues, mask: NDArray[np.bool_]) -> float | None:

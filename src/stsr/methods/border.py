@@ -56,8 +56,8 @@ class Unplaced:
             return
         logger.log(
             logging.WARNING if self.share > TOLD else logging.INFO,
-            "%d spots lie on the grid in part and %d beside it: up to %.2g %% of all counts cannot be placed. If tissue lies "
-            "there, pass a mask that covers the spots to stsr.pp.make_grid(tissue=...).",
+            "%d spots lie on the grid in part and %d beside it: up to %.2g %% of all counts cannot be placed. If the "
+            "image shows tissue there, pass a mask that covers the spots to stsr.pp.make_grid(tissue=...).",
             self.spots_cut,
             self.spots_off,
             100 * self.share,

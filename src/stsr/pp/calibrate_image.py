@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stsr.arguments import TARGET_MPP
 from stsr.constants import IMAGE, TISSUE
-from stsr.imaging import STAINS, Macenko, Raster, Stain, StainError, estimate_stain, image_quality
+from stsr.imaging import STAINS, Macenko, Raster, Stain, StainError, estimate_stain, image_quality, ink_mask
 from stsr.pp._tissue import SectionTissue, pixel_frame, pixel_size, put_tissue, section_tissue, shifted
 from stsr.spatial.area import TissueLike
 from stsr.spatial.frames import transformations
@@ -107,9 +107,9 @@ def calibrate_image(
     mpp = _working_mpp(raster.mpp, target_mpp)
 
     found = section_tissue(sdata, raster, tissue)
-    tiles = _sample(raster, found, mpp)
+    tiles, clean = _sample(raster, found, mpp)
     figures: dict[str, Any] = {"mpp": mpp, **image_quality(found.overview, found.mask, tiles), **found.figures}
-    normalise, stain_figures = _stain(tiles, stain, figures["background"])
+    normalise, stain_figures = _stain(tiles[clean], stain, figures["background"])
     figures |= stain_figures
 
     pixels = _calibrated(raster, mpp, normalise)
@@ -151,13 +151,18 @@ def _working_mpp(source: float, target: float) -> float:
     return target if target > 1.01 * source else source
 
 
-def _sample(raster: Raster, tissue: SectionTissue, mpp: float) -> NDArray[np.uint8]:
-    """(tiles, side, side, 3) windows of ``mpp`` µm/px, spread evenly over the tissue."""
+def _sample(raster: Raster, tissue: SectionTissue, mpp: float) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """(tiles, side, side, 3) windows of ``mpp`` µm/px, spread evenly over the tissue, and which pixels show neither ink nor margin."""
     places = np.argwhere(tissue.mask)
     places = places[np.linspace(0, len(places) - 1, _SAMPLE_TILES).astype(int)]
     corners = (places + 0.5) * tissue.mpp / mpp - _SAMPLE_SIDE / 2
     frame = pixel_frame(raster, mpp)
-    return np.stack([raster.read(shifted(frame, x, y), (_SAMPLE_SIDE, _SAMPLE_SIDE)) for y, x in corners])
+    tiles = np.stack([raster.read(shifted(frame, x, y), (_SAMPLE_SIDE, _SAMPLE_SIDE)) for y, x in corners])
+    ink = ink_mask(tissue.overview, tissue.mpp)
+    along = ((corners[:, None] + np.arange(_SAMPLE_SIDE)[:, None] + 0.5) * mpp / tissue.mpp).astype(int)
+    rows, cols = (np.clip(along[..., axis], 0, ink.shape[axis] - 1) for axis in (0, 1))
+    clean = ~ink[rows[:, :, None], cols[:, None, :]]
+    return tiles, clean if clean.any() else ~clean
 
 
 def _stain(
