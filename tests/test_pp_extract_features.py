@@ -185,7 +185,7 @@ def test_an_object_is_an_encoder_too_and_never_taken_as_known(store):
         None,
         None,
     )
-    with pytest.raises(ValueError, match="exists already .* an object has an identity or a state_dict"):
+    with pytest.raises(ValueError, match="exists already .* the object has neither identity nor state_dict"):
         run(store, encoder=Colour(), device="cpu")
     run(store, encoder=Colour(), device="cpu", overwrite=True)
 

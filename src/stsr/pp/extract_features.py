@@ -122,7 +122,7 @@ def extract_features(
         if not overwrite:
             raise ValueError(
                 f"key_added={key!r} exists already and was made from another image, grid or encoder"
-                f"{'' if who else ' (whether by the same object, only its identity or state_dict() could tell)'}; pass "
+                f"{'' if who else ', or nobody can tell, as the object has neither identity nor state_dict()'}; pass "
                 "overwrite=True to replace it or another name."
             )
         logger.info("%s: made again, its image, grid or encoder has changed or cannot be told.", key)
