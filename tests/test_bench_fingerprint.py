@@ -50,7 +50,7 @@ def of(method, copy):
         ("metrics/correlation.py", "np.sqrt(", "np.abs("),
         ("geometry/footprint.py", "subsamples: int = 5", "subsamples: int = 7"),
         ("bench/splits.py", "BUFFER = 1.5", "BUFFER = 2.5"),
-        ("tl/predict.py", "max(CHUNKS", "min(CHUNKS"),
+        ("tl/_bands.py", "max(CHUNKS", "min(CHUNKS"),
     ],
 )
 def test_code_that_matters_changes_the_digest(copy, file, old, new):

@@ -259,5 +259,5 @@ def test_hard_tissues_are_what_they_are_called(small):
 
 
 def test_an_unknown_tissue_is_refused():
-    with pytest.raises(ValueError, match="tissue='lung' is not known; choose one of kidney, crop, cores"):
+    with pytest.raises(ValueError, match="tissue='lung' is not allowed; pass one of 'kidney', 'crop', 'cores'"):
         stsr.datasets.synthetic_section(tissue="lung")

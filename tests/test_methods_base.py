@@ -18,7 +18,7 @@ from stsr.options import Choice, Items, Number, Options, Rule, Switch, Text, Who
 
 FIELDS = [(method, name, rule) for method in sorted(METHODS) for name, rule in rules(METHODS[method].Config).items()]
 
-NOTHING_LIKE_IT = (object(), {"a": 1}, b"x", 1j, [[1]], np.array(5), math, float)
+NOTHING_LIKE_IT = (object(), {"a": 1}, b"x", 1j, [[1]], np.array([[5]]), math, float)
 
 
 def wrong(rule: Rule) -> list[Any]:

@@ -214,7 +214,7 @@ def test_selections_that_are_none_are_refused(folder, change, message):
     [
         ({"mpp": 1.0}, r"mpp=1.0 contradicts the spot pitch, which gives 4 µm per pixel"),
         ({"pitch": 2000.0}, r"mpp=40 from the spot pitch is outside 0.05 to 5"),
-        ({"pitch": 90.0}, r"spot_diameter=100.0 µm does not fit pitch=90.0 µm; spots must not overlap"),
+        ({"pitch": 90.0}, r"spot_diameter=100 µm does not fit pitch=90 µm; spots must not overlap"),
         ({"dataset_id": "a b"}, r"dataset_id='a b' cannot name elements"),
     ],
 )

@@ -121,7 +121,6 @@ def test_empty_spots_do_not_spoil_the_ranking(sdata, section, flavor):
         ([1.5], "genes lists 1.5, which is no name of a gene"),
         (["PODO1", None], "genes lists None"),
         ([" "], "genes lists ' '"),
-        ({"PODO1"}, "genes={'PODO1'} is not allowed"),
         ("some", "genes='some' is not allowed"),
         (["PODO1", "PODO1"], "genes lists PODO1 more than once"),
         (["PODO11"], r"genes='PODO11' not found in sdata\['table'\]; did you mean PODO1"),

@@ -16,8 +16,7 @@ def argument(rule: Rule) -> Callable[[str], Any]:
 
     Examples
     --------
-    >>> from stsr.arguments import at_home
-    from stsr.options import Whole
+    >>> from stsr.options import Whole
     >>> argument(Whole(0, 9))("7")
     7
     """

@@ -203,7 +203,7 @@ def _check_diameter(diameter: float, xy: NDArray[np.float64], lattice: Lattice |
     apart = np.inf if len(xy) < 2 else nearest_pitch(xy) if lattice is None else lattice.pitch
     if not 0 < diameter <= apart * mpp * 1.001:
         raise ValueError(
-            f"spot_diameter={diameter} µm does not fit spots that are {apart * mpp:.4g} µm apart; give it, and mpp or "
+            f"spot_diameter={diameter:g} µm does not fit spots that are {apart * mpp:.4g} µm apart; give it, and mpp or "
             "pitch, in µm."
         )
 

@@ -128,7 +128,7 @@ def read_st(
     check_mpp(mpp)
     pitch, spot_diameter = Number(1, 10_000)("pitch", pitch), Number()("spot_diameter", spot_diameter)
     if not 0 < spot_diameter <= pitch:
-        raise ValueError(f"spot_diameter={spot_diameter} µm does not fit pitch={pitch} µm; spots must not overlap.")
+        raise ValueError(f"spot_diameter={spot_diameter:g} µm does not fit pitch={pitch:g} µm; spots must not overlap.")
     if not isinstance(section, str) or not section.strip():
         raise ValueError(f"section={section!r} is not allowed; pass the name that the files begin with, such as 'B4'.")
     folder = as_folder(path)

@@ -96,7 +96,7 @@ def register_check(
     xy, totals, aperture = _measured(sdata, facts, table)
     window = _default_window(xy) if window is None else window
     if not window > 2 * aperture.reach:
-        raise ValueError(f"window={window} µm is no wider than a spot, {2 * aperture.reach:.3g} µm; 1000 is usual.")
+        raise ValueError(f"window={window:g} µm is no wider than a spot, {2 * aperture.reach:.3g} µm; 1000 is usual.")
 
     image = read_raster(sdata, facts.image)
     blocks = block_maps(image, xy, np.log1p(totals), _kernel(aperture), window=window, reach=reach)

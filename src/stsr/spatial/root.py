@@ -142,11 +142,11 @@ def groups(path: Path) -> Iterator[tuple[str, str, Path]]:
 
 
 def _is_table(meta: Path) -> bool:
-    """Whether a table was written to its end: AnnData says last of a group what it holds."""
+    """Whether a table was written to its end: AnnData says last of a group what it holds. A damaged one is told on reading."""
     try:
-        return bool(json.loads(meta.read_bytes())["attributes"])
-    except (ValueError, KeyError, TypeError):
-        return False
+        return json.loads(meta.read_bytes()).get("attributes") != {}
+    except (ValueError, AttributeError):
+        return True
 
 
 def publish(path: Path, work: Path) -> None:
