@@ -44,7 +44,8 @@ def main() -> None:
     plan = degradation_plan([folder.resolve() for folder in folders], distortions=names)
     out = args.out / "bench"
     out.mkdir(parents=True, exist_ok=True)
-    command = f"python benchmarks/degradation.py {' '.join(args.sections)} --out FOLDER --publish"
+    some = f" --distortions {args.distortions}" if args.distortions else ""
+    command = f"python benchmarks/degradation.py {' '.join(args.sections)}{some} --out FOLDER --publish"
     try:
         execute(plan, out)
     finally:
