@@ -88,10 +88,9 @@ def locked(path: Path, patience: float = PATIENCE) -> Iterator[None]:
     try:
         yield
     finally:
+        # Removed while it is held: who waits for it sees that it is gone, and makes a new one.
         with suppress(OSError):
-            Path(
-                lock.lock_file
-            ).unlink()  # while it is held: who waits for it sees that it is gone, and makes a new one
+            _lock_file(path).unlink()
         lock.release()
 
 
