@@ -82,8 +82,8 @@ def simulate_spots(
     efficiency_sd
         Standard deviation between spots of the logarithm of that probability, which is log-normal and the same for all
         genes of a spot; 0 to 3. On seven real sections, the variation of log total counts that spots do not share with
-        their neighbours is between 0.0 and 0.45, half of them above 0.35 (``benchmarks/efficiency.py``); tissue that changes
-        between neighbouring spots adds to it, so efficiencies differ less than that. The mean stays ``efficiency``
+        their neighbours is between 0.0 and 0.45, with a median of 0.35 (``benchmarks/efficiency.py``); tissue that changes
+        between neighbouring spots adds to it, so efficiencies differ by that at most. The mean stays ``efficiency``
         unless the best spots would then count more than there is: all are then lowered by one factor, so that the
         best spot counts all, and a warning tells the mean. Of 3,000 spots that differ by 0.3, it is 0.3 to 0.4 at most.
     diffusion
@@ -133,8 +133,8 @@ def simulate_spots(
     ... )
     >>> coarse["table"].shape
     (7, 20)
-    >>> coarse["truth_008um"].X.sum() < sdata["truth_008um"].X.sum()
-    True
+    >>> round(float(coarse["truth_008um"].X.sum() / sdata["truth_008um"].X.sum()), 1)
+    0.5
     """
     from spatialdata.models import get_table_keys
 
