@@ -66,6 +66,7 @@ WRONG = [
         "simulate_spots",
         {"jitter": (-1, NAN), "efficiency": (0, 2, NAN), "diffusion": (-1, NAN), "min_coverage": (0, 2)},
     ),
+    ("simulate_spots", {"split": (0, 1, NAN, "0.5", True), "efficiency_sd": (-1, NAN, "a", None, 4)}),
     ("simulate_spots", {"seed": SEEDS, "overwrite": ("no",), "dataset_id": ("a b", 5, "")}),
     ("register_check", {"window": (0, NAN, "a", True), "reach": (0, NAN, "a"), "seed": SEEDS}),
     ("densify_spots", {"factor": (0, 3, True, "4", 4.5, NAN, [])}),

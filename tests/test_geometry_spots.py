@@ -132,3 +132,22 @@ def test_half_the_efficiency_counts_half_the_molecules(diffusion):
     assert half.sum() == pytest.approx(whole.sum() / 2, abs=2 * float(whole.sum()) ** 0.5)
     chi2 = ((half - whole / 2) ** 2 / (whole / 4)).mean()  # of a binomial, 1
     assert chi2 == pytest.approx(1, abs=0.5)
+
+
+def test_each_spot_has_its_own_efficiency():
+    counts = sp.csr_array(np.array([[40_000, 0, 20_000], [40_000, 10_000, 0], [7, 7, 7]], dtype=np.float32))
+    places = np.array([[0.0, 0], [100, 0], [200, 0]])
+    caught = catch(counts, places, places, 10, efficiency=np.array([0.2, 0.7, 1.0]), rng=rng()).toarray()
+    expected = counts.toarray() * [[0.2], [0.7], [1.0]]
+    np.testing.assert_allclose(caught, expected, atol=5 * 100)  # the largest standard error is 92
+    np.testing.assert_array_equal(caught[2], 7)
+
+
+@pytest.mark.parametrize("diffusion", [0.0, 4.0])
+def test_one_efficiency_for_all_draws_what_a_number_does(diffusion):
+    bins, spots = rng().uniform(0, 300, (500, 2)), lay_spots(box(300, 300), pitch=60, diameter=50, layout="square")[1]
+    number, each = (
+        catch(some_counts(500), bins, spots, 50, diffusion=diffusion, efficiency=share, rng=rng(3)).toarray()
+        for share in (0.3, np.full(len(spots), 0.3))
+    )
+    np.testing.assert_array_equal(number, each)

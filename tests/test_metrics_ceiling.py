@@ -30,6 +30,34 @@ def test_each_umi_falls_to_either_side_with_probability_one_half():
     assert abs(half.var() - 2.5) < 0.1
 
 
+def test_each_umi_falls_to_the_first_part_with_the_probability_asked_for():
+    first, rest = thin(np.full(20_000, 10), share=0.2)
+    np.testing.assert_array_equal(first + rest, 10)
+    assert abs(first.mean() - 2) < 0.05  # standard error .009
+    assert abs(first.var() - 1.6) < 0.1
+
+
+def test_parts_of_poisson_counts_are_independent():
+    counts = RNG.poisson(4.0, 200_000)
+    first, rest = thin(counts, share=0.3)
+    assert abs(np.corrcoef(first, rest)[0, 1]) < 0.01  # standard error .002
+    assert abs(first.var() / first.mean() - 1) < 0.02
+
+
+def test_halves_are_what_they_always_were():
+    np.testing.assert_array_equal(thin(np.arange(12), seed=5)[0], np.random.default_rng(5).binomial(np.arange(12), 0.5))
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.1, 1.5, float("nan"), "0.5", None, True])
+def test_a_share_that_leaves_a_part_empty_is_refused(share):
+    with pytest.raises(ValueError, match=f"share={share!r} is not allowed; pass a number from 1e-06 to 0.999999"):
+        thin(COUNTS, share=share)
+
+
+def test_a_generator_draws_as_its_seed():
+    np.testing.assert_array_equal(thin(COUNTS, seed=np.random.default_rng(4))[0], thin(COUNTS, seed=4)[0])
+
+
 def test_the_seed_decides():
     first, again, other = (thin(COUNTS, seed=seed)[0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)

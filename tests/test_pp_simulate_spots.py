@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import squidpy as sq
+from scipy.stats import kstest, norm
 
 import stsr
 from stsr.geometry import Disc, nearest_pitch
@@ -113,6 +114,104 @@ def test_the_seed_decides(simulate):
     assert (first != other).any()
 
 
+def test_what_a_seed_draws_stays_what_it_was(simulate):
+    """As it was drawn before there were ``split`` and ``efficiency_sd``."""
+    table = simulate(efficiency=0.5, diffusion=5, jitter=3, seed=3)["table"]
+    assert table.shape == (29, 12)
+    assert "efficiency" not in table.obs
+    np.testing.assert_array_equal(table.X[10].toarray()[0], [105, 80, 9, 2, 8, 4, 52, 34, 116, 82, 136, 25])
+    assert table.X.sum() == 22138
+
+
+@pytest.mark.parametrize("share", [0.5, 0.2])
+def test_split_sends_every_molecule_to_the_slide_or_to_the_truth(fine, simulate, share):
+    sdata = open_store(simulate(split=share).path)
+    every = raw_counts(fine["truth_008um"], name="truth").toarray()
+    truth = raw_counts(sdata["truth_008um"], name="truth").toarray()
+    offered = every - truth
+    assert (offered >= 0).all()
+    assert offered.sum() / every.sum() == pytest.approx(share, abs=0.01)
+    rest = ((offered - share * every) ** 2).sum() / (share * (1 - share) * every.sum())  # of a binomial, 1
+    assert rest == pytest.approx(1, abs=0.05)
+    centres = sdata["table"].obsm["spatial"]
+    under = np.linalg.norm(centres[:, None] - sdata["truth_008um"].obsm["spatial"], axis=-1) * 2.0 <= 27.5
+    np.testing.assert_array_equal(under @ offered, sdata["table"].X.toarray())
+    assert sdata.attrs["stsr"]["simulation"]["split"] == share
+
+
+def test_the_log_tells_what_was_split_off(fine, simulate, caplog):
+    caplog.set_level(logging.INFO, "stsr")
+    sdata = simulate(split=0.5)
+    truth, every = int(sdata["truth_008um"].X.sum()), int(fine["truth_008um"].X.sum())
+    assert f"of the {every} molecules of truth_008um" in caplog.text
+    assert f"{truth} are the truth, the others are lost" in caplog.text
+
+
+def test_a_split_truth_is_a_truth_of_that_grid_and_holds_nothing_of_all_molecules(fine, simulate):
+    bins = fine["truth_008um"].copy()
+    bins.layers["all"], bins.obsm["X_pca"], bins.raw = bins.X.copy(), np.ones((bins.n_obs, 2)), bins.copy()
+    fine["full"] = bins
+    sdata = simulate(table="full", split=0.5)
+    del fine.tables["full"]
+    truth = open_store(sdata.path)["truth_008um"]
+    assert (list(truth.layers), list(truth.obsm), truth.raw) == ([], ["spatial"], None)
+    pd.testing.assert_frame_equal(truth.var, bins.var)
+    np.testing.assert_array_equal(truth.obs["cell_type"], bins.obs["cell_type"])
+    np.testing.assert_array_equal(truth.obsm["spatial"], bins.obsm["spatial"])
+    stsr.pp.make_grid(sdata, like="truth_008um")
+
+
+def test_the_truth_is_the_same_wherever_the_spots_lie(simulate):
+    first, other = (
+        simulate(split=0.5, **slide)["truth_008um"].X.toarray()
+        for slide in ({}, {"pitch": 150, "jitter": 4, "diffusion": 3, "efficiency_sd": 0.2, "efficiency": 0.4})
+    )
+    np.testing.assert_array_equal(first, other)
+    assert (first != simulate(split=0.5, seed=1)["truth_008um"].X.toarray()).any()
+
+
+def test_spots_differ_in_efficiency_by_what_was_asked(fine):
+    """On thousands of small spots, so that the law shows."""
+    bins = fine["truth_008um"]
+    grid = labels_to_grid(fine, "truth_grid_008um")
+    slide = Slide(diameter=6, pitch=6, layout="square", efficiency=0.2, efficiency_sd=0.3, min_coverage=1e-9)
+    table = slide.spots(raw_counts(bins, name="truth"), grid, np.arange(grid.n_cells), bins.var, 2.0)
+    efficiency = table.obs["efficiency"]
+    assert len(efficiency) > 1500
+    assert efficiency.mean() == pytest.approx(0.2)
+    assert np.log(efficiency).std() == pytest.approx(0.3, abs=0.02)  # standard error .005
+    assert kstest(np.log(efficiency), norm(np.log(efficiency).mean(), 0.3).cdf).pvalue > 1e-3
+    assert efficiency.max() <= 1
+
+
+def test_the_efficiency_of_each_spot_is_kept_and_is_that_of_all_its_genes(simulate):
+    whole = simulate(split=0.5)["table"].X.toarray()
+    table = open_store(simulate(split=0.5, efficiency=0.4, efficiency_sd=0.3).path)["table"]
+    efficiency = table.obs["efficiency"].to_numpy()
+    assert efficiency.mean() == pytest.approx(0.4)
+    expected = whole * efficiency[:, None]
+    chi2 = ((table.X.toarray() - expected) ** 2).sum() / (expected * (1 - efficiency[:, None])).sum()
+    assert chi2 == pytest.approx(1, abs=0.2)
+    assert (table.X.toarray() <= whole).all()
+
+
+def test_spots_lie_where_they_did_whatever_their_efficiency(simulate):
+    some, same = (simulate(jitter=3, efficiency=0.4, efficiency_sd=sd)["table"].obsm["spatial"] for sd in (0.0, 0.5))
+    np.testing.assert_array_equal(some, same)
+
+
+def test_a_mean_that_cannot_be_is_lowered_and_told(simulate, caplog):
+    table = simulate(efficiency_sd=0.5)["table"]
+    efficiency = table.obs["efficiency"]
+    assert efficiency.max() == pytest.approx(1)
+    assert np.log(efficiency).std() == pytest.approx(0.5, abs=0.2)
+    assert "efficiency=1 cannot be the mean of spots that differ by efficiency_sd=0.5" in caplog.text
+    assert f"it is {efficiency.mean():.3g}" in caplog.text
+    caplog.clear()
+    simulate(efficiency_sd=0.1, efficiency=0.3)
+    assert not caplog.records
+
+
 def test_min_coverage_decides_about_the_rim(simulate):
     few, many = (simulate(min_coverage=share)["table"].n_obs for share in (0.95, 0.05))
     assert few < many
@@ -136,6 +235,10 @@ def test_bins_may_be_fewer_than_the_cells_of_their_grid(fine, simulate):
         ({"diameter": 0}, "diameter=0 is not allowed"),
         ({"efficiency": 0}, "efficiency=0 is not allowed; pass a number from 1e-12 to 1"),
         ({"efficiency": 1.1}, "efficiency=1.1 is not allowed"),
+        ({"efficiency_sd": -0.1}, "efficiency_sd=-0.1 is not allowed; pass a number from 0 to 3"),
+        ({"split": 0}, "split=0 is not allowed; pass a number from 1e-06 to 0.999999 or None"),
+        ({"split": 1}, "split=1 is not allowed"),
+        ({"split": "half"}, "split='half' is not allowed"),
         ({"min_coverage": 0}, "min_coverage=0 is not allowed"),
         ({"diffusion": -1}, "diffusion=-1 is not allowed"),
         ({"diffusion": float("nan")}, "diffusion=nan is not allowed"),
@@ -162,7 +265,8 @@ def test_unknown_tables_and_stores_that_are_there(simulate, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["diameter", "pitch", "angle", "jitter", "efficiency", "diffusion", "min_coverage", "seed"]
+    "name",
+    ["diameter", "pitch", "angle", "jitter", "efficiency", "efficiency_sd", "diffusion", "min_coverage", "seed"],
 )
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "1", True, None])
 def test_slides_of_no_numbers_are_refused(name, value):

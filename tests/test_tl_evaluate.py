@@ -18,11 +18,14 @@ from scipy.spatial import cKDTree
 
 import stsr
 from stsr import metrics
-from stsr.geometry import Grid
+from stsr.geometry import Disc, Grid, nearest_pitch
+from stsr.geometry.spots import catch
 from stsr.spatial import labels_to_grid, record
+from stsr.spatial.bins import bin_grid
 from stsr.spatial.units import set_totals
 from stsr.tl import evaluate
 from stsr.tl._columns import METRICS, STANDARD
+from stsr.tl._shared_noise import warn_of_shared_molecules
 
 COLUMNS = ["gene", "scale_um", "where", *STANDARD, "ceiling"]
 
@@ -288,6 +291,29 @@ def test_reference_numbers_of_the_kidney(kidney, factor, ceiling, nearest):
     home = cKDTree(spots.obsm["spatial"]).query(truth.obsm["spatial"])[1]
     prediction = operator @ sp.csr_array(spots.X)[home]
     assert metrics.pearson(sum(halves), prediction.toarray()).mean() == pytest.approx(nearest, abs=0.002)
+
+
+@pytest.mark.parametrize("share", [None, 0.5])
+def test_the_spots_of_the_kidney_counted_its_truth_unless_it_is_split(kidney, share, caplog):
+    truth, spots = kidney
+    mpp = 100 / nearest_pitch(spots.obsm["spatial"])
+    bins, position = bin_grid(truth, mpp, name="truth")
+    centres, counts = spots.obsm["spatial"] * mpp, sp.csr_array(truth.X)
+    if share is not None:
+        offered, counts = metrics.thin(counts, share=share)
+        caught = catch(offered, bins.xy[position], centres, 55.0, rng=np.random.default_rng(0))
+        spots = ad.AnnData(sp.csr_matrix(caught), var=truth.var)
+    warn_of_shared_molecules(
+        spots,
+        centres,
+        Disc(55.0),
+        counts=sp.csc_array(counts),
+        genes=list(truth.var_names),
+        bins=bins,
+        position=position,
+    )
+    told = [record.getMessage() for record in caplog.records]
+    assert ["differences are 0.00 of" in message for message in told] == ([True] if share is None else [])
 
 
 def test_usual_scales_are_those_that_the_bins_make(sdata, truth):

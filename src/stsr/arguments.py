@@ -32,6 +32,9 @@ MIN_QV = Number(0, 1000, optional=True)
 ANGLE = Number(-360, 360)
 """Degrees."""
 
+SHARE = Number(1e-6, 1 - 1e-6)
+"""Of molecules that go to one of two parts; both get some."""
+
 BATCH_SIZE = Whole(1, 65_536)
 SWITCH = Switch()
 

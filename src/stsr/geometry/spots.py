@@ -67,7 +67,7 @@ def catch(
     diameter: float,
     *,
     diffusion: float = 0.0,
-    efficiency: float = 1.0,
+    efficiency: float | NDArray[np.float64] = 1.0,
     rng: np.random.Generator,
 ) -> sp.csr_array:
     """Molecules that a slide of spots catches from bins. None is caught twice; those between the spots are lost.
@@ -85,7 +85,7 @@ def catch(
     diffusion
         Every molecule moves by a Gaussian of this standard deviation along each axis, in µm, before it is caught.
     efficiency
-        Probability that a spot keeps a molecule that has reached it.
+        Probability that a spot keeps a molecule that has reached it; of all spots, or (spots,) of each.
     rng
         What decides.
 
@@ -97,8 +97,9 @@ def catch(
         caught = _diffused(counts, xy, spots, diameter, diffusion, rng)
     else:
         caught = _gather(spot_of(xy, spots, diameter), len(spots)) @ counts
-    if efficiency < 1:
-        caught.data = rng.binomial(caught.data.astype(np.int64), efficiency).astype(counts.dtype)
+    if np.min(efficiency, initial=1) < 1:
+        kept = np.repeat(np.broadcast_to(efficiency, len(spots)), np.diff(caught.indptr))
+        caught.data = rng.binomial(caught.data.astype(np.int64), kept).astype(counts.dtype)
     caught.eliminate_zeros()
     caught.sort_indices()
     return caught

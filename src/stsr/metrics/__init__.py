@@ -18,6 +18,7 @@ from stsr.metrics.error import mae, mse, nrmse
 from stsr.metrics.image import rmse, ssim
 from stsr.metrics.information import InformationNull, mutual_information, mutual_information_null
 from stsr.metrics.intervals import coverage, sharpness
+from stsr.metrics.shared_noise import noise_ratio
 
 __all__ = [
     "DomainAgreement",
@@ -36,6 +37,7 @@ __all__ = [
     "mutual_information",
     "mutual_information_null",
     "noise_ceiling",
+    "noise_ratio",
     "nrmse",
     "pearson",
     "rmse",

@@ -8,30 +8,33 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
+from stsr.arguments import SHARE
 from stsr.metrics._columns import whole_counts
 from stsr.metrics.correlation import pearson
 
 
-def thin(counts: Any, *, seed: int = 0) -> tuple[Any, Any]:
-    """Split counts at random into two halves that add up to them: each UMI falls into either with probability 1/2.
+def thin(counts: Any, *, share: float = 0.5, seed: int | np.random.Generator = 0) -> tuple[Any, Any]:
+    """Split counts at random into two parts that add up to them: each UMI falls into the first with the same probability.
 
-    Of Poisson counts, the halves are independent given the expectation [1]_.
+    Of Poisson counts, the parts are independent given the expectation [1]_.
 
     Parameters
     ----------
     counts
         (cells, genes) counts, an array or a sparse array.
+    share
+        Probability that a UMI falls into the first part, above 0 and below 1. Halves by default.
     seed
-        Seed of the split.
+        Seed of the split, or a generator that draws it.
 
     Returns
     -------
-    The two halves, of the kind and type of ``counts``.
+    The two parts, of the kind and type of ``counts``.
 
     Raises
     ------
     ValueError
-        When the counts are not whole numbers from 0 up.
+        When the counts are not whole numbers from 0 up, or ``share`` is not between 0 and 1.
 
     References
     ----------
@@ -45,16 +48,20 @@ def thin(counts: Any, *, seed: int = 0) -> tuple[Any, Any]:
     >>> half, rest = stsr.metrics.thin(counts)
     >>> np.array_equal(half + rest, counts)
     True
+    >>> most, few = stsr.metrics.thin(np.full(1000, 10), share=0.9)
+    >>> round(float(most.mean()), 1), round(float(few.mean()), 1)
+    (9.0, 1.0)
     """
+    SHARE("share", share)
     if not sp.issparse(counts):
         counts = np.asarray(counts)
     values = counts.data if sp.issparse(counts) else counts
-    drawn = np.random.default_rng(seed).binomial(whole_counts(values, "counts"), 0.5).astype(values.dtype)
+    drawn = np.random.default_rng(seed).binomial(whole_counts(values, "counts"), share).astype(values.dtype)
     if not sp.issparse(counts):
         return drawn, counts - drawn
-    half = counts.copy()
-    half.data = drawn
-    return half, counts - half
+    first = counts.copy()
+    first.data = drawn
+    return first, counts - first
 
 
 def noise_ceiling(half: ArrayLike, rest: ArrayLike) -> NDArray[np.float64]:

@@ -30,6 +30,7 @@ from stsr.spatial import (
 from stsr.spatial.bins import bin_grid, table_grid
 from stsr.spatial.units import check_counts
 from stsr.tl._columns import STANDARD, check_metrics, score_columns
+from stsr.tl._shared_noise import warn_of_shared_molecules
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +65,10 @@ def evaluate(
     Prediction and truth are compared on the truth's own bins, and on sums over square blocks of them at coarser scales.
     A prediction on another grid is moved onto the bins by area, each cell's counts spread evenly over it. Only bins that
     the prediction's grid covers wholly take part; the log says how many do not.
+
+    A warning tells when the section's spots counted the very molecules of the truth, as simulated spots may: the two then
+    share the noise of counting, and a method that copies it from the spots scores for that. It is seen from the counts
+    (:func:`stsr.metrics.noise_ratio`).
 
     Parameters
     ----------
@@ -142,10 +147,13 @@ def evaluate(
     to_bins, covered = _onto_bins(grid, rows, bins, position)
 
     columns = gene_positions(truth.var_names, genes, where="truth")
-    counts = sp.csc_array(raw_counts(truth[:, columns], name="truth")[covered])
+    counts = sp.csc_array(raw_counts(truth[:, columns], name="truth"))
+    spots = None if facts.table is None else _spots(sdata)
+    if spots is not None:
+        warn_of_shared_molecules(spots_table(sdata), *spots, counts=counts, genes=genes, bins=bins, position=position)
+    counts = counts[covered]
     halves = thin(counts, seed=seed) if ceiling else None
 
-    spots = None if facts.table is None else _spots(sdata)
     rowcol = truth.obs[[ARRAY_ROW, ARRAY_COL]].to_numpy()[covered]
     xy = bins.xy[position[covered]]
     places = [_place(rowcol, xy, scale, factor, spots) for scale, factor in factors.items()]
