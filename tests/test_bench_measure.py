@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -25,7 +27,7 @@ def sdata():
 
 def test_all_spots_are_given_for_the_truth(sdata):
     before = sdata["table"].copy()
-    measured, parts = arrange(sdata, SETTINGS["truth"], has_truth=True, seed=0)
+    measured, parts, _ = arrange(sdata, SETTINGS["shared_noise"], sdata["truth_008um"].copy(), seed=0)
     assert parts is None
     assert (sdata["table"].X != before.X).nnz == 0
     assert measured.n_obs == before.n_obs
@@ -34,7 +36,8 @@ def test_all_spots_are_given_for_the_truth(sdata):
 @pytest.mark.parametrize("name", ["random_half", "alternate", "blocked"])
 def test_the_method_does_not_get_at_hidden_spots(sdata, name):
     before = sdata["table"].copy()
-    measured, parts = arrange(sdata, SETTINGS[name], has_truth=True, seed=1)
+    measured, parts, truth = arrange(sdata, SETTINGS[name], None, seed=1)
+    assert truth is None
     assert list(sdata["table"].obs_names) == list(before.obs_names[parts.given])
     assert list(measured.obs_names) == list(before.obs_names)
     assert not set(before.obs_names[parts.hidden]) & set(sdata["table"].obs_names)
@@ -44,7 +47,8 @@ def test_the_method_does_not_get_at_hidden_spots(sdata, name):
 
 def test_labels_are_shuffled_among_the_spots_that_are_given(sdata):
     before = sdata["table"].copy()
-    measured, parts = arrange(sdata, SETTINGS["shuffled_labels"], has_truth=True, seed=0)
+    setting = replace(SETTINGS["shuffled_labels"], share=None)
+    measured, parts, _ = arrange(sdata, setting, sdata["truth_008um"].copy(), seed=0)
     after = sdata["table"]
     assert parts is None
     assert list(after.obs_names) == list(before.obs_names)
@@ -56,12 +60,12 @@ def test_labels_are_shuffled_among_the_spots_that_are_given(sdata):
 
 def test_without_truth_hidden_spots_keep_their_labels_and_the_split_is_that_of_random_half(sdata):
     before = sdata["table"].copy()
-    measured, parts = arrange(sdata, SETTINGS["shuffled_labels"], has_truth=False, seed=3)
+    measured, parts, _ = arrange(sdata, SETTINGS["shuffled_labels"], None, seed=3)
     given = before[parts.given].X.toarray()
     assert sorted(map(tuple, sdata["table"].X.toarray())) == sorted(map(tuple, given))
     np.testing.assert_array_equal(measured.X.toarray(), before.X.toarray())
     sdata.tables["table"] = before
-    _, other = arrange(sdata, SETTINGS["random_half"], has_truth=False, seed=3)
+    _, other, _ = arrange(sdata, SETTINGS["random_half"], None, seed=3)
     np.testing.assert_array_equal(parts.given, other.given)
 
 

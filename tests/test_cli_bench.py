@@ -48,7 +48,7 @@ def test_a_bench_writes_its_report_and_resumes(tmp_path, capsys, monkeypatch):
         (("--methods", "magic"), "method='magic' is not known; choose one of"),
         (("--methods", "idw,idw"), "method='idw' is named twice"),
         (("--methods", "idw:power"), "--option power is not of the form KEY=VALUE"),
-        (("--settings", "guess"), "setting='guess' is not known; choose from truth, random_half"),
+        (("--settings", "guess"), "setting='guess' is not known; choose from truth, truth_80, shared_noise"),
         (
             ("--seeds", "0,one"),
             "--seeds=[0, 'one'] is not allowed; pass a list of 1 to 1000 items, each a whole number",
@@ -58,7 +58,7 @@ def test_a_bench_writes_its_report_and_resumes(tmp_path, capsys, monkeypatch):
         (("--seeds", "-1"), "--seeds=[-1] is not allowed"),
         (("--seeds", "4294967296"), "each a whole number from 0 to 4294967295"),
         (("--methods", ","), "--methods ',' names no method"),
-        (("--settings", ""), "--settings '' names no setting; choose from truth, random_half"),
+        (("--settings", ""), "--settings '' names no setting; choose from truth, truth_80, shared_noise"),
         (("--settings", "truth,truth"), "setting='truth' is named twice"),
         (("--genes", "0"), "--genes=0 is not allowed; pass how many"),
         (("--encoder", "magic"), "encoder='magic' is not known"),

@@ -17,8 +17,8 @@ from stsr.datasets.distortions import DISTORTIONS, SEVERITIES
 OURS, THEIRS = "cross_attention", "idw"
 """The default, and the interpolation that it is held against."""
 
-SETTING = {True: "truth", False: "random_half"}
-"""How sections with and without true bins are scored."""
+SETTING = {True: "shared_noise", False: "random_half"}
+"""How sections with and without true bins are scored. Scores are only compared with one another here."""
 
 SCALE = 16.0
 """Side in µm of the true bins whose score is told."""

@@ -86,7 +86,10 @@ def measure(job: MeasureJob) -> None:
     sdata = open_store(Path(job.store))
     training = [open_store(Path(other) / STORE) for other in job.training]
     facts = spots_record(sdata)
-    measured, parts = arrange(sdata, SETTINGS[job.setting], (prepared / TRUTH).is_file(), job.seed)
+    setting, truth = SETTINGS[job.setting], None
+    if setting.on_truth and (prepared / TRUTH).is_file():
+        truth = anndata.read_h5ad(prepared / TRUTH)
+    measured, parts, truth = arrange(sdata, setting, truth, job.seed)
     if training:
         genes = transferred_genes(job.genes, training, measured)
     else:
@@ -102,7 +105,6 @@ def measure(job: MeasureJob) -> None:
     set_record(sdata, facts)
 
     if parts is None:
-        truth = anndata.read_h5ad(prepared / TRUTH)
         known = read_json(prepared / PREPARED)
         scores = evaluate(
             sdata,
@@ -150,14 +152,29 @@ def run_method(job: MeasureJob, training: Sequence[SpatialData], sdata: SpatialD
     return model
 
 
-def arrange(sdata: SpatialData, setting: Setting, has_truth: bool, seed: int) -> tuple[AnnData, Parts | None]:
+def arrange(
+    sdata: SpatialData, setting: Setting, truth: AnnData | None, seed: int
+) -> tuple[AnnData, Parts | None, AnnData | None]:
     """Leave in ``sdata``, in memory, only what the method is given.
+
+    Parameters
+    ----------
+    sdata
+        The section.
+    setting
+        What is put to the test.
+    truth
+        Counts of its true bins, where it has them and they are scored.
+    seed
+        Seed of all that is drawn.
 
     Returns
     -------
-    measured, parts
-        The table of the spots as it was measured, and which of them are given and hidden; None when none is.
+    measured, parts, truth
+        The table of the spots as it was measured; which of them are given and hidden, None when none is; and the counts
+        that are scored, None when spots are.
     """
+    from stsr.bench.molecules import molecules_apart
     from stsr.spatial import Record, set_record, spot_positions, spots_record
 
     facts = spots_record(sdata)
@@ -165,18 +182,29 @@ def arrange(sdata: SpatialData, setting: Setting, has_truth: bool, seed: int) ->
     if setting.transfer:
         set_record(sdata, Record(**(asdict(facts) | dict.fromkeys(("spot_size", "spots", "table")))))
         none = np.zeros(measured.n_obs, dtype=bool)
-        return measured, Parts(none, ~none)
+        return measured, Parts(none, ~none), None
     rng = np.random.default_rng(seed)  # the same split for every method, and for the controls
-    split, parts, given = setting.hides(has_truth), None, measured.copy()
+    split, parts, xy = setting.hides(truth is not None), None, spot_positions(sdata, measured, facts)
+    given = measured.copy()
+    if truth is not None:
+        given, truth = molecules_apart(
+            given,
+            truth,
+            share=setting.share,
+            sums_only=setting.sums_only,
+            places=xy,
+            mpp=facts.mpp,
+            diameter=facts.spot_size,
+            seed=seed,
+        )
     if split is not None:
-        xy = spot_positions(sdata, measured, facts)
         rowcol = measured.obs[["array_row", "array_col"]].to_numpy(dtype=np.int64)
         parts = split(Lattice.fit(rowcol, xy), rng)
         given = measured[parts.given].copy()
     if setting.shuffled_labels:
         given.X = given.X[rng.permutation(given.n_obs)]
     sdata.tables[facts.table] = given
-    return measured, parts
+    return measured, parts, truth
 
 
 def score_spots(sdata: SpatialData, measured: AnnData, parts: Parts) -> pd.DataFrame:

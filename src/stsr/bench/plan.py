@@ -200,7 +200,7 @@ def make_plan(
         Run(source.name, setting, entry, seed, tuple(other.name for other in others[source.name] if transfer))
         for seed, source in product(seeds, sources)
         for setting in settings or usual(source.has_truth, bool(others[source.name]))
-        if SETTINGS[setting].applies(source.has_truth, bool(others[source.name]))
+        if SETTINGS[setting].applies(source.has_truth, bool(others[source.name]), source.relative)
         for transfer in [SETTINGS[setting].transfer]
         for entry in entries
         if not (transfer and entry.label in blind)

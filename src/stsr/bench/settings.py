@@ -17,6 +17,11 @@ class Setting:
         Its key, and one line that says what is done.
     on_truth
         All spots are given and the true bins scored, on sections that have them.
+    share
+        Where the spots are sums of the true bins: share of their molecules that make the spots, the others being the
+        truth. None leaves both as they are, so that they share all molecules.
+    sums_only
+        Only for sections whose spots are sums of the true bins.
     split
         Where there are no true bins, or ``on_truth`` is not set: the spots that are given and those that are scored.
     shuffled_image
@@ -30,14 +35,17 @@ class Setting:
     name: str
     title: str
     on_truth: bool = False
+    share: float | None = None
+    sums_only: bool = False
     split: Split | None = None
     shuffled_image: bool = False
     shuffled_labels: bool = False
     transfer: bool = False
 
-    def applies(self, has_truth: bool, has_others: bool = False) -> bool:
-        """Whether a section, with true bins and with others in its folder or not, can be put to this test."""
-        return self.split is not None or (self.on_truth and has_truth) or (self.transfer and has_others)
+    def applies(self, has_truth: bool, has_others: bool = False, apart: bool = False) -> bool:
+        """Whether a section can be put to this test: with true bins, perhaps measured apart, and others in its folder or not."""
+        on_truth = self.on_truth and has_truth and not (self.sums_only and apart)
+        return self.split is not None or on_truth or (self.transfer and has_others)
 
     def hides(self, has_truth: bool) -> Split | None:
         """How spots are hidden and scored; None when the true bins are scored."""
@@ -47,7 +55,27 @@ class Setting:
 SETTINGS = {
     setting.name: setting
     for setting in (
-        Setting("truth", "all spots given, scored on the true bins", on_truth=True),
+        Setting(
+            "truth",
+            "all spots given, scored on true bins that share no molecule with them: where the spots are sums of these bins, "
+            "every molecule goes to the spots or to the truth by the toss of a coin",
+            on_truth=True,
+            share=0.5,
+        ),
+        Setting(
+            "truth_80",
+            "the same with four fifths of the molecules for the spots, which are then as deep as can be, and one for the truth",
+            on_truth=True,
+            share=0.8,
+            sums_only=True,
+        ),
+        Setting(
+            "shared_noise",
+            "as published: spots that are sums of the true bins, scored on these; their noise is that of the truth, so that "
+            "copying it scores",
+            on_truth=True,
+            sums_only=True,
+        ),
         Setting("random_half", "half of the spots given at random, scored on the others", split=random_half),
         Setting("alternate", "spots of every second row and column given, scored on the others", split=alternate),
         Setting(
@@ -59,6 +87,7 @@ SETTINGS = {
             "shuffled_image",
             "control: blocks of the H&E permuted over the tissue, so that only the spots can help",
             on_truth=True,
+            share=0.5,
             split=random_half,
             shuffled_image=True,
         ),
@@ -66,6 +95,7 @@ SETTINGS = {
             "shuffled_labels",
             "control: the counts permuted over the spots, so that nothing can help",
             on_truth=True,
+            share=0.5,
             split=random_half,
             shuffled_labels=True,
         ),

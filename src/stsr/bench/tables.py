@@ -117,8 +117,9 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
 
 def by_gene(scores: pd.DataFrame) -> pd.DataFrame:
     """Correlation of every gene on true bins at every scale, mean over seeds: a column for each method."""
-    chosen = scores[(scores["setting"] == "truth") & (scores["where"] == "all")]
-    keys = ["section", "gene", "scale_um"]
+    on_truth = [name for name, setting in SETTINGS.items() if setting.on_truth]
+    chosen = scores[scores["setting"].isin(on_truth) & (scores["where"] == "all")]
+    keys = ["section", "setting", "gene", "scale_um"]
     ceiling = chosen.groupby(keys, sort=False)["ceiling"].mean() if len(chosen) else pd.Series(name="ceiling")
     methods = {
         method: rows.groupby(keys, sort=False)["pearson"].mean()

@@ -45,8 +45,8 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--settings",
         metavar="A,B",
-        help="truth, random_half, alternate, blocked, shuffled_image, shuffled_labels, transfer, or all (default: truth "
-        "where there is one, else random_half,blocked and, in a folder of several sections, transfer)",
+        help="truth, truth_80, shared_noise, random_half, alternate, blocked, shuffled_image, shuffled_labels, transfer, or "
+        "all (default: truth where there is one, else random_half,blocked and, in a folder of several sections, transfer)",
     )
     command.add_argument("--seeds", default="0", metavar="0,1,2", help="(default: %(default)s)")
     command.add_argument(
