@@ -18,16 +18,20 @@ from stsr.metrics.error import mae, mse, nrmse
 from stsr.metrics.image import rmse, ssim
 from stsr.metrics.information import InformationNull, mutual_information, mutual_information_null
 from stsr.metrics.intervals import coverage, sharpness
+from stsr.metrics.lattice_imprint import LatticeImprint, SpotEdges, lattice_imprint, spot_edges
 
 __all__ = [
     "DomainAgreement",
     "InformationNull",
+    "LatticeImprint",
+    "SpotEdges",
     "auc",
     "block_operator",
     "coverage",
     "deviance",
     "domain_agreement",
     "jensen_shannon",
+    "lattice_imprint",
     "mae",
     "moment_dispersion",
     "morans_i",
@@ -42,6 +46,7 @@ __all__ = [
     "rook_neighbours",
     "sharpness",
     "spearman",
+    "spot_edges",
     "ssim",
     "thin",
     "undefined",
