@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 
 import anndata as ad
@@ -21,7 +20,7 @@ from stsr import metrics
 from stsr.geometry import Grid
 from stsr.spatial import labels_to_grid, record
 from stsr.spatial.units import set_totals
-from stsr.tl import evaluate
+from stsr.tl import _reading, evaluate
 from stsr.tl._columns import METRICS, STANDARD
 
 COLUMNS = ["gene", "scale_um", "where", *STANDARD, "ceiling"]
@@ -137,8 +136,7 @@ def test_neither_order_nor_storage_of_the_tables_matters(sdata, truth):
 def test_batches_of_genes_do_not_show(sdata, truth, monkeypatch):
     add_result(sdata, noisy(truth), truth.var_names)
     expected = evaluate(sdata, truth=truth, scales=(16,))
-    # By its full name: stsr.tl.evaluate is the function.
-    monkeypatch.setattr(importlib.import_module("stsr.tl.evaluate"), "BATCH_VALUES", 2 * truth.n_obs)
+    monkeypatch.setattr(_reading, "BATCH_VALUES", 2 * truth.n_obs)
     pd.testing.assert_frame_equal(evaluate(sdata, truth=truth, scales=(16,)), expected)
 
 
