@@ -177,11 +177,12 @@ def test_batches_of_genes_do_not_show():
 
 
 def test_what_has_no_imprint_is_nan_and_in_no_mean():
-    constant, unknown = np.full(len(XY), 2.0), np.where(np.arange(len(XY)) == 5, np.nan, FIELDS[:, 0])
-    found = lattice_imprint(np.column_stack([FIELDS, constant, unknown]), EDGES)
+    constant = np.full(len(XY), 2.0)
+    unknown = (np.where(np.arange(len(XY)) == SIDE * 60 + 60, value, FIELDS[:, 0]) for value in (np.nan, np.inf))
+    found = lattice_imprint(np.column_stack([FIELDS, constant, *unknown]), EDGES)
     for values in (found.imprint, found.p, found.step):
-        assert np.isnan(values[-2:]).all()
-        assert np.isfinite(values[:-2]).all()
+        assert np.isnan(values[-3:]).all()
+        assert np.isfinite(values[:-3]).all()
     assert found.p_all == lattice_imprint(FIELDS, EDGES).p_all
     assert np.isnan(lattice_imprint(constant[:, None], EDGES).p_all)
 

@@ -91,7 +91,7 @@ def _how_it_was_made(facts: Mapping[str, Any]) -> str:
 
 def _section(known: Mapping[str, Any]) -> str:
     truth = known.get("imprint")
-    imprint = f" The imprint of the truth is {truth['mean']:.2f} (p {truth['p']:.2g})." if truth else ""
+    imprint = f" The imprint of the truth is {truth['mean']:.2f} ({_p(truth['p'])})." if truth else ""
     return (
         f"{known['spots']:,} spots, {known['cells']:,} cells of {known['bin_size']:g} µm, {known['genes']} genes, image of "
         f"{known['mpp']:.3g} µm/px. Reading, calibrating, grid and features took {known['seconds']:.0f} s and "
@@ -189,9 +189,13 @@ def _imprint(summary: pd.DataFrame, where: str) -> dict[str, Callable[[pd.DataFr
 
     def told(at: pd.DataFrame) -> str:
         value = _value(at, where, "imprint")
-        return value if value == "–" else f"{value} (p {float(at['imprint_p'][where]):.2g})"
+        return value if value == "–" else f"{value} ({_p(float(at['imprint_p'][where]))})"
 
     return {"imprint": told}
+
+
+def _p(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
 
 
 def _wide(

@@ -234,24 +234,24 @@ def lattice_imprint(values: ArrayLike, edges: SpotEdges) -> LatticeImprint:
     true, *displaced = edges.steps
     if len(values) != true.shape[1]:
         raise ValueError(f"values {values.shape} must be of the {true.shape[1]} cells of the edges.")
+    unknown = constant(values) | ~np.isfinite(values).all(axis=0)
+    if unknown.any():
+        values = np.where(unknown, np.nan, values)
     times = np.sum([_seen(operator) for operator in displaced], axis=0)
     used = _seen(true) & (times >= len(displaced) / 2)
-    steps = true @ values
-    others = np.zeros(steps.shape)
-    for operator in displaced:
-        others += np.square(operator @ values)
-    unknown = constant(values) | ~np.isfinite(values).all(axis=0)
     if used.sum() < FEWEST:
         nothing = np.full((1, len(unknown)), np.nan)
         return LatticeImprint(nothing, nothing, nothing[0])
+    steps = (true @ values)[used].astype(np.float64)
+    others = np.zeros((len(used), len(unknown)))
+    for operator in displaced:
+        others += np.square(operator @ values)
     by_block = edges.blocks[:, used]
     by_block = by_block[by_block.sum(axis=1) > 0]
     return LatticeImprint(
-        np.where(unknown, np.nan, by_block @ np.square(steps[used], dtype=np.float64)),
-        np.where(unknown, np.nan, by_block @ (others[used] / times[used, None])),
-        np.where(
-            unknown, np.nan, _ratio(steps[used].mean(axis=0, dtype=np.float64), values.mean(axis=0, dtype=np.float64))
-        ),
+        by_block @ np.square(steps),
+        by_block @ (others[used] / times[used, None]),
+        _ratio(steps.mean(axis=0), values.mean(axis=0, dtype=np.float64)),
     )
 
 
