@@ -71,6 +71,7 @@ def test_every_run_leaves_scores_and_costs(done):
         assert scores["pearson"].notna().any()
     assert set(scores["where"]) == {"hidden", "all"}
     assert result.facts["given"] + result.facts["hidden"] > 20
+    assert scores["imprint"].between(0, 10).all()
     assert (run_folder(out, plan.runs[0].key) / "maps.png").stat().st_size > 1000
 
 

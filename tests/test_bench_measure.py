@@ -13,7 +13,8 @@ import stsr
 from stsr import metrics
 from stsr.bench.files import GRID, RESULT
 from stsr.bench.maps import extremes
-from stsr.bench.measure import arrange, score_spots
+from stsr.bench.measure import arrange, score_spots, with_imprint
+from stsr.bench.prepare import truth_imprint
 from stsr.bench.settings import SETTINGS
 from stsr.bench.splits import Parts
 from stsr.geometry import Disc, footprint
@@ -87,6 +88,30 @@ def test_spots_are_scored_by_the_sum_over_their_disc(sdata):
             np.testing.assert_allclose(rows[name], expected, rtol=1e-4)
     assert scores["scale_um"].eq(55).all()
     assert scores["ceiling"].between(0, 1).all()
+
+
+def test_every_score_of_a_gene_has_its_imprint_beside_it(sdata):
+    grid = add_grid(sdata, labels_to_grid(sdata, "truth_grid_008um"), GRID)
+    genes = list(sdata["table"].var_names)
+    prediction = np.random.default_rng(0).gamma(1, 1, (grid.n_cells, len(genes))).astype(np.float32)
+    add_result(sdata, prediction, genes, grid=GRID, key=RESULT)
+    scores = pd.DataFrame({"gene": [*genes, *genes[::-1]], "pearson": np.arange(10)})
+    told, imprint = with_imprint(scores, sdata), stsr.tl.lattice_imprint(sdata, RESULT).set_index("gene")
+    pd.testing.assert_frame_equal(told[["gene", "pearson"]], scores)
+    for ours, theirs in (("imprint", "imprint"), ("imprint_step", "step"), ("imprint_p", "p_all")):
+        np.testing.assert_array_equal(told[ours], imprint.loc[told["gene"], theirs])
+    assert list(told.columns) == ["gene", "pearson", "imprint", "imprint_step", "imprint_p"]
+
+
+def test_the_truth_tells_what_imprint_to_expect(sdata):
+    truth = sdata["truth_008um"]
+    add_grid(sdata, labels_to_grid(sdata, "truth_grid_008um"), GRID)
+    add_result(sdata, truth.X.toarray(), truth.var_names, grid=GRID, key=RESULT)
+    expected = stsr.tl.lattice_imprint(sdata, RESULT)
+    found = truth_imprint(sdata, truth)
+    assert found == pytest.approx({"mean": expected["imprint"].mean(), "p": expected["p_all"][0]}, rel=1e-4)
+    sdata.tables["table"] = sdata["table"][:3].copy()
+    assert truth_imprint(sdata, truth) is None
 
 
 def test_maps_show_the_genes_at_either_end():

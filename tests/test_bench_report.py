@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,30 @@ def test_the_report_tells_scores_shares_costs_and_what_is_missing(tables, tmp_pa
     ):
         assert line in text.splitlines() or line in text, line
     assert text == render(tmp_path, figures={"maps.png": "maps"})
+
+
+def test_the_report_tells_the_imprint_where_it_was_measured(tables, tmp_path):
+    """Tables of earlier benches have no such columns, nor facts."""
+    write_tables(tables, tmp_path)
+    assert "imprint" not in render(tmp_path).lower()
+    first = tables.scores["gene"] == "A"
+    scores = tables.scores.assign(imprint=np.where(first, 3.5, 1.25), imprint_step=0.1, imprint_p=0.0123)
+    scores.loc[scores["method"] == "ridge", ["imprint", "imprint_step", "imprint_p"]] = np.nan
+    section = FACTS["sections"]["liver"] | {"imprint": {"mean": 1.02, "p": 0.625}}
+    write_tables(replace(tables, scores=scores, facts=FACTS | {"sections": {"liver": section}}), tmp_path)
+    text = render(tmp_path)
+    for line in (
+        "**Imprint** tells how far spots show in a map as discs",
+        "The imprint of the truth is 1.02 (p = 0.62).",
+        "| at 8 µm | median Pearson | Spearman | under spots | between spots | RMSE | SSIM | imprint | fit + predict |",
+        "| 0.250 ± 0.000 | 0.250 ± 0.000 | 2.000 ± 0.000 (p = 0.012) | 6.0 s | – | 1.5 GB |",
+        "| ridge | 0.100 | 0.167 | – | – | 0.250 | 0.250 | – | 15 min | ≈ 10.0 h | 1.0 GB |",
+        "| on hidden spots | Pearson | median | Spearman | MSE | MAE | deviance | Pearson, all spots | imprint |",
+        "| 0.600 | 2.000 (p = 0.012) | 5.0 s | – | 1.0 GB |",
+    ):
+        assert line in text, line
+    write_tables(replace(tables, scores=scores.assign(imprint_p=1e-9)), tmp_path)
+    assert "| 2.000 (p &lt; 0.001) |" in render(tmp_path)
 
 
 def test_figures_have_a_panel_for_each_method(tables):

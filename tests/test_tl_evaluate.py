@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 
 import anndata as ad
@@ -23,7 +22,7 @@ from stsr.geometry.spots import catch
 from stsr.spatial import labels_to_grid, record
 from stsr.spatial.bins import bin_grid
 from stsr.spatial.units import set_totals
-from stsr.tl import evaluate
+from stsr.tl import _reading, evaluate
 from stsr.tl._columns import METRICS, STANDARD
 from stsr.tl._shared_noise import warn_of_shared_molecules
 
@@ -140,8 +139,7 @@ def test_neither_order_nor_storage_of_the_tables_matters(sdata, truth):
 def test_batches_of_genes_do_not_show(sdata, truth, monkeypatch):
     add_result(sdata, noisy(truth), truth.var_names)
     expected = evaluate(sdata, truth=truth, scales=(16,))
-    # By its full name: stsr.tl.evaluate is the function.
-    monkeypatch.setattr(importlib.import_module("stsr.tl.evaluate"), "BATCH_VALUES", 2 * truth.n_obs)
+    monkeypatch.setattr(_reading, "BATCH_VALUES", 2 * truth.n_obs)
     pd.testing.assert_frame_equal(evaluate(sdata, truth=truth, scales=(16,)), expected)
 
 

@@ -119,7 +119,7 @@ def measure(job: MeasureJob) -> None:
         scores = score_spots(sdata, measured, parts)
         elsewhere = sum(other.tables[spots_record(other).table].n_obs for other in training)
         cost |= {"given": elsewhere or int(parts.given.sum()), "hidden": int(parts.hidden.sum())}
-    scores.to_parquet(folder / SCORES, index=False)
+    with_imprint(scores, sdata).to_parquet(folder / SCORES, index=False)
     write_json(folder / RUN, {"fingerprint": job.fingerprint, **cost})
 
 
@@ -205,6 +205,15 @@ def arrange(
         given.X = given.X[rng.permutation(given.n_obs)]
     sdata.tables[facts.table] = given
     return measured, parts, truth
+
+
+def with_imprint(scores: pd.DataFrame, sdata: SpatialData) -> pd.DataFrame:
+    """Scores, and beside them how far the spots that are given show in the map of a gene; the p-value is that of all."""
+    from stsr.tl.lattice_imprint import lattice_imprint
+
+    names = {"step": "imprint_step", "p_all": "imprint_p"}
+    found = lattice_imprint(sdata, RESULT).drop(columns="p").rename(columns=names)
+    return scores.merge(found, on="gene", how="left")
 
 
 def score_spots(sdata: SpatialData, measured: AnnData, parts: Parts) -> pd.DataFrame:

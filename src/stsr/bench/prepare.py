@@ -5,13 +5,17 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stsr.bench.cost import Clock
 from stsr.bench.files import GENES, GRID, PREPARED, STORE, TRUTH, read_json, write_json
 from stsr.bench.shuffled_image import shuffle_image
 from stsr.bench.sources import Genes, find_sources
 from stsr.constants import ATTRS
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
 
 TOLD = ("tissue_detector", "spots_off_tissue_by_image", "spots_off_tissue_by_detector")
 """Figures on the image that are kept with the section."""
@@ -77,9 +81,11 @@ def prepare(job: PrepareJob) -> None:
     genes = select_genes(sdata, job.genes)
     (folder / GENES).write_text("\n".join(genes) + "\n", encoding="utf-8")
     facts = spots_record(sdata)
+    imprint = None
     if (truth := source.truth(sdata, genes)) is not None:
         truth.uns = {}
         truth.write_h5ad(folder / TRUTH)
+        imprint = None if source.relative else truth_imprint(sdata, truth)
     cells = labels_to_grid(sdata, GRID)
     write_json(
         folder / PREPARED,
@@ -92,10 +98,33 @@ def prepare(job: PrepareJob) -> None:
             "genes": len(genes),
             "relative": source.relative,
             "scales": source.scales,
+            "imprint": imprint,
             "image_qc": {name: value for name, value in sdata.attrs[ATTRS].get("image_qc", {}).items() if name in TOLD},
             **cost,
         },
     )
+
+
+def truth_imprint(sdata: SpatialData, truth: AnnData) -> dict[str, float] | None:
+    """How far the spots show in the true counts of the same tissue, which know nothing of them.
+
+    Returns
+    -------
+    ``mean`` over genes, and ``p`` of all together; None where spots are too few to tell.
+    """
+    import numpy as np
+
+    # Not by stsr.tl, so that a prepared section does not depend on the code of the methods.
+    from stsr.metrics.lattice_imprint import LatticeImprint, lattice_imprint
+    from stsr.spatial import record
+    from stsr.spatial.bins import bin_grid
+    from stsr.spatial.spot_lattice import section_edges
+
+    bins, position = bin_grid(truth, record(sdata).mpp, name="truth")
+    edges = section_edges(sdata, bins.xy[position], bins.bin_size)
+    genes = (truth.X[:, [gene]].toarray() for gene in range(truth.n_vars))
+    found = LatticeImprint.join([lattice_imprint(counts.astype(np.float32), edges) for counts in genes])
+    return {"mean": float(np.nanmean(found.imprint)), "p": found.p_all} if np.isfinite(found.p_all) else None
 
 
 if __name__ == "__main__":

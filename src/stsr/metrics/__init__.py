@@ -18,17 +18,21 @@ from stsr.metrics.error import mae, mse, nrmse
 from stsr.metrics.image import rmse, ssim
 from stsr.metrics.information import InformationNull, mutual_information, mutual_information_null
 from stsr.metrics.intervals import coverage, sharpness
+from stsr.metrics.lattice_imprint import LatticeImprint, SpotEdges, lattice_imprint, spot_edges
 from stsr.metrics.shared_noise import noise_ratio
 
 __all__ = [
     "DomainAgreement",
     "InformationNull",
+    "LatticeImprint",
+    "SpotEdges",
     "auc",
     "block_operator",
     "coverage",
     "deviance",
     "domain_agreement",
     "jensen_shannon",
+    "lattice_imprint",
     "mae",
     "moment_dispersion",
     "morans_i",
@@ -44,6 +48,7 @@ __all__ = [
     "rook_neighbours",
     "sharpness",
     "spearman",
+    "spot_edges",
     "ssim",
     "thin",
     "undefined",

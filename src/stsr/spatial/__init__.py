@@ -4,7 +4,7 @@ from stsr.spatial.frames import transformations, um_affine
 from stsr.spatial.grid import grid_to_labels, labels_to_grid
 from stsr.spatial.raster import image_pyramid, read_raster
 from stsr.spatial.record import Record, SpotsRecord, made, note, record, set_record, spots_record
-from stsr.spatial.section import raw_counts, read_section, spot_aperture, spot_positions, spots_table
+from stsr.spatial.section import raw_counts, read_section, read_spots, spot_aperture, spot_positions, spots_table
 from stsr.spatial.store import create_store, open_store, put, recover
 from stsr.spatial.tables import gene_positions, read_columns
 
@@ -24,6 +24,7 @@ __all__ = [
     "read_columns",
     "read_raster",
     "read_section",
+    "read_spots",
     "record",
     "recover",
     "set_record",

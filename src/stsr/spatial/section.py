@@ -191,6 +191,12 @@ def spot_aperture(sdata: SpatialData, record: SpotsRecord) -> Aperture:
     return Disc(record.spot_size)
 
 
+def read_spots(sdata: SpatialData) -> tuple[NDArray[np.float64], Aperture]:
+    """Centres (spots, 2) in µm of a section's spots, and what a spot measures."""
+    facts = spots_record(sdata)
+    return spot_positions(sdata, spots_table(sdata), facts), spot_aperture(sdata, facts)
+
+
 def _features(sdata: SpatialData, key: str) -> Any:
     """(features, rows, cols) lazy array of a feature raster."""
     from xarray import DataArray

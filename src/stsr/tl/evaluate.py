@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +21,14 @@ from stsr.spatial import (
     gene_positions,
     raw_counts,
     read_columns,
+    read_spots,
     record,
-    spot_aperture,
-    spot_positions,
-    spots_record,
     spots_table,
 )
 from stsr.spatial.bins import bin_grid, table_grid
 from stsr.spatial.units import check_counts
 from stsr.tl._columns import STANDARD, check_metrics, score_columns
+from stsr.tl._reading import batches
 from stsr.tl._shared_noise import warn_of_shared_molecules
 
 if TYPE_CHECKING:
@@ -44,9 +43,6 @@ USUAL = (8.0, 16.0, 32.0, 56.0)
 
 FEWEST = 3
 """Blocks that a correlation needs."""
-
-BATCH_VALUES = 2**23
-"""Values of a dense (bins, genes) matrix held at a time: 32 MB as float32."""
 
 
 def evaluate(
@@ -148,7 +144,7 @@ def evaluate(
 
     columns = gene_positions(truth.var_names, genes, where="truth")
     counts = sp.csc_array(raw_counts(truth[:, columns], name="truth"))
-    spots = None if facts.table is None else _spots(sdata)
+    spots = None if facts.table is None else read_spots(sdata)
     if spots is not None:
         warn_of_shared_molecules(spots_table(sdata), *spots, counts=counts, genes=genes, bins=bins, position=position)
     counts = counts[covered]
@@ -160,7 +156,7 @@ def evaluate(
     places = _with_blocks(places, must=asked is not None)
 
     frames = []
-    for batch in _batches(len(genes), counts.shape[0]):
+    for batch in batches(len(genes), counts.shape[0]):
         expected = to_bins @ read_columns(sdata, table, genes[batch], layer=layer).astype(np.float32, copy=False)
         fine = [expected, *(matrix[:, batch].toarray() for matrix in (counts, *(halves or ())))]
         for place in places:
@@ -204,12 +200,6 @@ def _place(
         under = aperture.covers(middle - centres[cKDTree(centres).query(middle)[1]])
         parts |= {name: part for name, part in (("under", under), ("between", ~under)) if part.any()}
     return _Place(float(scale), operator, blocks, parts)
-
-
-def _spots(sdata: SpatialData) -> tuple[NDArray[np.float64], Aperture]:
-    """Centres in µm, and what a spot covers."""
-    facts = spots_record(sdata)
-    return spot_positions(sdata, spots_table(sdata), facts), spot_aperture(sdata, facts)
 
 
 def _with_blocks(places: list[_Place], *, must: bool) -> list[_Place]:
@@ -283,11 +273,6 @@ def _onto_bins(
         raise ValueError("truth lies beside the table's grid; obsm['spatial'] must be in full-resolution pixels.")
     logger.info("%d of %d bins of the truth are not covered by the grid.", (~covered).sum(), len(covered))
     return sp.csr_array(operator[covered]), covered
-
-
-def _batches(n_genes: int, n_bins: int) -> Iterator[slice]:
-    size = max(1, BATCH_VALUES // n_bins)
-    return (slice(start, start + size) for start in range(0, n_genes, size))
 
 
 def _tell_undefined(scores: pd.DataFrame) -> None:
