@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from attention_toys import fitted_toy, spot_coverage, whole
 from border_toys import cut, whole_spots
 from helpers import toy_section
 
-from stsr.methods.predictor import BandPredictor
+from stsr.methods.predictor import BandPredictor, every_second
 from stsr.metrics import pearson
 
 
@@ -31,9 +32,49 @@ def test_values_are_counts_per_cell(toy, fitted):
     discs = toy.section.footprint @ prediction.mean
     measured = toy.section.counts.toarray()
     np.testing.assert_allclose(discs.sum(axis=0), measured.sum(axis=0), rtol=0.04)
-    many = (measured > 20) & (toy.section.covered == 1)[:, None]
-    np.testing.assert_allclose(discs[many] / measured[many], 1, atol=0.01)
     assert prediction.latent.shape == (toy.section.grid.n_cells, 2 * 32)
+
+
+def balanced(method, balance):
+    """The same networks, corrected otherwise."""
+    return replace(method, config=replace(method.config, balance=balance))
+
+
+def test_cells_under_spots_add_up_where_that_is_asked_for(toy, fitted):
+    exact, plain, usual = (
+        toy.section.footprint @ whole(balanced(fitted, balance), toy.section).mean
+        for balance in ("exact", "none", "signal")
+    )
+    measured = toy.section.counts.toarray()
+    many = (measured > 20) & (toy.section.covered == 1)[:, None]
+    np.testing.assert_allclose(exact[many] / measured[many], 1, atol=0.01)
+    off, off_usual = (np.abs(np.log(discs[many] / measured[many])).mean() for discs in (plain, usual))
+    assert 0.02 < off_usual < 1.02 * off
+
+
+def test_it_is_told_how_far_sums_are_from_what_spots_measured(toy, fitted):
+    discs = (toy.section.footprint @ whole(fitted, toy.section).mean)[toy.section.covered == 1].sum(axis=1)
+    measured = toy.section.counts[toy.section.covered == 1].toarray().sum(axis=1)
+    told = fitted.on(toy.section, device="cpu").balance_facts
+    assert told["kind"] == "signal"
+    assert told["deviation"] == pytest.approx(np.median(np.abs(discs / measured - 1)), abs=0.02)
+    assert balanced(fitted, "exact").on(toy.section, device="cpu").balance_facts == {"kind": "exact", "deviation": 0}
+    assert balanced(fitted, "none").on(toy.section, device="cpu").balance_facts == {"kind": "none"}
+
+
+def test_every_second_cell_stands_for_a_disc(toy):
+    section = toy.section
+    discs = every_second(section.footprint, section.grid.rowcol)
+    assert discs.nnz < 0.6 * section.footprint.nnz
+    np.testing.assert_allclose(discs.sum(axis=1), section.footprint.sum(axis=1), rtol=1e-5)
+    truth, sums = section.footprint @ toy.truth, discs @ toy.truth
+    assert np.abs(sums[section.covered == 1] / truth[section.covered == 1] - 1).mean() < 0.05
+
+
+def test_a_disc_of_one_cell_is_not_lost():
+    rowcol = np.array([[0, 1], [0, 2]])
+    discs = sp.csr_array(np.array([[1.0, 0], [0, 1], [0, 0]], dtype=np.float32))
+    np.testing.assert_array_equal(every_second(discs, rowcol).toarray(), discs.toarray())
 
 
 def test_cuts_leave_no_trace(toy, fitted):
@@ -84,8 +125,8 @@ def test_a_section_without_spots_is_predicted_from_its_image(toy, fitted):
 @pytest.mark.parametrize("spots", [1, 2, 5])
 def test_a_few_spots_are_used_where_they_are(toy, fitted, spots):
     few = whole_spots(toy).section.subset(np.arange(spots))
-    prediction = whole(fitted, few)
-    assert np.isfinite(prediction.mean).all()
+    assert np.isfinite(whole(fitted, few).mean).all()
+    prediction = whole(balanced(fitted, "exact"), few)
     measured = few.counts.toarray()
     many = measured > 20
     np.testing.assert_allclose((few.footprint @ prediction.mean)[many] / measured[many], 1, atol=0.01)

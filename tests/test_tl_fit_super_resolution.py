@@ -60,7 +60,7 @@ def test_the_table_keeps_its_contract(sdata):
 
 
 def test_cells_under_a_spot_add_up_to_the_spot(sdata):
-    fit(sdata, "cross_attention", options=SMALL)
+    fit(sdata, "cross_attention", options=SMALL | {"balance": "exact"})
     genes = list(sdata["table"].var_names)
     section = read_section(sdata, genes=genes, grid="grid_008um")
     inside = section.footprint.sum(axis=1) > 0.99 * section.spot_cells

@@ -14,6 +14,6 @@ from stsr.methods import (  # noqa: F401
     spabit,
     stack,
 )
-from stsr.methods.base import METHODS, Method, MethodInfo, Prediction, Predictor, Training, create, register
+from stsr.methods.base import METHODS, Balanced, Method, MethodInfo, Prediction, Predictor, Training, create, register
 
-__all__ = ["METHODS", "Method", "MethodInfo", "Prediction", "Predictor", "Training", "create", "register"]
+__all__ = ["METHODS", "Balanced", "Method", "MethodInfo", "Prediction", "Predictor", "Training", "create", "register"]

@@ -6,7 +6,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,16 @@ class Predictor(Protocol):
 
     def __call__(self, rows: slice) -> Prediction:
         """Predict the cells of a band of grid rows, in id order."""
+        ...
+
+
+@runtime_checkable
+class Balanced(Protocol):
+    """A predictor whose cells are corrected by the spots."""
+
+    @property
+    def balance_facts(self) -> dict[str, str | float]:
+        """How, and how far sums under spots are from what these measured."""
         ...
 
 

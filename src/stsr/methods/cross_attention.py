@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.methods.base import Method, MethodInfo, Predictor, Training, register
+from stsr.methods.correction import BALANCES
 from stsr.methods.expected import Array, Expected, Facts
 from stsr.methods.held_out import all_unseen, dispersion, explained, hold_out
 from stsr.methods.inputs import enough_spots, require_spots
@@ -16,7 +17,7 @@ from stsr.methods.residuals import Residuals
 from stsr.methods.scaling import Scaling
 from stsr.methods.states import load_states, networks, numbered
 from stsr.methods.typical import Typical
-from stsr.options import Items, Number, Options, Whole
+from stsr.options import Choice, Items, Number, Options, Whole
 from stsr.section import Section
 
 if TYPE_CHECKING:
@@ -97,9 +98,10 @@ class CrossAttentionConfig(Options):
     diffusion
         Standard deviation in µm of the lateral spread of transcripts before they are captured: predictions are blurred
         by it, as measurements are.
-    balance_edge, balance_length
-        Mass balance: how far a spot's own ratio reaches beyond its edge, and standard deviation of the mean over spots
-        that holds between them, in pitches of the spots.
+    balance
+        How spots correct what is predicted: ``"signal"``, by what they measured as far as it is more than noise
+        (:class:`~stsr.methods.residual_field.ResidualField`); ``"exact"``, so that the cells under a spot add up to what it
+        measured, noise and all (:class:`~stsr.methods.exact_balance.ExactBalance`); or ``"none"``.
     """
 
     neighbours: Annotated[int, Whole(1, 128)] = 12
@@ -133,8 +135,7 @@ class CrossAttentionConfig(Options):
     directions: Annotated[int, Whole(1, 256)] = 20
     context_length: Annotated[float, Number(0.01, 100)] = 0.6
     diffusion: Annotated[float, Number(0, 50)] = 8.0
-    balance_edge: Annotated[float, Number(0.01, 10)] = 0.12
-    balance_length: Annotated[float, Number(0.01, 10)] = 0.7
+    balance: Annotated[str, Choice(BALANCES)] = "signal"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -149,11 +150,11 @@ class CrossAttentionConfig(Options):
 @register
 @dataclass
 class CrossAttention(Method):
-    """Rates per cell from image tokens and the spots around, brought into balance with what was measured."""
+    """Rates per cell from image tokens and the spots around, corrected by what the spots measured beyond them."""
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="cross_attention",
-        title="Bidirectional cross-attention of image tokens and spots, trained by hiding spots, mass balance",
+        title="Bidirectional cross-attention of image tokens and spots, trained by hiding spots",
         paper="stsr",
         year=2026,
         needs=frozenset({"features", "image"}),
@@ -295,9 +296,9 @@ class CrossAttention(Method):
         return Task(module, batches, check, epochs, patience)
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
-        """Let every spot be seen, balance the discs, and predict bands of rows.
+        """Let every spot be seen, correct by what they measured, and predict bands of rows.
 
-        Where there are too few spots on tissue to learn from, the image alone predicts, and they take part in the balance.
+        Where there are too few spots on tissue to learn from, the image alone predicts, and is corrected by them.
         """
         from stsr.methods.predictor import BandPredictor
         from stsr.nn.device import pick_device
@@ -315,8 +316,7 @@ class CrossAttention(Method):
             share=float(self.arrays["reader_share"][0]),
             pitch=pitch,
             diffusion=config.diffusion,
-            edge=config.balance_edge * pitch,
-            length=config.balance_length * pitch,
+            balance=config.balance,
             dispersion=self.arrays["dispersion/spots" if enough else "dispersion/image"],
         )
 

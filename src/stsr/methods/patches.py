@@ -57,8 +57,8 @@ def under_spots(footprint: sp.csr_array) -> Patches:
     )
 
 
-def around_spots(grid: Grid, cells: slice, spots: cKDTree, *, size: int, batch: int) -> Iterator[Patches]:
-    """All cells of a slice, each with its nearest spot, in patches of at most ``size`` cells; spot 0 where there is none.
+def around_spots(grid: Grid, cells: NDArray[np.int64], spots: cKDTree, *, size: int, batch: int) -> Iterator[Patches]:
+    """Some cells (n,), each with its nearest spot, in patches of at most ``size`` cells; spot 0 where there is none.
 
     They come in batches of about ``batch`` cells, long patches with long ones, so that little is padding.
     """
@@ -71,7 +71,7 @@ def around_spots(grid: Grid, cells: slice, spots: cKDTree, *, size: int, batch: 
     last = np.cumsum(pieces) - 1
     lengths = np.full(len(anchor), size, dtype=np.int64)
     lengths[last] = counts - (pieces - 1) * size
-    patches = pad(anchor, lengths, order + cells.start, np.ones(len(order), dtype=np.float32))
+    patches = pad(anchor, lengths, cells[order], np.ones(len(order), dtype=np.float32))
     left = np.argsort(-lengths, kind="stable")
     while len(left):
         longest = lengths[left[0]]

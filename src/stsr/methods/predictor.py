@@ -1,8 +1,9 @@
-"""Trained networks bound to a section: bands of rows predicted, averaged, spread, balanced, and how sure they are."""
+"""Trained networks bound to a section: bands of rows predicted, averaged, spread and corrected, and how sure they are."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stsr.methods.balance import Balance
 from stsr.methods.base import Prediction
+from stsr.methods.correction import Correction, correction
 from stsr.methods.diffusion import Diffusion
+from stsr.methods.features import BAND_VALUES
 from stsr.methods.patches import Patches, around_spots
 from stsr.methods.recent import Recent
 from stsr.methods.tissue import Tissue
@@ -28,7 +30,7 @@ BATCH_VALUES = 2**20
 """Rates (cells x genes) computed at a time: they stay in cache, and memory stays flat."""
 
 GENES = 64
-"""Genes spread and balanced at a time."""
+"""Genes spread and corrected at a time."""
 
 CPU = torch.device("cpu")
 
@@ -39,8 +41,8 @@ NEAR, FAR = 1.0, 3.0
 class BandPredictor:
     """Trained networks, and the spots that correct them.
 
-    A band is predicted with the rows below it that the spots around it cover: these are what its cells are brought into
-    balance with. Bands that follow each other have every cell's rates computed once.
+    Before the first band, what the networks expect of every spot is compared with what it measured. Bands that follow each
+    other have every cell's rates computed once more, and no more than once.
 
     Parameters
     ----------
@@ -57,8 +59,8 @@ class BandPredictor:
         That of the spots learned from, in µm.
     diffusion
         Lateral spread of transcripts in µm, by which rates are blurred.
-    edge, length
-        See :class:`~stsr.methods.balance.Balance`, in µm.
+    balance
+        How spots correct what is predicted; see :func:`~stsr.methods.correction.correction`.
     dispersion
         (genes,) variance of a rate over its square, where no spot is near.
     """
@@ -72,39 +74,44 @@ class BandPredictor:
         share: float,
         pitch: float,
         diffusion: float,
-        edge: float,
-        length: float,
+        balance: str,
         dispersion: NDArray[np.float32],
     ) -> None:
-        self.tissue, self.attending, self.share, self.pitch = tissue, attending, share, pitch
+        self.tissue, self.attending, self.share, self.pitch, self.balance = tissue, attending, share, pitch, balance
         self.reading = HistologyMean(reading)
         section = tissue.section
         self.n_genes = len(section.genes)
         self.diffusion = Diffusion(diffusion / section.grid.bin_size)
-        self.footprint = self.diffusion.footprint(section.footprint, section.grid)
         measured = section.counts.toarray()
-        self.balance = Balance(
-            tissue.tree,
-            section.aperture,
-            measured,
-            section.covered,
-            footprint=section.footprint,
-            xy=section.grid.xy,
-            edge=edge,
-            length=length,
-        )
         self.dispersion = dispersion
         self.dispersion_under = dispersion / (1 + dispersion * measured * section.covered[:, None])
         self.recent = Recent(section.grid, self.rates)
 
-    def meet(self, spots: NDArray[np.int64], rows: slice) -> None:
-        """Tell the balance what is predicted under spots, spread; ``rows`` are those that are needed next."""
-        spots = spots[~self.balance.met[spots]]
-        grid, discs = self.tissue.section.grid, self.footprint[spots]
-        if discs.nnz:
-            first, last = grid.rowcol[[discs.indices.min(), discs.indices.max()], 0]
-            rows = slice(min(rows.start, int(first)), max(rows.stop, int(last) + 1))
-        self.balance.meet(spots, discs[:, grid.cells(rows)] @ self.recent(rows)[0])
+    @cached_property
+    def correction(self) -> Correction | None:
+        """What the spots say of the cells around them."""
+        section = self.tissue.section
+        discs = self.diffusion.footprint(section.footprint, section.grid)
+        if self.balance != "exact":
+            discs = every_second(discs, section.grid.rowcol)
+        return correction(self.balance, section, self.tissue.tree, self.pitch, self.sums(discs))
+
+    @property
+    def balance_facts(self) -> dict[str, str | float]:
+        """How spots correct what is predicted, and how far the sum under one is from what it measured, in the median."""
+        deviation = {"deviation": round(self.correction.deviation, 4)} if self.correction else {}
+        return {"kind": self.balance, **deviation}
+
+    def sums(self, discs: sp.csr_array) -> NDArray[np.float32]:
+        """(spots, genes) sums of the rates of cells, with (spots, cells) weights."""
+        grid, under = self.tissue.section.grid, np.unique(discs.indices)
+        sums = np.zeros((discs.shape[0], self.n_genes), dtype=np.float32)
+        for rows in grid.bands(BAND_VALUES // self.n_genes) if len(under) else ():
+            band = grid.cells(rows)
+            cells = under[np.searchsorted(under, band.start) : np.searchsorted(under, band.stop)]
+            if len(cells):
+                sums += discs[:, cells] @ self.rates_of(rows, cells)[0]
+        return sums
 
     def tokens(self, features: Tensor, pixels: Tensor) -> list[Tokens]:
         """Tokens of a window from every network that attends."""
@@ -136,40 +143,45 @@ class BandPredictor:
         wide = slice(max(0, start - reach), min(grid.shape[0], stop + reach))
         inner, outer = grid.cells(rows), grid.cells(wide)
         kept = slice(inner.start - outer.start, inner.stop - outer.start)
-        held, around = self.balance.weights(grid.xy[inner])
-        self.meet(self.balance.needed(held, around), wide)
         rates, latent = self.recent(wide)
+        told = self.correction.at(grid.xy[inner]) if self.correction else None
         mean = np.empty((inner.stop - inner.start, self.n_genes), dtype=np.float32)
         sd = np.empty_like(mean)
 
         def finish(first: int) -> None:
             genes = slice(first, first + GENES)
-            spread = self.diffusion(rates[:, genes], grid.mask[wide])[kept]
-            np.multiply(spread, self.balance.factor(held, around, genes), out=mean[:, genes])
-            sd[:, genes] = self.deviation(mean[:, genes], held, genes)
+            mean[:, genes] = self.diffusion(rates[:, genes], grid.mask[wide])[kept]
+            if told:
+                mean[:, genes] *= told.factor(genes)
+            sd[:, genes] = self.deviation(mean[:, genes], told.known if told else None, genes)
 
         side_by_side(finish, range(0, self.n_genes, GENES), device=CPU)
         return Prediction(mean, sd=sd, latent=latent[kept])
 
-    def deviation(self, mean: NDArray[np.float32], held: sp.csr_array, genes: slice) -> NDArray[np.float32]:
+    def deviation(self, mean: NDArray[np.float32], known: sp.csr_array | None, genes: slice) -> NDArray[np.float32]:
         """(cells, genes) standard deviation of counts: Poisson noise around a rate that is not known exactly.
 
         The rate of a gene is taken to be gamma distributed around its prediction. Where a spot is near, the spot's
-        counts have sharpened it.
+        counts have sharpened it, by the (cells, spots) share that is ``known`` from it.
         """
-        free = 1 - held.sum(axis=1, dtype=np.float32)[:, None]
-        variance = held @ self.dispersion_under[:, genes]
-        variance += free * self.dispersion[genes]
+        variance = np.broadcast_to(self.dispersion[genes], mean.shape).astype(np.float32)
+        if known is not None:
+            variance *= 1 - known.sum(axis=1, dtype=np.float32)[:, None]
+            variance += known @ self.dispersion_under[:, genes]
         variance *= mean
         variance += 1
         variance *= mean
         return np.sqrt(variance, out=variance)
 
     def rates(self, rows: slice) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(cells, genes) rates and (cells, dimensions) latents, as :meth:`expect` gives them."""
+        """(cells, genes) rates and (cells, dimensions) latents of all cells of a band, as :meth:`expect` gives them."""
+        band = self.tissue.section.grid.cells(rows)
+        return self.rates_of(rows, np.arange(band.start, band.stop))
+
+    def rates_of(self, rows: slice, cells: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The same of some cells (n,) of a band, in their order."""
         tissue, grid = self.tissue, self.tissue.section.grid
-        cells = grid.cells(rows)
-        mean = torch.zeros(cells.stop - cells.start, self.n_genes)
+        mean = torch.zeros(len(cells), self.n_genes)
         latent = torch.zeros(len(mean), sum(net.rank for net in self.attending) or self.reading.rank)
         if not len(mean):
             return mean.numpy(), latent.numpy()
@@ -183,9 +195,21 @@ class BandPredictor:
         def fill(part: Patches) -> None:
             told = self.expect(features, maps, tissue.patch(part, window))
             # Padding repeats a cell of the patch: what it is told twice is the same.
-            place = torch.as_tensor(part.cells.ravel() - cells.start)
+            place = torch.as_tensor(np.searchsorted(cells, part.cells.ravel()))
             for values, array in zip(told, (mean, latent), strict=True):
                 array.index_copy_(0, place, values.flatten(0, 1).cpu())
 
         side_by_side(fill, list(patches), device=tissue.device)
         return mean.numpy(), latent.numpy()
+
+
+def every_second(discs: sp.csr_array, rowcol: NDArray[np.int64]) -> sp.csr_array:
+    """(spots, cells) weights on every second cell, as on a chessboard, that stand for all: neighbours are nearly alike."""
+    chosen = (rowcol.sum(axis=1) % 2 == 0).astype(discs.dtype)
+    some = discs @ sp.diags_array(chosen)
+    lacking = (discs.sum(axis=1) > 0) & (some.sum(axis=1) <= 0)
+    some = some + sp.diags_array(lacking.astype(discs.dtype)) @ discs
+    whole = discs.sum(axis=1) / np.maximum(some.sum(axis=1), 1e-9)
+    some = sp.csr_array(sp.diags_array(whole.astype(discs.dtype)) @ some)
+    some.eliminate_zeros()
+    return some

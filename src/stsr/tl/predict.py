@@ -13,7 +13,7 @@ import numpy as np
 from stsr.arguments import SWITCH
 from stsr.constants import ATTRS, IMAGE, LATENT, SD, features_key, table_key
 from stsr.identity import OWN
-from stsr.methods import METHODS, Predictor
+from stsr.methods import METHODS, Balanced, Predictor
 from stsr.methods.border import Unplaced
 from stsr.methods.model import Model
 from stsr.nn.device import check_device
@@ -80,9 +80,10 @@ def predict(
 
     Returns
     -------
-    The table's name. Its ``X`` holds expected UMI counts per cell, on the scale of the spots' counts. ``cross_attention``
-    brings the cells under each spot into balance with what it measured; of other methods they add up to about that, over
-    all spots together. Where no spots are looked at, the scale is that of the spots the model was fitted on.
+    The table's name. Its ``X`` holds expected UMI counts per cell, on the scale of the spots' counts. Over all spots
+    together, the cells under them add up to about what was measured. Under a single spot they do not, and should not: a
+    spot's counts are partly noise. ``uns["stsr"]["balance"]`` says how far ``cross_attention`` is from them in the median;
+    its option ``balance="exact"`` makes sums match. Where no spots are looked at, the scale is that of the spots the model was fitted on.
     ``obsm["X_stsr"]`` is the method's latent and ``layers["sd"]`` its standard deviation, where it has them;
     ``uns["stsr"]`` says how the table was made. Every value is finite and none is negative, or no table is written.
 
@@ -135,6 +136,8 @@ def predict(
     predictor = model.method.on(section, device=device)
     table = _skeleton(sdata, model, section.grid, grid, key, predictor)
     table.uns[ATTRS]["unplaced"] = asdict(unplaced)
+    if isinstance(predictor, Balanced):
+        table.uns[ATTRS]["balance"] = predictor.balance_facts
     put(
         sdata,
         key,

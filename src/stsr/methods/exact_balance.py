@@ -1,15 +1,15 @@
-"""Mass balance: what was measured under the spots corrects what was predicted, there and around."""
+"""Exact mass balance: the cells under a spot add up to what it measured."""
 
 from __future__ import annotations
 
-from dataclasses import InitVar, dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from stsr.geometry import Aperture
+from stsr.section import Section
 
 CERTAIN = 20.0
 """UMI counts of a gene in a spot from which on the spot is met exactly."""
@@ -21,6 +21,10 @@ is not."""
 SHARED = 0.5
 """Share of the log ratio of all genes together that is expected of each: part of it is the spot's own efficiency, or
 of a few genes."""
+
+EDGE, LENGTH = 0.12, 0.7
+"""How far a spot's own ratio reaches beyond its edge, and standard deviation of the mean over spots that holds between them,
+in pitches of the spots."""
 
 TOUCHING = 1e-3
 """µm: a cell this near to a spot is under it."""
@@ -35,17 +39,47 @@ TINY = 1e-4
 """Counts added where there may be none: a spot without any tissue is predicted to hold nothing."""
 
 UNHEARD = 1e-4
-"""Weight of a spot below which a cell does not hear it: what is predicted there then depends on spots nearby alone."""
+"""Weight of a spot below which a cell does not hear it."""
 
 
-@dataclass(eq=False)
-class Balance:
-    """A field of log ratios of measured to predicted counts.
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """What a balance says of some cells.
+
+    Parameters
+    ----------
+    balance
+        The balance.
+    held, around
+        (cells, spots) how much cells are held by a spot, and how much told by those around. The two add up to one among
+        spots.
+    """
+
+    balance: ExactBalance
+    held: sp.csr_array
+    around: sp.csr_array
+
+    def factor(self, genes: slice = slice(None)) -> NDArray[np.float32]:
+        """(cells, genes) what predictions are multiplied by, for some genes."""
+        ratio = self.held @ self.balance.under(genes)
+        ratio += self.around @ self.balance.between[:, genes]
+        return np.exp(ratio, out=ratio)
+
+    @property
+    def known(self) -> sp.csr_array:
+        """What a spot holds is known as it is."""
+        return self.held
+
+
+class ExactBalance:
+    """A field of log ratios of measured to predicted counts that brings spots to what they measured.
 
     Under a spot the field is one number, which brings the spot to its target: what it measured, or for few counts
     something between that and the prediction. Away from its edge the field falls off, over a few cells and without a
     kink, to a smooth mean of the spots around, shrunk more: the noise of one spot says nothing about its neighbourhood.
     Cells at the edge, of which a spot covers a part, hear both; the number makes up for them.
+
+    The noise of a spot is thereby painted on its cells. It is for those who need sums to match.
 
     Of a spot at the border of the cells, of which they hold a part only, nobody can tell how much of what it measured came
     from them: no less than that part's share if what it covers is alike, and all of it if the rest is bare glass. What is
@@ -54,65 +88,52 @@ class Balance:
 
     Parameters
     ----------
+    section
+        The section.
     spots
-        Tree of spot centres in µm.
-    aperture
-        What a spot covers.
-    measured
+        Tree of its spots.
+    pitch
+        Distance between them in µm.
+    predicted
         (spots, genes) counts.
-    covered
-        (spots,) share of what each spot covers that lies on cells.
-    footprint, xy
-        (spots, cells) share of each cell under each spot, and (cells, 2) where the cells are, in µm.
-    edge, length
-        How far a spot's own ratio reaches beyond its edge, and standard deviation of the mean's Gaussian, in µm.
 
     Attributes
     ----------
-    met
-        (spots,) those whose ratios are known.
     ratio, between
         (spots, genes) log ratios by which each spot's cells together are to be corrected, and that its neighbourhood is
-        told; 0 until it is met.
+        told.
     held, around
         (spots, 1) and (spots, spots) how much the cells under each spot are held by spots, and told by those around.
     instead
         (spots, spots) how much those around a spot at the border say of its cells in its place.
+    deviation
+        How far sums under spots are from what these measured, but for few counts.
     """
 
-    spots: cKDTree
-    aperture: Aperture
-    measured: NDArray[np.float32]
-    covered: NDArray[np.float32]
-    footprint: InitVar[sp.csr_array]
-    xy: InitVar[NDArray[np.float64]]
-    edge: float
-    length: float
-    met: NDArray[np.bool_] = field(init=False)
-    ratio: NDArray[np.float32] = field(init=False)
-    between: NDArray[np.float32] = field(init=False)
-    held: NDArray[np.float32] = field(init=False)
-    around: sp.csr_array = field(init=False)
-    instead: sp.csr_array = field(init=False)
+    deviation = 0.0
 
-    def __post_init__(self, footprint: sp.csr_array, xy: NDArray[np.float64]) -> None:
-        self.met = np.zeros(len(self.measured), dtype=bool)
-        self.ratio = np.zeros(self.measured.shape, dtype=np.float32)
-        self.between = np.zeros(self.measured.shape, dtype=np.float32)
+    def __init__(self, section: Section, spots: cKDTree, pitch: float, predicted: NDArray[np.float32]) -> None:
+        self.spots, self.aperture, self.covered = spots, section.aperture, section.covered
+        self.edge, self.length = EDGE * pitch, LENGTH * pitch
+        footprint = section.footprint
         cells = np.unique(footprint.indices)
-        held, around = self.weights(xy[cells])
+        weights = self.at(section.grid.xy[cells])
         area = footprint.sum(axis=1)
         mean = sp.csr_array(sp.diags_array(1 / np.where(area > 0, area, 1)) @ footprint[:, cells], dtype=np.float32)
-        self.held, self.around = np.maximum((mean @ held).sum(axis=1), FAINT)[:, None], mean @ around
+        self.held = np.maximum((mean @ weights.held).sum(axis=1), FAINT)[:, None]
+        self.around = mean @ weights.around
         # Under a spot those around have next to no say; they are listened to in proportion.
         said = self.around.sum(axis=1)
         lacking = (1 - self.covered) / np.where(said > 0, said, 1)
         self.instead = sp.csr_array(sp.diags_array(lacking) @ self.around, dtype=np.float32)
         self.instead.eliminate_zeros()
+        self.ratio, self.between = self._ratios(section.counts.toarray(), predicted)
 
-    def meet(self, spots: NDArray[np.int64], predicted: NDArray[np.float32]) -> None:
-        """Compare what some spots measured with (spots, genes) counts predicted for them."""
-        measured, covered = self.measured[spots], self.covered[spots, None]
+    def _ratios(
+        self, measured: NDArray[np.float32], predicted: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Compare (spots, genes) measured and predicted counts, under spots and between them."""
+        covered = self.covered[:, None]
         totals = measured.sum(axis=1, keepdims=True), predicted.sum(axis=1, keepdims=True)
         measured, total = (
             np.clip(told, covered * all_of_it, all_of_it)
@@ -120,18 +141,13 @@ class Balance:
         )
         expected = np.exp(SHARED * log_ratio(total, totals[1], 1.0, PSEUDO_COUNT_BETWEEN))
         pseudo_count = PSEUDO_COUNT * np.maximum(1 - measured / CERTAIN, 0)
-        self.ratio[spots] = log_ratio(measured, predicted, expected, pseudo_count)
-        self.between[spots] = log_ratio(measured, predicted, expected, PSEUDO_COUNT_BETWEEN)
-        self.met[spots] = True
+        return (
+            log_ratio(measured, predicted, expected, pseudo_count),
+            log_ratio(measured, predicted, expected, PSEUDO_COUNT_BETWEEN),
+        )
 
-    def weights(self, xy: NDArray[np.float64]) -> tuple[sp.csr_array, sp.csr_array]:
-        """(cells, spots) how much cells at ``xy`` (cells, 2) in µm are held by a spot, and how much told by those around.
-
-        The two add up to one among spots; without any, both are empty.
-        """
-        if not self.spots.n:
-            nobody = sp.csr_array((len(xy), 0), dtype=np.float32)
-            return nobody, nobody
+    def at(self, xy: NDArray[np.float64]) -> Weights:
+        """How much cells at (cells, 2) places in µm hear of each spot."""
         distance, near = self.spots.query(xy, k=range(1, min(NEIGHBOURS, self.spots.n) + 1), workers=-1)
         beyond = np.maximum(self.aperture.beyond(xy[:, None] - self.spots.data[near]), TOUCHING)
         held = beyond**-2
@@ -143,18 +159,7 @@ class Balance:
         # Sums to one among spots, and fades to nothing beyond two lengths from the outermost.
         around /= np.maximum(around.sum(axis=1, keepdims=True), np.exp(-2.0))
         around *= 1 - held.sum(axis=1, keepdims=True)
-        return self._mix(held, near), self._mix(around, near)
-
-    def needed(self, held: sp.csr_array, around: sp.csr_array) -> NDArray[np.int64]:
-        """The spots that must be met before the :meth:`factor` of cells with these weights is known."""
-        holding = listened_to(held)
-        return np.unique(np.concatenate([holding, listened_to(around), listened_to(self.around[holding])]))
-
-    def factor(self, held: sp.csr_array, around: sp.csr_array, genes: slice = slice(None)) -> NDArray[np.float32]:
-        """(cells, genes) what predictions are multiplied by, for some genes."""
-        ratio = held @ self.under(genes)
-        ratio += around @ self.between[:, genes]
-        return np.exp(ratio, out=ratio)
+        return Weights(self, self._mix(held, near), self._mix(around, near))
 
     def under(self, genes: slice) -> NDArray[np.float32]:
         """(spots, genes) log ratio that holds under a spot: with what its cells are told by those around, it makes its ratio."""
@@ -165,11 +170,6 @@ class Balance:
     def _mix(self, weights: NDArray[np.float64], near: NDArray[np.int64]) -> sp.csr_array:
         starts = np.arange(len(near) + 1) * near.shape[1]
         return sp.csr_array((weights.astype(np.float32).ravel(), near.ravel(), starts), shape=(len(near), self.spots.n))
-
-
-def listened_to(weights: sp.csr_array) -> NDArray[np.int64]:
-    """The spots that have any weight (n, spots)."""
-    return np.unique(weights.indices[weights.data > 0])
 
 
 def log_ratio(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,19 +15,18 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from stsr.geometry import Disc, Grid, Square
-from stsr.methods.balance import CERTAIN, Balance
+from stsr.methods.exact_balance import CERTAIN, ExactBalance
 from stsr.section import Section
 
-EDGE, LENGTH = 8.0, 45.0
+PITCH = 65.0
+"""What a spot's own ratio and that of spots around reach is told in."""
 
 
 def balance(section, rates):
     """(cells, genes) factor for every cell of a section."""
-    counts, predicted, xy = section.counts.toarray(), section.footprint @ rates, section.grid.xy
-    spots = cKDTree(section.spots)
-    learned = Balance(spots, section.aperture, counts, section.covered, section.footprint, xy, edge=EDGE, length=LENGTH)
-    learned.meet(np.arange(len(counts)), predicted)
-    return learned.factor(*learned.weights(xy))
+    xy = section.grid.xy
+    learned = ExactBalance(section, cKDTree(section.spots), PITCH, section.footprint @ rates)
+    return learned.at(xy).factor()
 
 
 def test_agreement_is_left_alone():
@@ -62,22 +62,22 @@ def test_a_wrong_level_is_put_right_everywhere():
     np.testing.assert_allclose(factor[near], 1 / 3, rtol=0.02)
 
 
-def of_points(spots, counts):
+def of_points(spots, counts, predicted):
     """A balance of Visium spots on tissue whose cells are points on their centres."""
     spots, one_each = np.array(spots), sp.eye_array(len(counts), format="csr")
-    covered = np.ones(len(counts), dtype=np.float32)
-    return Balance(cKDTree(spots), Disc(55.0), np.array(counts), covered, one_each, spots, edge=12.0, length=70.0)
+    covered, counts = np.ones(len(counts), dtype=np.float32), sp.csr_array(np.array(counts))
+    grid = SimpleNamespace(xy=spots)
+    section = SimpleNamespace(aperture=Disc(55.0), covered=covered, counts=counts, footprint=one_each, grid=grid)
+    return ExactBalance(section, cKDTree(spots), 100.0, np.array(predicted))
 
 
 def learn_two(counts, predicted):
-    learned = of_points([[0.0, 0], [100, 0]], counts)
-    learned.meet(np.arange(2), np.array(predicted))
-    return learned
+    return of_points([[0.0, 0], [100, 0]], counts, predicted)
 
 
 def test_a_single_count_moves_its_spot_and_hardly_what_lies_between():
     learned = learn_two([[3.0], [1.0]], [[1.0], [1.0]])
-    under, between = learned.factor(*learned.weights(np.array([[0.0, 0], [60, 0]])))[:, 0]
+    under, between = learned.at(np.array([[0.0, 0], [60, 0]])).factor()[:, 0]
     assert 1.5 < under < 2
     assert 1 < between < 1.2
 
@@ -85,15 +85,15 @@ def test_a_single_count_moves_its_spot_and_hardly_what_lies_between():
 def test_under_a_spot_the_field_is_one_number_and_it_leaves_without_a_jump():
     learned = learn_two([[40.0], [10.0]], [[10.0], [10.0]])
     x = np.linspace(0, 100, 2001)
-    factor = learned.factor(*learned.weights(np.column_stack([x, 0 * x])))[:, 0]
+    factor = learned.at(np.column_stack([x, 0 * x])).factor()[:, 0]
     np.testing.assert_allclose(factor[x < 27], 4, rtol=1e-3)
     assert np.abs(np.diff(np.log(factor))).max() < 0.01
 
 
 def test_weights_sum_to_one_among_spots_and_fade_beyond():
-    learned = of_points([[0.0, 0], [100, 0], [50, 86.6], [150, 86.6]], np.zeros((4, 1)))
-    held, around = learned.weights(np.array([[0.0, 0], [50, 29], [5000, 0]]))
-    total = held.sum(axis=1) + around.sum(axis=1)
+    learned = of_points([[0.0, 0], [100, 0], [50, 86.6], [150, 86.6]], np.zeros((4, 1)), np.zeros((4, 1)))
+    weights = learned.at(np.array([[0.0, 0], [50, 29], [5000, 0]]))
+    total = weights.held.sum(axis=1) + weights.around.sum(axis=1)
     np.testing.assert_allclose(total[:2], 1, atol=1e-5)
     assert total[2] < 1e-6
 

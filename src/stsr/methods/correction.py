@@ -1,0 +1,60 @@
+"""How the spots of a section correct what was predicted: by their signal, exactly, or not at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from stsr.methods.exact_balance import ExactBalance
+from stsr.methods.residual_field import ResidualField
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
+
+    from stsr.section import Section
+
+BALANCES = ("signal", "exact", "none")
+"""See :class:`~stsr.methods.residual_field.ResidualField` and :class:`~stsr.methods.exact_balance.ExactBalance`."""
+
+
+class Told(Protocol):
+    """What spots say of some cells."""
+
+    @property
+    def known(self) -> sp.csr_array:
+        """(cells, spots) how much of the error of a cell's rate is that of a spot's, which its own counts lessen."""
+        ...
+
+    def factor(self, genes: slice) -> NDArray[np.float32]:
+        """(cells, genes) what predictions are multiplied by, for some genes."""
+        ...
+
+
+class Correction(Protocol):
+    """What the spots of a section say of its cells."""
+
+    @property
+    def deviation(self) -> float:
+        """How far the sum under a spot is from what it measured, as a share of it, in the median."""
+        ...
+
+    def at(self, xy: NDArray[np.float64]) -> Told:
+        """What they say of cells at (cells, 2) places in µm."""
+        ...
+
+
+def correction(
+    balance: str, section: Section, spots: cKDTree, pitch: float, predicted: NDArray[np.float32]
+) -> Correction | None:
+    """Compare what spots measured with the (spots, genes) counts predicted for them; None where there is nothing to compare.
+
+    ``spots`` is the tree of their centres, and ``pitch`` the distance between them, in µm.
+    """
+    if balance == "none" or not spots.n:
+        return None
+    if balance == "exact":
+        return ExactBalance(section, spots, pitch, predicted)
+    return ResidualField.estimate(section, pitch, predicted)
