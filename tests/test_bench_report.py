@@ -100,7 +100,7 @@ def test_a_constant_prediction_counts_as_0_and_a_constant_truth_not_at_all(table
 
 def test_every_gene_has_a_column_for_each_method(tables):
     genes = by_gene(tables.scores)
-    assert list(genes.columns) == ["section", "gene", "scale_um", "ceiling", "idw", "ridge"]
+    assert list(genes.columns) == ["section", "setting", "gene", "scale_um", "ceiling", "idw", "ridge"]
     assert len(genes) == 6
     assert genes.loc[(genes["gene"] == "A") & (genes["scale_um"] == 8), "idw"].item() == pytest.approx(0.2)
 
@@ -119,7 +119,7 @@ def test_the_report_tells_scores_shares_costs_and_what_is_missing(tables, tmp_pa
         "| mean deviance | 8 µm | 16 µm |",
         "| ridge | 0.2500 | 0.2500 |",
         "| ridge | 0.100 | 0.167 | – | – | 0.250 | 0.250 | 15 min | ≈ 10.0 h | 1.0 GB |",
-        "- ridge predicts 1 of 3 genes at 8 µm, 1 of 3 genes at 16 µm constant: they count as a correlation of 0.",
+        "- Predicted constant by ridge: 1 of 3 genes at 8 µm, 1 of 3 genes at 16 µm. They count as a correlation of 0.",
         "- 1 of 3 genes are constant in the truth at 55 µm: they have no correlation and are in no mean.",
         "- ridge (seed 1): ValueError: no luck.",
         "1,200 spots given, 600 hidden; noise ceiling 0.500.",

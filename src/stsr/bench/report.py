@@ -218,10 +218,13 @@ def _notes(summary: pd.DataFrame, costs: pd.DataFrame, where: str) -> list[str]:
     for scale, group in here[here["flat_truth"] > 0].groupby("scale_um", sort=False):
         lost = f"{group['flat_truth'].max()} of {group['genes'].max()} genes are constant in the truth"
         notes.append(f"- {lost} at {scale:g} µm: they have no correlation and are in no mean.")
+    alike: dict[str, list[str]] = {}
     for method, group in here[here["flat_prediction"] > 0].groupby("method", sort=False):
         numbers = zip(group["flat_prediction"], group["genes"], group["scale_um"], strict=True)
         told = ", ".join(f"{flat} of {genes} genes at {scale:g} µm" for flat, genes, scale in numbers)
-        notes.append(f"- {escaped(method)} predicts {told} constant: they count as a correlation of 0.")
+        alike.setdefault(told, []).append(escaped(method))
+    for told, methods in alike.items():
+        notes.append(f"- Predicted constant by {', '.join(methods)}: {told}. They count as a correlation of 0.")
     for method, group in costs[costs["error"].notna()].groupby("method", sort=False):
         for error, runs in group.groupby("error", sort=False):
             seeds = ", ".join(str(seed) for seed in runs["seed"])
