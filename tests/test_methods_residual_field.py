@@ -76,6 +76,18 @@ def test_a_rare_gene_is_corrected_by_what_it_shares_with_others():
     assert np.median([np.corrcoef(found[:, g], truth[:, g])[0, 1] for g in np.flatnonzero(rare)]) > 0.7
 
 
+def test_a_gene_that_was_never_counted_is_left_alone():
+    """As many are where half of the spots of a small section are hidden."""
+    section, predicted, _ = slide(signal=0.5, genes=30)
+    counts, predicted = section.counts.toarray(), predicted.copy()
+    counts[:, 3] = predicted[:, 3] = 0
+    counts[:, 4] = np.arange(len(counts)) == 7
+    predicted[:, 4] = 1 / len(counts)
+    found = log_factor(replace(section, counts=sp.csr_array(counts)), predicted)
+    np.testing.assert_array_equal(found[:, 3], 0)
+    assert np.abs(found[:, 4]).max() < 0.3
+
+
 def test_totals_of_genes_are_kept():
     section, predicted, _ = slide(signal=0.5, uneven=0.3)
     field = ResidualField.estimate(section, PITCH, predicted)

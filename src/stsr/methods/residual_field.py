@@ -20,6 +20,10 @@ COMPONENTS = 20
 EXTRA_COUNTS = 0.3
 """Counts that are added to both sides of a log ratio, beside the gene's mean count in a spot."""
 
+LEAST_SHARE = 0.3
+"""Share of a ratio's logarithm that is taken to be left of it, at least: of genes that are hardly counted it is near 0, and
+their noise would be enlarged."""
+
 TOTAL = 5.0
 """Counts that are added to both totals of a gene."""
 
@@ -182,7 +186,8 @@ def log_ratios(
     """
     extra = measured.mean(axis=0, dtype=np.float64) + EXTRA_COUNTS
     share = predicted / (predicted + extra)
-    return np.log((measured + extra) / (predicted + extra)), share / (predicted + extra), share.mean(axis=0)
+    left = np.maximum(share.mean(axis=0), LEAST_SHARE)
+    return np.log((measured + extra) / (predicted + extra)), share / (predicted + extra), left
 
 
 def efficiency(
