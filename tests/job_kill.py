@@ -3,15 +3,17 @@
 ``python tests/job_kill.py FOLDER`` kills each step before each of its changes and a job of one call 200 times at random;
 ``--moved 5 --inside 2 --random 2`` takes fewer. The last line of what it prints is the result as JSON.
 
-Changes are what Python's audit events report of files below the folder, and the exchange of two directories. Each trial
-copies a store, forks a process that works on it and is killed, and another one that opens what is left, repeats the
-call and compares the tables with those of an undisturbed one. Most kills leave one of a few states; one that is known
+Changes are what Python's audit events report of files below the folder, and the exchange of two directories. A kill
+leaves what lies on the disk at that moment, so a process that works on a store copies it before each of its changes, and
+ends; each copy is then opened by another process, which repeats the call and compares the tables with those of an
+undisturbed one. At random moments processes are really killed. Most kills leave one of a few states; one that is known
 byte by byte is not repeated. The parent never touches zarr, whose threads a fork would not take along.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import logging
@@ -20,6 +22,7 @@ import random
 import shutil
 import signal
 import sys
+import threading
 import time
 import uuid
 import warnings
@@ -29,7 +32,7 @@ from pathlib import Path
 
 import numpy as np
 import spatialdata as sd
-from spatial_kill import KILLED, forked
+from spatial_kill import forked
 
 import stsr
 import stsr.methods.idw
@@ -39,6 +42,9 @@ import stsr.tl.predict
 from stsr.spatial import open_store, transaction
 
 CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "stsr.exchange"}
+COPIES = 200
+"""Stores copied in one run of the work."""
+
 BIN = 32.0
 RESULTS = ("sr_idw", "sr_ridge", "again")
 
@@ -97,10 +103,18 @@ def checksums(sdata: sd.SpatialData) -> dict[str, int]:
     return found | {name: zlib.crc32(np.ascontiguousarray(raster.data)) for name, raster in rasters.items()}
 
 
-def watched(work: Callable[[], None], folder: Path, stop: int | None, log: Path) -> None:
-    """Do the work, killed before change number ``stop``; otherwise write down all changes."""
+def copy_if_there(source: str, target: str) -> None:
+    """Copy a file, unless a change of another thread that had begun before has taken it away."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copy2(source, target)
+
+
+def watched(work: Callable[[], None], store: Path, stops: set[int], copies: Path, log: Path) -> None:
+    """Do the work, and write down all changes; before those of ``stops`` the folder of the store is copied."""
     seen: list[str] = []
-    exchange = transaction._exchange
+    busy = threading.local()
+    one_at_a_time = threading.RLock()
+    exchange, folder = transaction._exchange, store.parent
 
     def told(a: Path, b: Path) -> bool:
         sys.audit("stsr.exchange", str(a), str(b))
@@ -108,16 +122,19 @@ def watched(work: Callable[[], None], folder: Path, stop: int | None, log: Path)
 
     def hook(event: str, args: tuple) -> None:
         writes = event == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-        if event not in CHANGES and not writes:
+        if (event not in CHANGES and not writes) or getattr(busy, "copying", False):
             return
         name = os.fsdecode(args[0]) if isinstance(args[0], str | bytes | os.PathLike) else "?"
         if Path(name).is_absolute() and not name.startswith(str(folder)):
             return  # somebody's cache
         if event == "os.mkdir" and Path(name).is_dir():
             return  # changes nothing
-        if len(seen) == stop:
-            os._exit(KILLED)
-        seen.append(f"{event} {name.removeprefix(str(folder))}")
+        with one_at_a_time:  # threads that are about to change something wait for the copy
+            if len(seen) in stops:
+                busy.copying = True
+                shutil.copytree(folder, copies / str(len(seen)), symlinks=True, copy_function=copy_if_there)
+                busy.copying = False
+            seen.append(f"{event} {name.removeprefix(str(folder))}")
 
     transaction._exchange = told
     sys.addaudithook(hook)
@@ -155,43 +172,55 @@ def campaign(name: str, base: Path, folder: Path, changes: tuple, times: int) ->
 
     The finished store lies in ``folder / "whole"`` afterwards.
     """
-    log, sums, note = folder / "count", folder / "sums", folder / "state"
-
-    def reference(path: Path) -> None:
-        watched(lambda: JOBS[name](path), path.parent, None, log)
-        sums.write_text(json.dumps(checksums(sd.read_zarr(path))))
+    log, sums, note, copies = (folder / part for part in ("count", "sums", "note", "copies"))
 
     def copy(label: str) -> Path:
         path = folder / label / "a.zarr"
         shutil.copytree(base, path)
         return path
 
-    folder.mkdir(parents=True, exist_ok=True)
+    def go(path: Path, stops: set[int]) -> None:
+        watched(lambda: JOBS[name](path), path, stops, copies, log)
+
+    def reference(path: Path) -> None:
+        go(path, set())
+        sums.write_text(json.dumps(checksums(sd.read_zarr(path))))
+
+    copies.mkdir(parents=True)
+    model = folder / "model.safetensors"
+    if model.is_file():
+        shutil.copy(model, copies)
     start = time.perf_counter()
     assert forked(lambda: reference(copy("whole"))) == 0
     seconds = time.perf_counter() - start
     events, expected = json.loads(log.read_text()), json.loads(sums.read_text())
-    stops = chosen(events, *changes)
-    chance = random.Random(0)
-    trials = [("change", stop) for stop in stops] + [("moment", chance.uniform(0, seconds)) for _ in range(times)]
-
     failed: list[str] = []
     known: set[str] = set()
-    for number, (kind, when) in enumerate(trials):
-        path = copy("trial")
-        if kind == "change":
-            status = forked(lambda path=path, when=when: watched(lambda: JOBS[name](path), path.parent, when, log))
-        else:
-            status = killed_after(lambda path=path: JOBS[name](path), when)
-        assert status in (KILLED, -signal.SIGKILL, 0), status  # 0: threads made fewer changes, or it was done already
-        if forked(lambda path=path: survived(name, path, expected, known, note)):
-            failed.append(f"{kind} {when}: {events[when] if kind == 'change' else ''}")
-            print("FAILED", name, failed[-1], file=sys.stderr, flush=True)
+
+    def seen(path: Path, what: str) -> None:
+        if forked(lambda: survived(name, path, expected, known, note)):
+            failed.append(what)
+            print("FAILED", name, what, file=sys.stderr, flush=True)
         else:
             known.add(note.read_text())
         shutil.rmtree(path.parent)
-        if number % 100 == 99:
-            print(f"{name}: {number + 1} of {len(trials)}, {len(failed)} failed", file=sys.stderr, flush=True)
+
+    stops = chosen(events, *changes)
+    for first in range(0, len(stops), COPIES):
+        some = stops[first : first + COPIES]
+        path = copy("trial")
+        assert forked(lambda path=path, some=some: go(path, {*some})) == 0
+        shutil.rmtree(path.parent)
+        for stop in some:
+            if (copies / str(stop)).is_dir():  # threads made fewer changes
+                seen(copies / str(stop) / "a.zarr", f"change {stop}: {events[stop]}")
+        print(f"{name}: {first + len(some)} of {len(stops)}, {len(failed)} failed", file=sys.stderr, flush=True)
+    chance = random.Random(0)
+    for _ in range(times):
+        path, when = copy("trial"), chance.uniform(0, seconds)
+        status = killed_after(lambda path=path: JOBS[name](path), when)
+        assert status in (-signal.SIGKILL, 0), status  # 0: it was done already
+        seen(path, f"moment {when}")
     return {"changes": len(events), "killed": len(stops), "random": times, "states": len(known), "failed": failed}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,9 +11,10 @@ from bench_toys import in_this_process
 from PIL import Image
 
 from stsr.bench import execute
-from stsr.bench.degradation import HEAD, degradation_page, degradation_plan, degradation_table
+from stsr.bench.degradation import HEAD, KEPT, degradation_page, degradation_plan, degradation_table
 from stsr.bench.degraded import FACTS, IMAGE, NONE, Degraded, write_section
 from stsr.bench.sources import find_sources
+from stsr.datasets.distortions import DISTORTIONS
 from stsr.spatial import read_raster, record
 
 TINY = {"steps": 6, "reader_steps": 6, "dim": 16, "heads": 4, "stem": 8, "members": 1, "readers": 1}
@@ -93,6 +96,18 @@ def test_a_run_that_failed_is_told(folder, tmp_path):
     assert "Mild: 0 of 1 keep 90%" in page
     again = degradation_page(pd.read_csv(_written(table, tmp_path), keep_default_na=True, na_values=[""]), "make it")
     assert again == page
+
+
+def test_the_committed_page_is_that_of_the_committed_table():
+    root = Path(__file__).parents[1]
+    table = pd.read_csv(root / "benchmarks" / "degradation.csv", keep_default_na=True, na_values=[""])
+    page = (root / "docs" / "degradation.md").read_text(encoding="utf-8")
+    command = page.split("```bash\n")[1].split("\n```")[0]
+    assert page == degradation_page(table, command)
+    mild = table[table["severity"] == "mild"]
+    assert len(mild) == 2 * len(DISTORTIONS)
+    assert (mild["kept"] >= KEPT).all()
+    assert (table["default"] >= table["idw"]).all()
 
 
 def _written(table, folder):

@@ -29,11 +29,13 @@ KEPT = 0.9
 HEAD = """\
 # Images as people have them
 
-The whole job (tissue mask, stain, features, fit, prediction) on sections whose image was made worse, each in one way: mildly, as
-slides often are, and badly. The spots stay as they are. Scores are mean correlations over genes, on {what}. *Kept* is
-the default's score over the one it has on the image as it is; mildly worse images are to leave nine tenths of it, and no
-image is to bring it below `idw`, which looks at no image. *By image* is the share of the spots in tissue
-that a mask made from the image alone holds; the mask that is used holds them all.
+The whole job (tissue mask, stain, features, fit, prediction) on sections whose image was made worse, each in one way:
+mildly, as slides often are, and badly. The spots stay as they are. Scores are mean correlations over genes, on
+{what}. Only their differences mean something: where there are true bins, the spots are sums of them.
+
+*Kept* is the default's score over the one it has on the image as it is. Mildly worse images are to leave nine tenths of
+it, and no image is to bring it below `idw`, which looks at no image. *By image* is the share of the spots in tissue that a
+mask made from the image alone holds; the mask that is used holds them all.
 
 ```bash
 {command}
