@@ -48,13 +48,11 @@ class Correction(Protocol):
 
 def correction(
     balance: str, section: Section, spots: cKDTree, pitch: float, predicted: NDArray[np.float32]
-) -> Correction | None:
-    """Compare what spots measured with the (spots, genes) counts predicted for them; None where there is nothing to compare.
+) -> Correction:
+    """Compare what spots measured with the (spots, genes) counts predicted for them.
 
     ``spots`` is the tree of their centres, and ``pitch`` the distance between them, in µm.
     """
-    if balance == "none" or not spots.n:
-        return None
     if balance == "exact":
         return ExactBalance(section, spots, pitch, predicted)
     return ResidualField.estimate(section, pitch, predicted)

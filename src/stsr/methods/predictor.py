@@ -91,6 +91,8 @@ class BandPredictor:
     def correction(self) -> Correction | None:
         """What the spots say of the cells around them."""
         section = self.tissue.section
+        if self.balance == "none" or not self.tissue.tree.n:
+            return None
         discs = self.diffusion.footprint(section.footprint, section.grid)
         if self.balance != "exact":
             discs = every_second(discs, section.grid.rowcol)
