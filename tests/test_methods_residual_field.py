@@ -84,7 +84,7 @@ def test_a_gene_that_was_never_counted_is_left_alone():
     counts[:, 4] = np.arange(len(counts)) == 7
     predicted[:, 4] = 1 / len(counts)
     found = log_factor(replace(section, counts=sp.csr_array(counts)), predicted)
-    np.testing.assert_array_equal(found[:, 3], 0)
+    np.testing.assert_allclose(found[:, 3], 0, atol=1e-3)
     assert np.abs(found[:, 4]).max() < 0.3
 
 

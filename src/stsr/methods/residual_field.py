@@ -120,18 +120,21 @@ class ResidualField:
         spots = cKDTree(section.spots[used])
         measured, predicted = section.counts[used].toarray(), predicted[used]
         level = total_ratio(measured, predicted)
-        caught = predicted * level * np.exp(efficiency(measured, predicted * level, spots, pitch))[:, None]
-        ratio, noise, told = log_ratios(measured, caught)
+        predicted = predicted * single(level)
+        own = single(efficiency(measured, predicted, spots, pitch))
+        ratio, noise, told = log_ratios(measured, predicted * np.exp(own)[:, None])
         ratio -= ratio.mean(axis=0)
 
-        importance = np.sqrt(measured.mean(axis=0) + 1e-6)
-        scores, variance, error, directions = leading(ratio * importance, noise * importance**2)
+        importance = np.sqrt(measured.mean(axis=0) + np.float32(1e-6))
+        ratio *= importance
+        noise *= importance**2
+        scores, variance, error, directions = leading(ratio, noise)
         reach = correlation_range(scores, variance, spots, pitch)
         correlated = correlation(spots, spots, reach)
         solved = [own * solve(correlated, own, error[:, k], scores[:, k]) for k, own in enumerate(variance.tolist())]
         weights = np.column_stack([*solved, np.zeros((len(used), 0))])
         loadings = (directions / (importance * told)[:, None]).T
-        corrected = predicted * level * np.exp(correlated @ weights @ loadings)
+        corrected = predicted * np.exp(single(correlated @ weights) @ single(loadings))
         level, corrected = (array * total_ratio(measured, corrected) for array in (level, corrected))
         deviation = float(np.median(np.abs(corrected.sum(axis=1) / np.maximum(measured.sum(axis=1), 1) - 1)))
         index = used, len(section.spots)
@@ -177,14 +180,14 @@ def total_ratio(measured: NDArray[np.floating], predicted: NDArray[np.floating])
 
 
 def log_ratios(
-    measured: NDArray[np.float32], predicted: NDArray[np.floating]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    measured: NDArray[np.float32], predicted: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """(spots, genes) logarithms of measured over predicted counts, and their variances by counting noise.
 
     A gene's mean count is added to both: the logarithm of a few counts is hardly normal. That draws ratios to 0; the third
     array, (genes,), is the share of a small one that is left on average.
     """
-    extra = measured.mean(axis=0, dtype=np.float64) + EXTRA_COUNTS
+    extra = measured.mean(axis=0) + np.float32(EXTRA_COUNTS)
     share = predicted / (predicted + extra)
     left = np.maximum(share.mean(axis=0), LEAST_SHARE)
     return np.log((measured + extra) / (predicted + extra)), share / (predicted + extra), left
@@ -210,7 +213,7 @@ def efficiency(
 
 
 def leading(
-    x: NDArray[np.float64], noise: NDArray[np.float64]
+    x: NDArray[np.floating], noise: NDArray[np.floating]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Principal components of (spots, genes) values with noise of known variance, as far as they are more than noise.
 
@@ -225,8 +228,8 @@ def leading(
     from sklearn.utils.extmath import randomized_svd
 
     _, size, rows = randomized_svd(x, min(COMPONENTS, *x.shape), random_state=0)
-    values, directions = size**2 / len(x), rows.T
-    error = noise @ directions**2
+    values, directions = size.astype(np.float64) ** 2 / len(x), rows.T
+    error = (noise @ directions**2).astype(np.float64)
     usual, shape = np.maximum(error.mean(axis=0), 1e-12), x.shape[1] / len(x)
     error = np.maximum(error, LEAST * usual)
     seen = values / usual
@@ -234,7 +237,7 @@ def leading(
     middle = seen[kept] + 1 - shape
     true = (middle + np.sqrt(np.maximum(middle**2 - 4 * seen[kept], 0))) / 2
     directions = directions[:, kept]
-    return x @ directions, (true - 1) * usual[kept], error[:, kept], directions
+    return (x @ directions).astype(np.float64), (true - 1) * usual[kept], error[:, kept], directions
 
 
 def correlation_range(
