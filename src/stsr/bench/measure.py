@@ -188,14 +188,7 @@ def arrange(
     given = measured.copy()
     if truth is not None:
         given, truth = molecules_apart(
-            given,
-            truth,
-            share=setting.share,
-            sums_only=setting.sums_only,
-            places=xy,
-            mpp=facts.mpp,
-            diameter=facts.spot_size,
-            seed=seed,
+            given, truth, setting, places=xy, mpp=facts.mpp, diameter=facts.spot_size, seed=seed
         )
     if split is not None:
         rowcol = measured.obs[["array_row", "array_col"]].to_numpy(dtype=np.int64)

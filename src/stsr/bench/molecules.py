@@ -7,6 +7,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 from numpy.typing import NDArray
 
+from stsr.bench.settings import Setting
 from stsr.geometry.spots import catch
 from stsr.metrics import noise_ratio, thin
 from stsr.spatial import gene_positions, raw_counts
@@ -18,9 +19,8 @@ SAME = 0.1
 def molecules_apart(
     spots: AnnData,
     truth: AnnData,
+    setting: Setting,
     *,
-    share: float | None,
-    sums_only: bool,
     places: NDArray[np.float64],
     mpp: float,
     diameter: float,
@@ -32,8 +32,8 @@ def molecules_apart(
     ----------
     spots, truth
         Tables of the spots and of the true bins.
-    share, sums_only
-        See :class:`stsr.bench.settings.Setting`.
+    setting
+        Its ``share`` and ``sums_only`` say what is asked for.
     places
         (spots, 2) centres in µm.
     mpp
@@ -50,7 +50,7 @@ def molecules_apart(
     Raises
     ------
     ValueError
-        When ``sums_only`` and the spots were measured apart.
+        When the setting is for sums only and the spots were measured apart.
     """
     counts = raw_counts(truth, name="truth")
     columns = gene_positions(spots.var_names, list(truth.var_names), where="spots")
@@ -58,15 +58,15 @@ def molecules_apart(
     bins = np.asarray(truth.obsm["spatial"], dtype=np.float64) * mpp
     ratio, _ = noise_ratio(measured[:, columns], under(counts, bins, places, diameter))
     if not np.nanmedian(ratio) < SAME:
-        if sums_only:
+        if setting.sums_only:
             raise ValueError(
                 "These spots were measured apart from the truth and share no molecule; use the setting truth."
             )
         return spots, truth
-    if share is None:
+    if setting.share is None:
         return spots, truth
-    for_spots, for_truth = thin(counts, share=share, seed=seed)
-    given, _ = thin(measured, share=share, seed=seed)
+    for_spots, for_truth = thin(counts, share=setting.share, seed=seed)
+    given, _ = thin(measured, share=setting.share, seed=seed)
     scored = sp.eye_array(spots.n_vars, dtype=np.float32, format="csr")[columns]
     given = given - given @ scored.T @ scored + under(for_spots, bins, places, diameter) @ scored
     return _with(spots, given), _with(truth, for_truth)

@@ -61,7 +61,7 @@ class Weights:
 
     def factor(self, genes: slice = slice(None)) -> NDArray[np.float32]:
         """(cells, genes) what predictions are multiplied by, for some genes."""
-        ratio = self.held @ self.balance.under(genes)
+        ratio = self.held @ self.balance.under[:, genes]
         ratio += self.around @ self.balance.between[:, genes]
         return np.exp(ratio, out=ratio)
 
@@ -99,13 +99,9 @@ class ExactBalance:
 
     Attributes
     ----------
-    ratio, between
-        (spots, genes) log ratios by which each spot's cells together are to be corrected, and that its neighbourhood is
-        told.
-    held, around
-        (spots, 1) and (spots, spots) how much the cells under each spot are held by spots, and told by those around.
-    instead
-        (spots, spots) how much those around a spot at the border say of its cells in its place.
+    under, between
+        (spots, genes) log ratios that hold under each spot, and that its neighbourhood is told. What the cells under a spot
+        are told by those around makes, with the first, the ratio that the spot is to be corrected by.
     deviation
         How far sums under spots are from what these measured, but for few counts.
     """
@@ -120,14 +116,14 @@ class ExactBalance:
         weights = self.at(section.grid.xy[cells])
         area = footprint.sum(axis=1)
         mean = sp.csr_array(sp.diags_array(1 / np.where(area > 0, area, 1)) @ footprint[:, cells], dtype=np.float32)
-        self.held = np.maximum((mean @ weights.held).sum(axis=1), FAINT)[:, None]
-        self.around = mean @ weights.around
+        held = np.maximum((mean @ weights.held).sum(axis=1), FAINT)[:, None]
+        around = mean @ weights.around
         # Under a spot those around have next to no say; they are listened to in proportion.
-        said = self.around.sum(axis=1)
+        said = around.sum(axis=1)
         lacking = (1 - self.covered) / np.where(said > 0, said, 1)
-        self.instead = sp.csr_array(sp.diags_array(lacking) @ self.around, dtype=np.float32)
-        self.instead.eliminate_zeros()
-        self.ratio, self.between = self._ratios(section.counts.toarray(), predicted)
+        instead = sp.csr_array(sp.diags_array(lacking) @ around, dtype=np.float32)
+        ratio, self.between = self._ratios(section.counts.toarray(), predicted)
+        self.under = (self.covered[:, None] * ratio + (instead - around) @ self.between) / held
 
     def _ratios(
         self, measured: NDArray[np.float32], predicted: NDArray[np.float32]
@@ -160,12 +156,6 @@ class ExactBalance:
         around /= np.maximum(around.sum(axis=1, keepdims=True), np.exp(-2.0))
         around *= 1 - held.sum(axis=1, keepdims=True)
         return Weights(self, self._mix(held, near), self._mix(around, near))
-
-    def under(self, genes: slice) -> NDArray[np.float32]:
-        """(spots, genes) log ratio that holds under a spot: with what its cells are told by those around, it makes its ratio."""
-        between = self.between[:, genes]
-        wanted = self.covered[:, None] * self.ratio[:, genes] + self.instead @ between
-        return (wanted - self.around @ between) / self.held
 
     def _mix(self, weights: NDArray[np.float64], near: NDArray[np.int64]) -> sp.csr_array:
         starts = np.arange(len(near) + 1) * near.shape[1]

@@ -41,8 +41,8 @@ NEAR, FAR = 1.0, 3.0
 class BandPredictor:
     """Trained networks, and the spots that correct them.
 
-    Before the first band, what the networks expect of every spot is compared with what it measured. Bands that follow each
-    other have every cell's rates computed once more, and no more than once.
+    Before the first band, what every spot measured is compared with what the networks expect of it, by every second cell.
+    Then every cell's rates are computed once, as bands follow each other.
 
     Parameters
     ----------

@@ -83,7 +83,8 @@ def predict(
     The table's name. Its ``X`` holds expected UMI counts per cell, on the scale of the spots' counts. Over all spots
     together, the cells under them add up to about what was measured. Under a single spot they do not, and should not: a
     spot's counts are partly noise. ``uns["stsr"]["balance"]`` says how far ``cross_attention`` is from them in the median;
-    its option ``balance="exact"`` makes sums match. Where no spots are looked at, the scale is that of the spots the model was fitted on.
+    its option ``balance="exact"`` makes sums match. Where no spots are looked at, the scale is that of the spots the model
+    was fitted on.
     ``obsm["X_stsr"]`` is the method's latent and ``layers["sd"]`` its standard deviation, where it has them;
     ``uns["stsr"]`` says how the table was made. Every value is finite and none is negative, or no table is written.
 
