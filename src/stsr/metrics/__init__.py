@@ -18,8 +18,9 @@ from stsr.metrics.error import mae, mse, nrmse
 from stsr.metrics.image import rmse, ssim
 from stsr.metrics.information import InformationNull, mutual_information, mutual_information_null
 from stsr.metrics.intervals import coverage, sharpness
-from stsr.metrics.lattice_imprint import LatticeImprint, SpotEdges, lattice_imprint, spot_edges
+from stsr.metrics.lattice_imprint import LatticeImprint, lattice_imprint
 from stsr.metrics.shared_noise import noise_ratio
+from stsr.metrics.spot_edges import SpotEdges, spot_edges
 
 __all__ = [
     "DomainAgreement",

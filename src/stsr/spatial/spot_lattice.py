@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.geometry import Disc, nearest_pitch
-from stsr.metrics.lattice_imprint import SpotEdges, spot_edges
+from stsr.metrics.spot_edges import SpotEdges, spot_edges
 from stsr.spatial.section import read_spots
 
 if TYPE_CHECKING:
