@@ -20,12 +20,12 @@ BALANCES = ("signal", "exact", "none")
 """See :class:`~stsr.methods.residual_field.ResidualField` and :class:`~stsr.methods.exact_balance.ExactBalance`."""
 
 
-class Told(Protocol):
-    """What spots say of some cells."""
+class CellCorrection(Protocol):
+    """The correction of some cells."""
 
     @property
     def known(self) -> sp.csr_array:
-        """(cells, spots) how much of the error of a cell's rate is that of a spot's, which its own counts lessen."""
+        """(cells, spots) share of the variance of a cell's rate that the counts of a spot lessen."""
         ...
 
     def factor(self, genes: slice) -> NDArray[np.float32]:
@@ -34,15 +34,15 @@ class Told(Protocol):
 
 
 class Correction(Protocol):
-    """What the spots of a section say of its cells."""
+    """Corrects predicted rates by the counts of a section's spots."""
 
     @property
     def deviation(self) -> float:
         """How far the sum under a spot is from what it measured, as a share of it, in the median."""
         ...
 
-    def at(self, xy: NDArray[np.float64]) -> Told:
-        """What they say of cells at (cells, 2) places in µm."""
+    def at(self, xy: NDArray[np.float64]) -> CellCorrection:
+        """The correction of cells at (cells, 2) places in µm."""
         ...
 
 

@@ -44,7 +44,7 @@ UNHEARD = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """What a balance says of some cells.
+    """The correction of some cells by an exact balance.
 
     Parameters
     ----------

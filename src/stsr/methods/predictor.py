@@ -89,7 +89,7 @@ class BandPredictor:
 
     @cached_property
     def correction(self) -> Correction | None:
-        """What the spots say of the cells around them."""
+        """How spots correct the cells around them."""
         section = self.tissue.section
         if self.balance == "none" or not self.tissue.tree.n:
             return None
@@ -146,16 +146,16 @@ class BandPredictor:
         inner, outer = grid.cells(rows), grid.cells(wide)
         kept = slice(inner.start - outer.start, inner.stop - outer.start)
         rates, latent = self.recent(wide)
-        told = self.correction.at(grid.xy[inner]) if self.correction else None
+        at_cells = self.correction.at(grid.xy[inner]) if self.correction else None
         mean = np.empty((inner.stop - inner.start, self.n_genes), dtype=np.float32)
         sd = np.empty_like(mean)
 
         def finish(first: int) -> None:
             genes = slice(first, first + GENES)
             mean[:, genes] = self.diffusion(rates[:, genes], grid.mask[wide])[kept]
-            if told:
-                mean[:, genes] *= told.factor(genes)
-            sd[:, genes] = self.deviation(mean[:, genes], told.known if told else None, genes)
+            if at_cells:
+                mean[:, genes] *= at_cells.factor(genes)
+            sd[:, genes] = self.deviation(mean[:, genes], at_cells.known if at_cells else None, genes)
 
         side_by_side(finish, range(0, self.n_genes, GENES), device=CPU)
         return Prediction(mean, sd=sd, latent=latent[kept])
@@ -164,7 +164,7 @@ class BandPredictor:
         """(cells, genes) standard deviation of counts: Poisson noise around a rate that is not known exactly.
 
         The rate of a gene is taken to be gamma distributed around its prediction. Where a spot is near, the spot's
-        counts have sharpened it, by the (cells, spots) share that is ``known`` from it.
+        counts have lessened its variance by a (cells, spots) share, ``known``.
         """
         variance = np.broadcast_to(self.dispersion[genes], mean.shape).astype(np.float32)
         if known is not None:

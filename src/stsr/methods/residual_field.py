@@ -46,7 +46,7 @@ PRECISION = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class Signal:
-    """What a field says of some cells.
+    """The correction of some cells by a residual field.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Signal:
     values
         (cells, components) signal.
     known
-        (cells, spots) share of its variance that the nearest spot knows.
+        (cells, spots) share of its variance that the counts of the nearest spot lessen.
     """
 
     field: ResidualField
@@ -122,7 +122,7 @@ class ResidualField:
         level = total_ratio(measured, predicted)
         predicted = predicted * single(level)
         own = single(efficiency(measured, predicted, spots, pitch))
-        ratio, noise, told = log_ratios(measured, predicted * np.exp(own)[:, None])
+        ratio, noise, left = log_ratios(measured, predicted * np.exp(own)[:, None])
         ratio -= ratio.mean(axis=0)
 
         importance = np.sqrt(measured.mean(axis=0) + np.float32(1e-6))
@@ -133,7 +133,7 @@ class ResidualField:
         correlated = correlation(spots, spots, reach)
         solved = [own * solve(correlated, own, error[:, k], scores[:, k]) for k, own in enumerate(variance.tolist())]
         weights = np.column_stack([*solved, np.zeros((len(used), 0))])
-        loadings = (directions / (importance * told)[:, None]).T
+        loadings = (directions / (importance * left)[:, None]).T
         corrected = predicted * np.exp(single(correlated @ weights) @ single(loadings))
         level, corrected = (array * total_ratio(measured, corrected) for array in (level, corrected))
         deviation = float(np.median(np.abs(corrected.sum(axis=1) / np.maximum(measured.sum(axis=1), 1) - 1)))
@@ -201,10 +201,10 @@ def efficiency(
     Genes count by the root of their mean, so that no few abundant ones rule.
     """
     weight = 1 / np.sqrt(measured.mean(axis=0, dtype=np.float64) + EXTRA_COUNTS)
-    told = predicted @ weight + 1
-    ratio = np.log((measured @ weight + 1) / told)
+    expected = predicted @ weight + 1
+    ratio = np.log((measured @ weight + 1) / expected)
     ratio -= ratio.mean()
-    noise = predicted @ weight**2 / told**2
+    noise = predicted @ weight**2 / expected**2
     shared = max(neighbour_covariance(ratio[:, None], spots, pitch)[0], 0)
     own = max(ratio.var() - noise.mean() - shared, 0)
     correlated = correlation(spots, spots, RANGES[-1] * pitch)
