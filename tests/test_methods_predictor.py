@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
 from attention_toys import fitted_toy, spot_coverage, whole
 from border_toys import cut, whole_spots
 from helpers import toy_section
 
-from stsr.methods.predictor import BandPredictor, every_second
+from stsr.methods.predictor import BandPredictor
 from stsr.metrics import pearson
 
 
@@ -60,21 +59,6 @@ def test_it_is_told_how_far_sums_are_from_what_spots_measured(toy, fitted):
     assert told["deviation"] == pytest.approx(np.median(np.abs(discs / measured - 1)), abs=0.02)
     assert balanced(fitted, "exact").on(toy.section, device="cpu").balance_facts == {"kind": "exact", "deviation": 0}
     assert balanced(fitted, "none").on(toy.section, device="cpu").balance_facts == {"kind": "none"}
-
-
-def test_every_second_cell_stands_for_a_disc(toy):
-    section = toy.section
-    discs = every_second(section.footprint, section.grid.rowcol)
-    assert discs.nnz < 0.6 * section.footprint.nnz
-    np.testing.assert_allclose(discs.sum(axis=1), section.footprint.sum(axis=1), rtol=1e-5)
-    truth, sums = section.footprint @ toy.truth, discs @ toy.truth
-    assert np.abs(sums[section.covered == 1] / truth[section.covered == 1] - 1).mean() < 0.05
-
-
-def test_a_disc_of_one_cell_is_not_lost():
-    rowcol = np.array([[0, 1], [0, 2]])
-    discs = sp.csr_array(np.array([[1.0, 0], [0, 1], [0, 0]], dtype=np.float32))
-    np.testing.assert_array_equal(every_second(discs, rowcol).toarray(), discs.toarray())
 
 
 def test_cuts_leave_no_trace(toy, fitted):

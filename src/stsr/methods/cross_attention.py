@@ -99,9 +99,10 @@ class CrossAttentionConfig(Options):
         Standard deviation in µm of the lateral spread of transcripts before they are captured: predictions are blurred
         by it, as measurements are.
     balance
-        How spots correct what is predicted: ``"signal"``, by what they measured as far as it is more than noise
-        (:class:`~stsr.methods.residual_field.ResidualField`); ``"exact"``, so that the cells under a spot add up to what it
-        measured, noise and all (:class:`~stsr.methods.exact_balance.ExactBalance`); or ``"none"``.
+        How spots correct what is predicted: ``"signal"``, by what they measured as far as it is more than noise, and with
+        no larger steps at their edges than elsewhere (:class:`~stsr.methods.correction.SignalCorrection`); ``"exact"``, so
+        that the cells under a spot add up to what it measured, noise and all
+        (:class:`~stsr.methods.exact_balance.ExactBalance`); or ``"none"``.
     """
 
     neighbours: Annotated[int, Whole(1, 128)] = 12

@@ -41,7 +41,8 @@ NEAR, FAR = 1.0, 3.0
 class BandPredictor:
     """Trained networks, and the spots that correct them.
 
-    Before the first band, what every spot measured is compared with what the networks expect of it, by every second cell.
+    Before the first band, what every spot measured is compared with what the networks expect of it and around it, by every
+    second cell.
     Then every cell's rates are computed once, as bands follow each other.
 
     Parameters
@@ -93,10 +94,7 @@ class BandPredictor:
         section = self.tissue.section
         if self.balance == "none" or not self.tissue.tree.n:
             return None
-        discs = self.diffusion.footprint(section.footprint, section.grid)
-        if self.balance != "exact":
-            discs = every_second(discs, section.grid.rowcol)
-        return correction(self.balance, section, self.tissue.tree, self.pitch, self.sums(discs))
+        return correction(self.balance, section, self.tissue.tree, self.pitch, self.diffusion, self.sums)
 
     @property
     def balance_facts(self) -> dict[str, str | float]:
@@ -104,15 +102,15 @@ class BandPredictor:
         deviation = {"deviation": round(self.correction.deviation, 4)} if self.correction else {}
         return {"kind": self.balance, **deviation}
 
-    def sums(self, discs: sp.csr_array) -> NDArray[np.float32]:
-        """(spots, genes) sums of the rates of cells, with (spots, cells) weights."""
-        grid, under = self.tissue.section.grid, np.unique(discs.indices)
-        sums = np.zeros((discs.shape[0], self.n_genes), dtype=np.float32)
+    def sums(self, weights: sp.csr_array) -> NDArray[np.float32]:
+        """(rows, genes) sums of the rates of cells before they are spread, with (rows, cells) weights."""
+        grid, under = self.tissue.section.grid, np.unique(weights.indices)
+        sums = np.zeros((weights.shape[0], self.n_genes), dtype=np.float32)
         for rows in grid.bands(BAND_VALUES // self.n_genes) if len(under) else ():
             band = grid.cells(rows)
             cells = under[np.searchsorted(under, band.start) : np.searchsorted(under, band.stop)]
             if len(cells):
-                sums += discs[:, cells] @ self.rates_of(rows, cells)[0]
+                sums += weights[:, cells] @ self.rates_of(rows, cells)[0]
         return sums
 
     def tokens(self, features: Tensor, pixels: Tensor) -> list[Tokens]:
@@ -203,15 +201,3 @@ class BandPredictor:
 
         side_by_side(fill, list(patches), device=tissue.device)
         return mean.numpy(), latent.numpy()
-
-
-def every_second(discs: sp.csr_array, rowcol: NDArray[np.int64]) -> sp.csr_array:
-    """(spots, cells) weights on every second cell, as on a chessboard, that stand for all: neighbours are nearly alike."""
-    chosen = (rowcol.sum(axis=1) % 2 == 0).astype(discs.dtype)
-    some = discs @ sp.diags_array(chosen)
-    lacking = (discs.sum(axis=1) > 0) & (some.sum(axis=1) <= 0)
-    some = some + sp.diags_array(lacking.astype(discs.dtype)) @ discs
-    whole = discs.sum(axis=1) / np.maximum(some.sum(axis=1), 1e-9)
-    some = sp.csr_array(sp.diags_array(whole.astype(discs.dtype)) @ some)
-    some.eliminate_zeros()
-    return some

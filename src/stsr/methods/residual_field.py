@@ -99,8 +99,6 @@ class ResidualField:
         (components, genes) log ratios that each component stands for.
     level
         (genes,) factor that keeps the totals.
-    deviation
-        How far the sum of all genes under a spot is from what it measured, as a share of it, in the median.
     """
 
     spots: cKDTree
@@ -109,7 +107,6 @@ class ResidualField:
     weights: NDArray[np.float32]
     loadings: NDArray[np.float32]
     level: NDArray[np.float32]
-    deviation: float
 
     @classmethod
     def estimate(cls, section: Section, pitch: float, predicted: NDArray[np.float32]) -> Self:
@@ -135,10 +132,8 @@ class ResidualField:
         weights = np.column_stack([*solved, np.zeros((len(used), 0))])
         loadings = (directions / (importance * left)[:, None]).T
         corrected = predicted * np.exp(single(correlated @ weights) @ single(loadings))
-        level, corrected = (array * total_ratio(measured, corrected) for array in (level, corrected))
-        deviation = float(np.median(np.abs(corrected.sum(axis=1) / np.maximum(measured.sum(axis=1), 1) - 1)))
-        index = used, len(section.spots)
-        return cls(spots, index, reach, single(weights), single(loadings), single(level), deviation)
+        level = level * total_ratio(measured, corrected)
+        return cls(spots, (used, len(section.spots)), reach, single(weights), single(loadings), single(level))
 
     @classmethod
     def nothing(cls, section: Section) -> Self:
@@ -153,7 +148,6 @@ class ResidualField:
             empty,
             np.zeros((0, genes), dtype=np.float32),
             level,
-            0.0,
         )
 
     def at(self, xy: NDArray[np.float64]) -> Signal:
