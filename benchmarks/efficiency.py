@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 
 from stsr.datasets import path
 from stsr.geometry import nearest_pitch
-from stsr.methods.kriging import matern
+from stsr.methods.baselines.kriging import matern
 from stsr.pp._counts import read_counts
 
 REACH = 4

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from stsr.methods import Training, create
-from stsr.methods.residuals import Residuals
-from stsr.methods.scaling import Scaling
-from stsr.methods.typical import Typical
+from stsr.methods.cross_attention.expression_scale import Typical
+from stsr.methods.cross_attention.residuals import Residuals
+from stsr.methods.shared.standardise import Scaling
 from stsr.metrics import coverage
 
 QUIET = Training(device="cpu", progress=False)
@@ -20,14 +20,14 @@ SMALL = {
     "tile": 1.6,
     "patience": 100,
     "learning_rate": 1e-2,
-    "reader_learning_rate": 1e-2,
-    "reader_batch": 8,
+    "image_learning_rate": 1e-2,
+    "image_batch": 8,
     "diffusion": 4.0,
-    "members": 2,
-    "readers": 1,
+    "attention_networks": 2,
+    "image_networks": 1,
     "read": (64,),
-    "reader_widths": (64,),
-    "reader_rank": 16,
+    "image_widths": (64,),
+    "image_rank": 16,
 }
 
 

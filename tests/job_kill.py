@@ -35,8 +35,8 @@ import spatialdata as sd
 from spatial_kill import forked
 
 import stsr
-import stsr.methods.idw
-import stsr.methods.ridge
+import stsr.methods.baselines.idw
+import stsr.methods.baselines.ridge
 import stsr.pp.calibrate_image
 import stsr.tl.predict
 from stsr.spatial import open_store, transaction

@@ -17,7 +17,7 @@ from stsr.bench.sources import find_sources
 from stsr.datasets.distortions import DISTORTIONS
 from stsr.spatial import read_raster, record
 
-TINY = {"steps": 6, "reader_steps": 6, "dim": 16, "heads": 4, "stem": 8, "members": 1, "readers": 1}
+TINY = {"steps": 6, "image_steps": 6, "dim": 16, "heads": 4, "stem": 8, "attention_networks": 1, "image_networks": 1}
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stsr.bench.fingerprint import SOURCE, code_digest, digest, digest_of_files, run_code, versions
+from stsr.methods import METHODS
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +40,14 @@ def edit(copy, file, old, new):
 
 
 def of(method, copy):
-    return code_digest("stsr.bench.measure", f"stsr.methods.{method}", source=copy)
+    return code_digest("stsr.bench.measure", METHODS[method].__module__, source=copy)
 
 
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("methods/idw.py", "TOUCHING = 1e-3", "TOUCHING = 1e-2"),
-        ("methods/interpolation.py", "import annotations", "import annotations\n\nX = 1"),
+        ("methods/shared/spot_weights.py", "TOUCHING = 1e-3", "TOUCHING = 1e-2"),
+        ("methods/baselines/idw.py", "import annotations", "import annotations\n\nX = 1"),
         ("metrics/correlation.py", "np.sqrt(", "np.abs("),
         ("geometry/footprint.py", "subsamples: int = 5", "subsamples: int = 7"),
         ("bench/splits.py", "BUFFER = 1.5", "BUFFER = 2.5"),
@@ -62,9 +63,9 @@ def test_code_that_matters_changes_the_digest(copy, file, old, new):
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("methods/idw.py", '"""Inverse-distance weighting."""', '"""Other words."""'),
-        ("methods/idw.py", "TOUCHING = 1e-3", "# a comment\nTOUCHING  =  1e-3"),
-        ("methods/ridge.py", "import annotations", "import annotations\n\nX = 1"),
+        ("methods/baselines/idw.py", '"""Inverse-distance weighting."""', '"""Other words."""'),
+        ("methods/shared/spot_weights.py", "TOUCHING = 1e-3", "# a comment\nTOUCHING  =  1e-3"),
+        ("methods/baselines/ridge.py", "import annotations", "import annotations\n\nX = 1"),
         ("methods/__init__.py", "import annotations", "import annotations\n\nX = 1"),
         ("pl/compare.py", "import annotations", "import annotations\n\nX = 1"),
         ("bench/report.py", "import annotations", "import annotations\n\nX = 1"),
@@ -80,12 +81,12 @@ def test_words_other_methods_and_pictures_do_not(copy, file, old, new):
 
 def test_a_method_depends_on_what_it_imports_inside_its_functions(copy):
     before = of("cross_attention", copy), of("idw", copy)
-    edit(copy, "nn/cross_attention.py", "import annotations", "import annotations\n\nX = 1")
+    edit(copy, "nn/networks/cross_attention.py", "import annotations", "import annotations\n\nX = 1")
     assert of("cross_attention", copy) != before[0]
     assert of("idw", copy) == before[1]
 
 
-@pytest.mark.parametrize("member", ["linear", "nearest", "istar"])
+@pytest.mark.parametrize("member", ["baselines/linear", "baselines/nearest", "super_resolution/istar"])
 def test_a_stack_depends_on_whatever_it_may_be_made_of(copy, member):
     before = of("stack", copy), of("idw", copy)
     edit(copy, f"methods/{member}.py", "import annotations", "import annotations\n\nX = 1")

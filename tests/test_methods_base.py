@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stsr.methods import METHODS, create, register
-from stsr.methods.idw import Idw
+from stsr.methods.baselines.idw import Idw
 from stsr.options import Choice, Items, Number, Options, Rule, Switch, Text, Whole, rules
 
 FIELDS = [(method, name, rule) for method in sorted(METHODS) for name, rule in rules(METHODS[method].Config).items()]
@@ -96,7 +96,9 @@ def test_a_name_is_given_once():
     class Other(Idw):
         """Another method of the same name."""
 
-    with pytest.raises(ValueError, match=r"method='idw' is registered already, by stsr.methods.idw; choose another"):
+    with pytest.raises(
+        ValueError, match=r"method='idw' is registered already, by stsr.methods.baselines.idw; choose another"
+    ):
         register(Other)
     assert METHODS["idw"] is Idw
     assert register(Idw) is Idw

@@ -11,9 +11,10 @@ from border_toys import border, cut_toy, whole_spots
 from helpers import toy_section
 
 from stsr.methods import METHODS, Training, create
-from stsr.methods.border import Unplaced
-from stsr.methods.inputs import FEWEST, WHOLE, LearnedSpots
-from stsr.methods.inputs import whole_spots as learned
+from stsr.methods.shared.border import Unplaced
+from stsr.methods.shared.learned_spots import LearnedSpots
+from stsr.methods.shared.requirements import FEWEST, WHOLE
+from stsr.methods.shared.requirements import whole_spots as learned
 
 QUIET = Training(device="cpu", progress=False)
 
@@ -80,12 +81,20 @@ def test_no_rim_where_the_mask_cuts_spots(method):
 
 def test_no_rim_in_what_the_default_learns_and_balances():
     toy, section = cut_toy(0.7, 0.6, shape=(60, 66), noise=False, depth=2000.0)
-    small = {"steps": 60, "reader_steps": 120, "dim": 16, "heads": 4, "stem": 8, "members": 1, "readers": 1}
+    small = {
+        "steps": 60,
+        "image_steps": 120,
+        "dim": 16,
+        "heads": 4,
+        "stem": 8,
+        "attention_networks": 1,
+        "image_networks": 1,
+    }
     rates = {
         "learning_rate": 1e-2,
-        "reader_learning_rate": 1e-2,
-        "reader_batch": 8,
-        "reader_widths": (64,),
+        "image_learning_rate": 1e-2,
+        "image_batch": 8,
+        "image_widths": (64,),
         "read": (64,),
     }
     fitted = create("cross_attention", {**small, **rates}).fit(section, seed=0, training=QUIET)

@@ -9,8 +9,10 @@ import pytest
 from attention_toys import QUIET, SMALL, fitted_toy, prepared, whole
 from helpers import toy_section
 
-from stsr.methods import create, cross_attention
-from stsr.methods.inputs import whole_spots as whole_spots_of
+from stsr.methods import create
+from stsr.methods.cross_attention import training
+from stsr.methods.cross_attention.training import training_task
+from stsr.methods.shared.requirements import whole_spots as whole_spots_of
 from stsr.metrics import pearson
 
 
@@ -22,6 +24,11 @@ def toy():
 @pytest.fixture(scope="module")
 def fitted(toy):
     return fitted_toy(toy)
+
+
+def networks_of(method, tissue):
+    """The networks of a method for the genes and cells of a section."""
+    return method.architecture(len(tissue.section.genes), tissue.section.grid.bin_size)
 
 
 def test_the_loss_falls_and_the_map_beats_interpolation(toy, fitted):
@@ -48,12 +55,12 @@ def test_arrays_are_all_it_needs(toy, fitted):
 
 
 @pytest.mark.parametrize("few", [False, True])
-def test_readers_are_told_of_the_spots_around_but_not_where_they_are_tested(toy, few, monkeypatch):
-    monkeypatch.setattr(cross_attention, "MANY", 1000 if few else 10)
-    method, tissue = prepared(toy, readers=3, held_out=0.3)
+def test_image_networks_have_context_vectors_in_training_and_none_on_held_out_spots(toy, few, monkeypatch):
+    monkeypatch.setattr(training, "MANY", 1000 if few else 10)
+    method, tissue = prepared(toy, image_networks=3, held_out=0.3)
     tested = 0
     for number in range(2, 5):
-        task = method.task(number, tissue, 0)
+        task = training_task(networks_of(method, tissue), tissue, number, 0)
         assert all(context.abs().sum() > 0 for _, context, _, _ in task.batches)
         assert all(context.abs().sum() == 0 for _, context, _, _ in task.held_out)
         left_out, learned = (sum(len(batch[0]) for batch in loader) for loader in (task.held_out, task.batches))
@@ -69,8 +76,8 @@ def test_training_takes_no_more_steps_than_it_may_but_sees_every_spot_once(toy, 
     method, tissue = prepared(toy)
 
     def steps(limit):
-        method.config = replace(method.config, steps=limit, reader_steps=limit)
-        return method.task(number, tissue, 0).module.total_steps
+        method.config = replace(method.config, steps=limit, image_steps=limit)
+        return training_task(networks_of(method, tissue), tissue, number, 0).module.total_steps
 
     once = steps(1)
     assert once > 1
@@ -92,7 +99,7 @@ def test_few_spots_are_refused(toy):
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("members", 0, "members=0 is not allowed; pass a whole number from 1 to 32"),
+        ("attention_networks", 0, "attention_networks=0 is not allowed; pass a whole number from 1 to 32"),
         ("dim", 10, "dim=10 is not allowed; pass a multiple of 4"),
         ("lengths", (3, 1), r"lengths=\(3.0, 1.0\) is not allowed; pass the shortest first"),
         ("held_out", 0.7, "held_out=0.7 is not allowed; pass a number from 0.001 to 0.5"),

@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from stsr.geometry import nearest_pitch
-from stsr.methods.densified import Densified
+from stsr.geometry.densified import Densified
 
 SQUARE = np.argwhere(np.ones((9, 9)))[:, ::-1] * 200.0
 

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from helpers import toy_section
 from scipy import ndimage
 
-from stsr.methods.diffusion import Diffusion
+from stsr.methods.cross_attention.diffusion import Diffusion
 
 SECTION = toy_section(shape=(30, 34), n_genes=3).section
 

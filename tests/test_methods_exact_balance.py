@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from stsr.geometry import Disc, Grid, Square
-from stsr.methods.exact_balance import CERTAIN, ExactBalance
+from stsr.methods.cross_attention.exact_balance import CERTAIN, ExactBalance
 from stsr.section import Section
 
 PITCH = 65.0

@@ -12,7 +12,7 @@ from helpers import toy_section
 from sklearn.neighbors import KNeighborsRegressor, NearestNeighbors
 
 from stsr.methods import Training, create, feature_knn
-from stsr.methods.feature_knn import nearest
+from stsr.methods.baselines.feature_knn import nearest
 
 TOY = whole_spots(toy_section(shape=(54, 60)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from helpers import toy_section
 
-from stsr.methods.features import disc_means
+from stsr.methods.shared.spot_sums import disc_means
 
 
 def test_disc_means_average_by_area():

@@ -10,8 +10,9 @@ from attention_toys import QUIET, SMALL, spot_coverage
 from helpers import toy_section
 from sklearn.metrics import mean_poisson_deviance
 
-from stsr.methods import create, cross_attention
-from stsr.methods.held_out import explained, hold_out
+from stsr.methods import create
+from stsr.methods.cross_attention import training
+from stsr.methods.cross_attention.uncertainty import explained, hold_out
 
 
 def test_what_is_explained_of_counts_is_told_from_what_is_not():
@@ -40,15 +41,15 @@ def test_held_out_spots_come_in_squares_and_never_all():
     ("many", "seed", "tells"),
     [(1000, 0, True), (1000, 0, False), (1000, 1, False), (10, 0, True), (10, 0, False), (10, 1, False)],
 )
-def test_an_image_that_tells_nothing_is_not_listened_to(many, seed, tells, monkeypatch):
-    """Readers of few spots stop early and hardly leave the mean, those of many go to the end and know noise by heart."""
-    monkeypatch.setattr(cross_attention, "MANY", many)
+def test_an_image_that_explains_nothing_is_not_used(many, seed, tells, monkeypatch):
+    """Image networks of few spots stop early and hardly leave the mean, those of many go to the end and overfit noise."""
+    monkeypatch.setattr(training, "MANY", many)
     section = toy_section(shape=(80, 80), n_genes=60, seed=3).section
     if not tells:
         noise = np.random.default_rng(seed).normal(size=(section.n_features, *section.grid.shape))
         section = replace(section, features=noise.astype(np.float32))
-    options = {**SMALL, "steps": 1, "passes": 1, "readers": 3}
-    share = create("cross_attention", options).fit(section, seed=seed, training=QUIET).arrays["reader_share"]
+    options = {**SMALL, "steps": 1, "passes": 1, "image_networks": 3}
+    share = create("cross_attention", options).fit(section, seed=seed, training=QUIET).arrays["image_weight"]
     assert share == (0.6 if tells else 0.0)
 
 

@@ -10,9 +10,9 @@ import scipy.sparse as sp
 from helpers import toy_section
 
 from stsr.methods import Training, create
-from stsr.methods.histex import HistexConfig
-from stsr.methods.histex_tiles import Surroundings
-from stsr.methods.tiles import CellTokens
+from stsr.methods.shared.cell_tiles import CellTokens
+from stsr.methods.super_resolution.histex import HistexConfig
+from stsr.methods.super_resolution.histex_tiles import Surroundings
 
 QUIET = Training(device="cpu", progress=False)
 SCALE = {

@@ -11,7 +11,7 @@ from helpers import MPP, toy_section
 
 from stsr.geometry import Square
 from stsr.methods import Training, create
-from stsr.methods.histosge import HistoSgeConfig
+from stsr.methods.super_resolution.histosge import HistoSgeConfig
 
 QUIET = Training(device="cpu", progress=False)
 

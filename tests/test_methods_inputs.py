@@ -11,7 +11,7 @@ from helpers import toy_section
 
 from stsr.geometry import Grid
 from stsr.methods import METHODS, Training, create
-from stsr.methods.inputs import require_spots, spots_on_tissue, warned
+from stsr.methods.shared.requirements import require_spots, spots_on_tissue, warned
 from stsr.section import Section
 
 QUIET = Training(device="cpu", progress=False)

@@ -11,9 +11,9 @@ from border_toys import whole_spots
 from helpers import toy_section
 
 from stsr.methods import Training, create
-from stsr.methods.inputs import WHOLE
-from stsr.methods.istar import IstarConfig, discs
-from stsr.methods.tiles import cell_colours
+from stsr.methods.shared.cell_tiles import cell_colours
+from stsr.methods.shared.requirements import WHOLE
+from stsr.methods.super_resolution.istar import IstarConfig, discs
 from stsr.metrics import pearson
 
 QUIET = Training(device="cpu", progress=False)
@@ -126,7 +126,7 @@ def test_faithful_takes_features_as_they_are_runs_all_epochs_and_predicts_the_me
 def test_faithful_shows_the_network_features_as_they_are(toy):
     import torch
 
-    from stsr.nn.istar import IstarNet
+    from stsr.nn.networks.istar import IstarNet
 
     method = create("istar", {"faithful": True, "epochs": 1, "states": 1}).fit(toy.section, seed=0, training=QUIET)
     net = IstarNet(5 + 3, genes=6)

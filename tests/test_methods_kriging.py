@@ -15,7 +15,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 
 from stsr.methods import Training, create
-from stsr.methods.kriging import Neighbourhoods
+from stsr.methods.baselines.kriging import Neighbourhoods
 
 TOY = toy_section()
 ALL = 128

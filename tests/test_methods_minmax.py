@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from helpers import toy_section
 
-from stsr.methods.minmax import MinMax
+from stsr.methods.shared.targets import MinMax
 
 SECTION = toy_section().section
 COUNTS = SECTION.counts.toarray()

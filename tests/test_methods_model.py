@@ -11,10 +11,10 @@ from safetensors.numpy import save_file
 
 from stsr.imaging.texture import TEXTURE_NAMES
 from stsr.methods import METHODS, Training, create
-from stsr.methods.scaling import Scaling
+from stsr.methods.shared.standardise import Scaling
 from stsr.tl import Model
 
-SMALL = {"steps": 4, "dim": 16, "heads": 4, "stem": 8, "dilations": (1, 2), "members": 1}
+SMALL = {"steps": 4, "dim": 16, "heads": 4, "stem": 8, "dilations": (1, 2), "attention_networks": 1}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_a_round_trip_changes_nothing(model, tmp_path):
 
 
 QUICK = {
-    "cross_attention": {"steps": 2, "reader_steps": 2, "dim": 16, "heads": 4, "stem": 8, "tile": 3.0},
+    "cross_attention": {"steps": 2, "image_steps": 2, "dim": 16, "heads": 4, "stem": 8, "tile": 3.0},
     "histex": {"epochs": 1},
     "histosge": {"epochs": 1},
     "istar": {"epochs": 1},

@@ -20,7 +20,15 @@ from stsr.tl import Model
 from stsr.tl._bands import proper
 
 QUICK = {
-    "cross_attention": {"steps": 2, "reader_steps": 2, "dim": 16, "heads": 4, "stem": 8, "members": 1, "readers": 1}
+    "cross_attention": {
+        "steps": 2,
+        "image_steps": 2,
+        "dim": 16,
+        "heads": 4,
+        "stem": 8,
+        "attention_networks": 1,
+        "image_networks": 1,
+    }
 }
 
 
@@ -64,8 +72,8 @@ def test_changed_files_are_refused_in_one_sentence_or_predict_counts(saved, sect
     [
         ("dim", 1024, "array .* where the method keeps"),
         ("dim", 10**6, "dim=1000000 is not allowed"),
-        ("members", 32, "array 'net1/.*' is (missing|.* where the method keeps)"),
-        ("members", 10**6, "members=1000000 is not allowed"),
+        ("attention_networks", 32, "array 'net1/.*' is (missing|.* where the method keeps)"),
+        ("attention_networks", 10**6, "attention_networks=1000000 is not allowed"),
         ("heads", 3, "array .* where the method keeps"),
         ("read", [2048] * 4, "array .* (is missing|where the method keeps)"),
         ("unknown", 1, "has no option 'unknown'"),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from stsr.methods.patches import around_spots, neighbours, under_spots
+from stsr.methods.shared.spot_cells import around_spots, neighbours, under_spots
 
 
 def test_under_spots_holds_the_footprint():

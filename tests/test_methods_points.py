@@ -10,9 +10,7 @@ from helpers import toy_section
 from scipy.spatial import cKDTree
 
 from stsr.geometry import Disc, Square
-from stsr.methods.features import disc_means
-from stsr.methods.inputs import spots_on_tissue
-from stsr.methods.points import (
+from stsr.methods.shared.points import (
     Crops,
     PointPredictor,
     depth,
@@ -22,6 +20,8 @@ from stsr.methods.points import (
     seen_by_points,
     seen_by_spots,
 )
+from stsr.methods.shared.requirements import spots_on_tissue
+from stsr.methods.shared.spot_sums import disc_means
 
 
 @pytest.fixture(scope="module")

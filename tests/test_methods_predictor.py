@@ -10,7 +10,7 @@ from attention_toys import fitted_toy, spot_coverage, whole
 from border_toys import cut, whole_spots
 from helpers import toy_section
 
-from stsr.methods.predictor import BandPredictor
+from stsr.methods.cross_attention.predictor import BandPredictor
 from stsr.metrics import pearson
 
 

@@ -7,7 +7,7 @@ from helpers import toy_section
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stsr.methods.recent import Recent
+from stsr.methods.cross_attention.row_cache import Recent
 
 GRID = toy_section().section.grid
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from stsr.geometry import Disc, Grid
-from stsr.methods import residual_field
-from stsr.methods.exact_balance import ExactBalance
-from stsr.methods.residual_field import ResidualField, correlation, efficiency, leading, solve, wendland
+from stsr.methods.cross_attention import residual_field
+from stsr.methods.cross_attention.exact_balance import ExactBalance
+from stsr.methods.cross_attention.residual_field import ResidualField, correlation, efficiency, leading, solve, wendland
 from stsr.metrics import lattice_imprint, spot_edges
 from stsr.section import Section
 

@@ -9,9 +9,9 @@ from helpers import toy_section
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 
-from stsr.methods.features import disc_means
-from stsr.methods.residuals import PENALTIES, Residuals, left_out
-from stsr.nn.patch import context
+from stsr.methods.cross_attention.residuals import PENALTIES, Residuals, left_out
+from stsr.methods.shared.spot_sums import disc_means
+from stsr.nn.networks.patch import context
 
 
 @pytest.fixture(scope="module")

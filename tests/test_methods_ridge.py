@@ -11,7 +11,7 @@ from helpers import toy_section
 from sklearn.linear_model import Ridge
 
 from stsr.methods import Training, create
-from stsr.methods.ridge import PENALTIES, choose_penalty
+from stsr.methods.baselines.ridge import PENALTIES, choose_penalty
 
 TOY = whole_spots(toy_section())
 

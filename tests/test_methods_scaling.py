@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers import toy_section
 
-from stsr.methods.scaling import Scaling
+from stsr.methods.shared.standardise import Scaling
 
 
 def test_scaling_standardises_and_reduces():

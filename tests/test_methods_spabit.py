@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from helpers import toy_section
 
 from stsr.methods import Training, create
-from stsr.methods.spabit import SpaBitConfig, expression
+from stsr.methods.super_resolution.spabit import SpaBitConfig, expression
 
 QUIET = Training(device="cpu", progress=False)
 SMALL = {"hidden": 8, "width": 32}

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from stsr.geometry import Square
-from stsr.methods.correction import SignalCorrection
-from stsr.methods.diffusion import Diffusion
-from stsr.methods.spot_steps import Edges, certain_mean, equal_diameter, larger
-from stsr.methods.spot_sums import every_second, thinned
+from stsr.methods.cross_attention.correction import SignalCorrection
+from stsr.methods.cross_attention.diffusion import Diffusion
+from stsr.methods.cross_attention.half_grid_sums import every_second, thinned
+from stsr.methods.cross_attention.spot_steps import Edges, certain_mean, equal_diameter, larger
 from stsr.metrics import lattice_imprint, spot_edges
 
 PITCH = 100.0

@@ -13,7 +13,7 @@ from helpers import toy_encoder, toy_section
 from scipy.optimize import nnls
 
 from stsr.methods import METHODS, Method, MethodInfo, Prediction, Training, create
-from stsr.methods.stack import STRENGTH, StackConfig, blend
+from stsr.methods.baselines.stack import STRENGTH, StackConfig, blend
 from stsr.metrics import deviance
 from stsr.tl import Model
 

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from stsr.methods import Training
-from stsr.methods.istar import IstarConfig
-from stsr.methods.states import load_states, train_states
-from stsr.nn.istar import IstarDiscs, IstarNet
+from stsr.methods.shared.ensembles import load_states, train_states
+from stsr.methods.super_resolution.istar import IstarConfig
+from stsr.nn.networks.istar import IstarDiscs, IstarNet
 
 QUIET = Training(device="cpu", progress=False)
 RNG = np.random.default_rng(0)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from stsr.geometry import Grid, Square
-from stsr.methods.tiles import CellTokens, SpotTile, cell_colours, disc_weights, tile_cells, tiling
+from stsr.methods.shared.cell_tiles import CellTokens, SpotTile, cell_colours, disc_weights, tile_cells, tiling
 
 TOY = toy_section()
 masks = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=14))

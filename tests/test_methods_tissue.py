@@ -9,9 +9,9 @@ from border_toys import whole_spots
 from helpers import toy_section
 
 from stsr.methods import create
-from stsr.methods.residuals import Residuals
-from stsr.methods.scaling import Scaling
-from stsr.methods.typical import Typical
+from stsr.methods.cross_attention.expression_scale import Typical
+from stsr.methods.cross_attention.residuals import Residuals
+from stsr.methods.shared.standardise import Scaling
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +23,14 @@ def test_a_spots_own_counts_never_reach_its_own_training_prediction(toy):
     """Doubling one spot's counts changes what its neighbours are told, not what it is told itself."""
     import torch
 
-    from stsr.methods.tissue import Tiles
+    from stsr.methods.cross_attention.tiles import Tiles
 
     toy = whole_spots(toy)
     method = create("cross_attention", {**SMALL, "neighbours": 5})
     scaling = Scaling.learn(toy.section, width=64)
     method.arrays = scaling.arrays | {"pitch": np.array([100.0])}
     method.arrays |= Typical.learn(toy.section).arrays | Residuals.learn(toy.section, directions=3).arrays
-    net = method.attending(len(toy.section.genes), toy.section.grid.bin_size).eval()
+    net = method.architecture(len(toy.section.genes), toy.section.grid.bin_size).attention_network().eval()
     tissue = method.tissue(toy.section, torch.device("cpu"), training=True)
     tiles = Tiles(tissue, tissue.patches, side=1000, rng=None)
 

@@ -10,8 +10,8 @@ import scipy.sparse as sp
 from helpers import toy_section
 from scipy.spatial import cKDTree
 
-from stsr.methods import trials as module
-from stsr.methods.trials import KEPT_BACK, mean_distance, scattered, thinned, trials
+from stsr.methods.baselines import holdout_experiments as module
+from stsr.methods.baselines.holdout_experiments import KEPT_BACK, mean_distance, scattered, thinned, trials
 
 SECTION = toy_section(shape=(90, 96)).section
 

@@ -253,7 +253,7 @@ def test_the_default_does_not_show_spots_that_are_uneven_and_exact_balance_does(
     counts = rng.poisson(section.counts.toarray() * caught).astype(np.float32)
     uneven = replace(section, counts=sp.csr_array(counts), library=counts.sum(axis=1) * 10)
     edges = spot_edges(uneven.grid.xy, uneven.spots, **VISIUM)
-    fitted = create("cross_attention", SMALL | {"members": 1}).fit(uneven, seed=0, training=QUIET)
+    fitted = create("cross_attention", SMALL | {"attention_networks": 1}).fit(uneven, seed=0, training=QUIET)
 
     def imprint_of(balance):
         method = replace(fitted, config=replace(fitted.config, balance=balance))

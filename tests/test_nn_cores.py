@@ -8,7 +8,7 @@ import time
 import pytest
 import torch
 
-from stsr.nn.cores import side_by_side
+from stsr.nn.training.parallel import side_by_side
 
 CPU, ELSEWHERE = torch.device("cpu"), torch.device("meta")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch.utils.data import DataLoader
 
-from stsr.nn.counts import MEMORY, SpotCounts, polynomial_decay
-from stsr.nn.genes import some
-from stsr.nn.trainer import Task, train
-from stsr.nn.training import Training
+from stsr.nn.layers.gene_subsets import some
+from stsr.nn.training.counts import MEMORY, SpotCounts, polynomial_decay
+from stsr.nn.training.settings import Training
+from stsr.nn.training.trainer import Task, train
 
 
 class Rates(torch.nn.Module):

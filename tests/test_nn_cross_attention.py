@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from stsr.nn import genes as genes_in_turn
-from stsr.nn.cross_attention import CrossAttentionNet, ImageAsksExpression
-from stsr.nn.discs import TURNS
-from stsr.nn.hidden_spots import HiddenSpots, Tile
-from stsr.nn.image_tokens import ImageTokens
-from stsr.nn.patch import Neighbours, Patch
+from stsr.nn.layers import gene_subsets as genes_in_turn
+from stsr.nn.layers.spot_sums import TURNS
+from stsr.nn.networks.cross_attention import CrossAttentionNet, ImageAsksExpression
+from stsr.nn.networks.hidden_spots import HiddenSpots, Tile
+from stsr.nn.networks.image_tokens import ImageTokens, field_of_view
+from stsr.nn.networks.patch import Neighbours, Patch
 
 SIZES = {
     "dim": 16,
@@ -42,7 +42,7 @@ def test_a_token_sees_no_further_than_its_field(halvings):
     net, k = ImageTokens(8, halvings, stem=8, dilations=(1, 2)).double(), 2**halvings
     pixels = torch.randn(1, 3, 31 * k, 31 * k, dtype=torch.float64)
     changed = pixels.clone()
-    far = 15 - net.field - 1
+    far = 15 - field_of_view((1, 2)) - 1
     changed[:, :, : (far + 1) * k] = 0
     changed[:, :, :, : (far + 1) * k] = 0
     difference = (net(pixels) - net(changed)).abs().amax(dim=(0, 1))

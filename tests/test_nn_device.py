@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from stsr.nn.device import check_device, pick_device
+from stsr.nn.training.device import check_device, pick_device
 
 
 def test_a_device_that_is_not_there_is_refused(monkeypatch):
@@ -38,5 +38,5 @@ def test_what_is_no_device_is_refused(name):
 
 
 def test_looking_at_a_name_loads_no_torch():
-    code = "import sys\nfrom stsr.nn.device import check_device\ncheck_device('auto')\nsys.exit('torch' in sys.modules)"
+    code = "import sys\nfrom stsr.nn.training.device import check_device\ncheck_device('auto')\nsys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from stsr.nn.discs import TURNS, Head, in_turn
-from stsr.nn.istar import IstarDiscs, IstarNet
+from stsr.nn.layers.heads import EluHead
+from stsr.nn.layers.spot_sums import TURNS, in_turn
+from stsr.nn.networks.istar import IstarDiscs, IstarNet
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +21,7 @@ def _seed():
 
 
 def test_the_head_is_leaky_relus_and_an_elu_lifted_above_zero():
-    head, x = Head(10, (20, 15), genes=4), 3 * torch.randn(50, 10)
+    head, x = EluHead(10, (20, 15), genes=4), 3 * torch.randn(50, 10)
     first, second = head.hidden[0], head.hidden[2]
     y = nn.functional.leaky_relu(first(x), 0.1)
     y = head.out(nn.functional.leaky_relu(second(y), 0.1))
@@ -30,7 +31,7 @@ def test_the_head_is_leaky_relus_and_an_elu_lifted_above_zero():
 
 
 def test_it_is_the_same_in_two_steps():
-    head, x = Head(10, (20,), genes=4), torch.randn(7, 10)
+    head, x = EluHead(10, (20,), genes=4), torch.randn(7, 10)
     torch.testing.assert_close(head.rates(head.hidden(x)), head(x))
 
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stsr.nn.genes import ALL, AT_ONCE, some, turn_of
+from stsr.nn.layers.gene_subsets import ALL, AT_ONCE, some, turn_of
 
 
 @given(st.integers(1, 3000))

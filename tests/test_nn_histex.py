@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from stsr.nn.histex import Attention, Block, HistexDiscs, HistexNet
+from stsr.nn.networks.histex import Attention, Block, HistexDiscs, HistexNet
 
 
 @pytest.fixture(autouse=True)

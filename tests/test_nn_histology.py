@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from stsr.nn.discs import TURNS
-from stsr.nn.genes import some
-from stsr.nn.histology import ALONE, HistologyDiscs, HistologyMean, HistologyNet
+from stsr.nn.layers.gene_subsets import some
+from stsr.nn.layers.spot_sums import TURNS
+from stsr.nn.networks.image_only import ALONE, HistologyDiscs, HistologyMean, HistologyNet
 
 
 @pytest.fixture

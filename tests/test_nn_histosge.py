@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from stsr.nn.histosge import Chunks, HistoSgeNet, Neighbourhoods, Places
+from stsr.nn.networks.histosge import Chunks, HistoSgeNet, Neighbourhoods, Places
 
 
 @pytest.fixture(autouse=True)

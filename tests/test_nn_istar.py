@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from stsr.nn.istar import IstarDiscs, IstarNet
+from stsr.nn.networks.istar import IstarDiscs, IstarNet
 
 
 def test_it_has_the_published_number_of_parameters():

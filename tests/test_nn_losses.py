@@ -6,7 +6,7 @@ import numpy as np
 import scipy.stats
 import torch
 
-from stsr.nn.losses import negative_binomial
+from stsr.nn.layers.losses import negative_binomial
 
 
 def test_negative_binomial_is_scipys():

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from stsr.nn.points import Attention, Block, Head
+from stsr.nn.layers.attention import Attention, TransformerBlock
+from stsr.nn.layers.heads import ReluHead
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +28,9 @@ def test_attention_is_torchs_own():
     torch.testing.assert_close(ours(asking, seen), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", [lambda: Attention(24, 4, 5), lambda: Block(24, 4, 5, 48)], ids=["attention", "block"])
+@pytest.mark.parametrize(
+    "kind", [lambda: Attention(24, 4, 5), lambda: TransformerBlock(24, 4, 5, 48)], ids=["attention", "block"]
+)
 def test_a_list_of_who_sees_whom_is_a_row_for_each_that_asks(kind):
     layer = kind()
     tokens = torch.randn(9, 24)
@@ -41,7 +44,7 @@ def test_a_list_of_who_sees_whom_is_a_row_for_each_that_asks(kind):
 
 
 def test_a_block_normalises_before_each_of_its_halves():
-    block = Block(24, 4, 5, 48)
+    block = TransformerBlock(24, 4, 5, 48)
     x = torch.randn(2, 7, 24)
     normed = block.before(x)
     half = x + block.attention(normed, normed)
@@ -49,7 +52,7 @@ def test_a_block_normalises_before_each_of_its_halves():
 
 
 def test_a_head_is_never_below_zero_and_starts_at_the_mean():
-    head = Head(24, 30)
+    head = ReluHead(24, 30)
     assert [type(layer) for layer in head.hidden] == [nn.Linear, nn.ReLU, nn.LayerNorm]
     assert (head.hidden[0].out_features, head.out.out_features) == (2048, 30)
     head.start_at(torch.full((30,), 5.0))

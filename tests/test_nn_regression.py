@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from stsr.nn.regression import Regression
-from stsr.nn.trainer import Task, fork_seed, train
-from stsr.nn.training import Training
+from stsr.nn.training.regression import Regression
+from stsr.nn.training.settings import Training
+from stsr.nn.training.trainer import Task, fork_seed, train
 
 
 class Linear(Regression):

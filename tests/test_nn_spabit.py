@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from stsr.nn.spabit import FusionNet, GraphNet, Hidden, Minibatch, Reconstruction, SpaBitNet
+from stsr.nn.networks.spabit import FusionNet, GraphNet, Hidden, Minibatch, Reconstruction, SpaBitNet
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from stsr.nn.trainer import Task, fork_seed, train
-from stsr.nn.training import Training
+from stsr.nn.training.settings import Training
+from stsr.nn.training.trainer import Task, fork_seed, train
 
 
 class Scripted(lightning.LightningModule):

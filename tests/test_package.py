@@ -46,7 +46,7 @@ def child(code: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    "module", ["stsr", "stsr.cli", "stsr.options", "stsr.arguments", "stsr.gene_list", "stsr.nn.device"]
+    "module", ["stsr", "stsr.cli", "stsr.options", "stsr.arguments", "stsr.gene_list", "stsr.nn.training.device"]
 )
 def test_import_loads_nothing_but_the_standard_library(module):
     before, after = top_level_modules(""), top_level_modules(f"import {module}")

@@ -50,7 +50,7 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Device(Rule):
-    """The name of a device, or torch's object; whether this machine has it is asked by :func:`stsr.nn.device.check_device`."""
+    """The name of a device, or torch's object; whether this machine has it is asked by :func:`stsr.nn.training.device.check_device`."""
 
     @property
     def allowed(self) -> str:

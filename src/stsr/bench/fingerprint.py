@@ -78,7 +78,7 @@ def code_digest(*modules: str, source: Path = SOURCE) -> str:
 
     Examples
     --------
-    >>> code_digest("stsr.methods.idw") == code_digest("stsr.methods.nearest")
+    >>> code_digest("stsr.methods.baselines.idw") == code_digest("stsr.methods.baselines.nearest")
     False
     """
     reached: set[Path] = set()

@@ -15,7 +15,7 @@ from stsr.bench.settings import SETTINGS, usual
 from stsr.bench.sources import Genes, Source
 from stsr.encoders import known_name
 from stsr.methods import METHODS, create
-from stsr.nn.device import check_device
+from stsr.nn.training.device import check_device
 
 PREPARE = "prepare"
 """Key of the code that prepares sections among that of the methods."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 BASELINES = ("nearest", "idw")
 METHOD = "cross_attention"
-OPTIONS = {METHOD: {"steps": 400, "members": 1}}
+OPTIONS = {METHOD: {"steps": 400, "attention_networks": 1}}
 """A short training, so that the demo ends within three minutes on two cores."""
 
 BIN_SIZE = 8.0

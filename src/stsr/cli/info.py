@@ -83,7 +83,7 @@ def installed(package: str) -> str:
 
 
 def _device() -> str:
-    from stsr.nn.device import pick_device
+    from stsr.nn.training.device import pick_device
 
     return str(pick_device("auto"))
 

@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
     import stsr
     from stsr import encoders, methods
     from stsr.constants import table_key
-    from stsr.nn.device import check_device
+    from stsr.nn.training.device import check_device
 
     # What can be checked is checked before anything is read or replaced.
     options = parse_options(args.option, args.method)

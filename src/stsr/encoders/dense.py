@@ -28,7 +28,7 @@ class DenseEncoder(TileEncoder):
     """
 
     def __init__(self, model: Any, *, device: str, batch_size: int) -> None:
-        from stsr.nn.device import pick_device
+        from stsr.nn.training.device import pick_device
 
         if missing := [name for name in NEEDS if not hasattr(model, name)]:
             raise ValueError(

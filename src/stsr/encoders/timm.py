@@ -34,7 +34,7 @@ class TimmEncoder(TileEncoder):
     """
 
     def __init__(self, info: EncoderInfo, model: Network, *, device: str, batch_size: int) -> None:
-        from stsr.nn.device import pick_device
+        from stsr.nn.training.device import pick_device
 
         self.info = info
         self.device = pick_device(device)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkab
 import numpy as np
 from numpy.typing import NDArray
 
-from stsr.nn.training import Training
+from stsr.nn.training.settings import Training
 from stsr.options import Options, rules
 from stsr.section import Section
 

@@ -13,7 +13,7 @@ from stsr.methods import model_file
 from stsr.methods.base import Method
 from stsr.methods.expected import Checklist, Facts
 from stsr.methods.header import Header
-from stsr.methods.kept import settled
+from stsr.methods.shared.learned_arrays import settled
 
 
 @dataclass(frozen=True)

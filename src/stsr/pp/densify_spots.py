@@ -80,7 +80,7 @@ def densify_spots(
     from spatialdata.models import ShapesModel
     from spatialdata.transformations import Identity
 
-    from stsr.methods.densified import Densified
+    from stsr.geometry.densified import Densified
 
     facts = spots_record(sdata)
     if isinstance(factor, bool) or factor not in list(FACTORS):

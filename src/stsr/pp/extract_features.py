@@ -100,7 +100,7 @@ def extract_features(
     dtype('float16')
     """
     from stsr.encoders import create, kind_of_weights, plain_name, source
-    from stsr.nn.device import check_device
+    from stsr.nn.training.device import check_device
 
     record(sdata)
     device = check_device(device)

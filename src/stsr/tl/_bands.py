@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stsr.constants import LATENT, SD
 from stsr.methods import Prediction, Predictor
-from stsr.methods.features import BAND_VALUES
+from stsr.methods.shared.spot_sums import BAND_VALUES
 from stsr.spatial.tables import CHUNKS
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from stsr.constants import table_key
 from stsr.methods import Training, create
 from stsr.methods.model import Model
 from stsr.methods.model_file import check_vacant
-from stsr.nn.device import check_device
+from stsr.nn.training.device import check_device
 from stsr.spatial import labels_to_grid, record
 from stsr.spatial.root import local
 from stsr.spatial.store import check_name

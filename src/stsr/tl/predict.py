@@ -14,9 +14,9 @@ from stsr.arguments import SWITCH
 from stsr.constants import ATTRS, IMAGE, LATENT, SD, features_key, table_key
 from stsr.identity import OWN
 from stsr.methods import METHODS, Balanced, Predictor
-from stsr.methods.border import Unplaced
 from stsr.methods.model import Model
-from stsr.nn.device import check_device
+from stsr.methods.shared.border import Unplaced
+from stsr.nn.training.device import check_device
 from stsr.options import shown
 from stsr.spatial import made, put, read_section, record, spots_table
 from stsr.spatial.grid_table import grid_table

@@ -1,0 +1,1 @@
+"""Interpolation of spots, regression on image features, and their weighted mean."""

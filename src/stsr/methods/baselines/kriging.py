@@ -1,0 +1,197 @@
+"""Kriging: a Gaussian process over the section, the same for all genes."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from itertools import product
+from typing import Annotated, ClassVar, Self
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, register
+from stsr.methods.expected import LEAST, Array, Expected, Facts
+from stsr.methods.shared.requirements import require_spots
+from stsr.methods.shared.spot_cells import with_nearest
+from stsr.methods.shared.spot_weights import Weights, sparse_weights
+from stsr.options import Number, Options, Whole
+from stsr.section import Section
+
+logger = logging.getLogger(__name__)
+
+LENGTHS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
+"""Correlation lengths that hidden spots choose from, in distances between neighbouring spots."""
+
+NUGGETS = (0.03, 0.1, 0.3, 1.0, 3.0)
+"""Nuggets that hidden spots choose from."""
+
+HIDDEN = 2000
+"""Spots hidden at most, one at a time, to choose the kernel."""
+
+LEAST_NOISE = 1e-9
+"""Of a spot, as a share of the variance of the field: two spots in one place could not be told apart without any."""
+
+POINTS = 4096
+"""Points weighed at a time: 36 MB of inverses for 32 neighbours."""
+
+
+@dataclass(frozen=True)
+class KrigingConfig(Options):
+    """Options of kriging.
+
+    Parameters
+    ----------
+    neighbours
+        Spots that take part: those nearest to the spot that is nearest to the cell.
+    length
+        ℓ of the kernel in µm; None chooses it by hiding spots.
+    nugget
+        ν, the variance of a spot's noise over that of its expression, at the mean library size; 0 gives back every spot
+        in its centre. None chooses it by hiding spots.
+    """
+
+    neighbours: Annotated[int, Whole(2, 128)] = 32
+    length: Annotated[float | None, Number(0.1, 1e5, optional=True)] = None
+    nugget: Annotated[float | None, Number(0, 1e6, optional=True)] = None
+
+
+@register
+class Kriging(Method):
+    """λ_g(b) = m_g · L̂(b) · p̂_g(b): library size per cell and each gene's share of it, both by ordinary kriging.
+
+    Spots also differ in depth for technical reasons, which shares are free of. The fewer UMIs a spot has, the noisier
+    its shares: their nugget is ν L̄ / L_s, as for Poisson counts. The library size has the nugget ν. m_g makes the rates
+    in the centres of the spots, times the cells of a spot, add up to what was measured. All genes have one Matérn kernel
+    of smoothness 3/2 and so share the weights (Matheron 1963). It is the one that best predicts the shares of hidden
+    spots.
+
+    Distances are those between centres, although a spot is the mean over its disc: the kernel is that of such means,
+    which are smooth, so that it is flat at distance 0. Structure finer than a spot counts as nugget.
+    """
+
+    info: ClassVar = MethodInfo(
+        name="kriging",
+        title="Ordinary kriging of library size and of shares (Gaussian process)",
+        paper="Matheron, Economic Geology 58",
+        year=1963,
+        needs=frozenset({"spots"}),
+    )
+    Config: ClassVar = KrigingConfig
+
+    def fit(self, section: Section, *, seed: int, training: Training) -> Self:
+        """Choose the kernel, kept as ``length`` in µm and ``nugget``."""
+        require_spots(section, self.info.name)
+        length, nugget = choose_kernel(section, self.config, np.random.default_rng(seed))
+        logger.info("Kriging with a length of %.0f µm and a nugget of %g.", length, nugget)
+        self.arrays = {"length": np.array([length]), "nugget": np.array([nugget])}
+        return self
+
+    def expected(self, facts: Facts) -> Expected:
+        """As :meth:`fit` keeps them."""
+        yield "length", Array((1,), low=LEAST)
+        yield "nugget", Array((1,), low=0)
+
+    def on(self, section: Section, *, device: str = "auto") -> Predictor:
+        """Krige the spots of ``section``."""
+        length, nugget = float(self.arrays["length"][0]), float(self.arrays["nugget"][0])
+        near = Neighbourhoods(section.spots, self.config.neighbours)
+        share, noise = shares(section)
+        weigh_share = near.weights(length, nugget * noise)
+        weigh_depth = near.weights(length, np.full(len(noise), nugget))
+        depth = (section.library / section.spot_cells).astype(np.float32)[:, None]
+
+        def rates(xy: NDArray[np.float64]) -> NDArray[np.float32]:
+            return np.maximum(weigh_depth(xy) @ depth, 0) * np.maximum(weigh_share(xy) @ share, 0)
+
+        expected = section.spot_cells * rates(section.spots)
+        factor = (section.counts.sum(axis=0) / np.maximum(expected.sum(axis=0), 1e-6)).astype(np.float32)
+
+        def predict(rows: slice) -> Prediction:
+            return Prediction(mean=rates(section.grid.xy[section.grid.cells(rows)]) * factor)
+
+        return predict
+
+
+def shares(section: Section) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """(spots, genes) share of each gene in its spot's library, and (spots,) its noise, 1 at the mean library size."""
+    library = np.maximum(section.library, 1)
+    return section.counts.toarray() / library[:, None].astype(np.float32), library.mean() / library
+
+
+def choose_kernel(section: Section, config: KrigingConfig, rng: np.random.Generator) -> tuple[float, float]:
+    """Length in µm and nugget that best predict the shares of hidden spots, genes scaled to unit variance."""
+    near = Neighbourhoods(section.spots, config.neighbours)
+    share, noise = shares(section)
+    spread = share.std(axis=0)
+    share /= np.where(spread > 0, spread, 1)
+    hidden = rng.permutation(len(share))[:HIDDEN]
+    pitch = max(section.pitch, section.aperture.reach)  # where spots lie in one place
+    lengths = pitch * np.array(LENGTHS) if config.length is None else (config.length,)
+    nuggets = NUGGETS if config.nugget is None else (config.nugget,)
+
+    def error(kernel: tuple[float, float]) -> float:
+        weights = near.hidden_weights(hidden, kernel[0], kernel[1] * noise)
+        return float(np.mean((weights @ share - share[hidden]) ** 2))
+
+    return min(product(lengths, nuggets), key=error)
+
+
+class Neighbourhoods:
+    """Ordinary kriging of a point from the neighbourhood of the spot nearest to it.
+
+    There are as many systems of equations as spots, however many points there are.
+
+    Parameters
+    ----------
+    spots
+        (spots, 2) centres in µm.
+    neighbours
+        Spots in a neighbourhood, the one in its middle included.
+    """
+
+    def __init__(self, spots: NDArray[np.float64], neighbours: int) -> None:
+        self.spots, self.tree = spots, cKDTree(spots)
+        self.near = with_nearest(self.tree, neighbours - 1)
+
+    def inverses(self, middle: NDArray[np.int64], length: float, noise: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(middles, k + 1, k + 1) inverse of [[K + N, 1], [1ᵀ, 0]]: covariance and noise of k spots, weights sum to 1."""
+        near = self.near[middle]
+        k = near.shape[1]
+        place = self.spots[near]
+        system = np.ones((len(near), k + 1, k + 1))
+        system[:, :k, :k] = matern(np.linalg.norm(place[:, :, None] - place[:, None], axis=-1), length)
+        system[:, range(k), range(k)] += np.maximum(noise[near], LEAST_NOISE)
+        system[:, k, k] = 0
+        return np.linalg.inv(system)
+
+    def weights(self, length: float, noise: NDArray[np.float64]) -> Weights:
+        """Weights of the spots, whose noise has the variance ``noise`` (spots,) times that of the field."""
+
+        def weigh(xy):
+            _, nearest = self.tree.query(xy)
+            columns = self.near[nearest]
+            values = np.empty(columns.shape)
+            for first in range(0, len(xy), POINTS):
+                part = slice(first, first + POINTS)
+                middle, which = np.unique(nearest[part], return_inverse=True)
+                distance = np.linalg.norm(self.spots[columns[part]] - xy[part, None], axis=-1)
+                target = np.concatenate([matern(distance, length), np.ones((len(distance), 1))], axis=1)
+                solution = self.inverses(middle, length, noise)[which] @ target[:, :, None]
+                values[part] = solution[:, :-1, 0]
+            return sparse_weights(columns, values, len(self.spots))
+
+        return weigh
+
+    def hidden_weights(self, hidden: NDArray[np.int64], length: float, noise: NDArray[np.float64]) -> sp.csr_array:
+        """(hidden, spots) weights of the others in each spot's neighbourhood, from one inverse (Dubrule 1983)."""
+        first = self.inverses(hidden, length, noise)[:, 0, :-1]
+        return sparse_weights(self.near[hidden][:, 1:], -first[:, 1:] / first[:, :1], len(self.spots))
+
+
+def matern(distance: NDArray[np.float64], length: float) -> NDArray[np.float64]:
+    """Correlation at a distance, both in µm: Matérn with smoothness 3/2."""
+    scaled = np.sqrt(3) * distance / length
+    return (1 + scaled) * np.exp(-scaled)

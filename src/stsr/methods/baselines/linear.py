@@ -1,0 +1,55 @@
+"""Piecewise linear interpolation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from stsr.geometry.triangulation import triangulate
+from stsr.methods.base import MethodInfo, register
+from stsr.methods.shared.spot_weights import Interpolation, Weights, sparse_weights
+from stsr.options import Options
+
+
+@dataclass(frozen=True)
+class LinearConfig(Options):
+    """Linear interpolation has no options."""
+
+
+@register
+class Linear(Interpolation):
+    """λ(b) = Σ_s w_s y_s / cells in a disc, with w the barycentric coordinates of the cell in its Delaunay triangle.
+
+    Outside the spots' convex hull, the nearest spot.
+    """
+
+    info: ClassVar = MethodInfo(
+        name="linear",
+        title="Linear interpolation on Delaunay triangles",
+        paper="Lawson, Math. Software III",
+        year=1977,
+        needs=frozenset({"spots"}),
+    )
+    Config: ClassVar = LinearConfig
+
+    def weights(self, spots: NDArray[np.float64]) -> Weights:
+        """Barycentric coordinates of the three corners, adding up to 1."""
+        triangles = triangulate(spots)
+        tree = cKDTree(spots)
+
+        def weigh(xy):
+            triangle = triangles.find_simplex(xy)
+            outside = triangle < 0
+            corners = triangles.simplices[triangle].astype(np.int64)
+            to_barycentric, origin = triangles.transform[triangle, :2], triangles.transform[triangle, 2]
+            two = np.einsum("nij,nj->ni", to_barycentric, xy - origin)
+            shares = np.column_stack([two, 1 - two.sum(axis=1)])
+            corners[outside] = tree.query(xy[outside], k=[1])[1]
+            shares[outside] = (1, 0, 0)
+            return sparse_weights(corners, shares, len(spots))
+
+        return weigh

@@ -1,0 +1,125 @@
+"""Ridge regression on image features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, register
+from stsr.methods.expected import Array, Expected, Facts
+from stsr.methods.shared.learned_spots import LearnedSpots
+from stsr.methods.shared.requirements import require_spots
+from stsr.methods.shared.spot_sums import bands
+from stsr.options import Number, Options, Whole
+from stsr.section import Section
+
+PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
+"""Values of α that cross-validation chooses from."""
+
+FOLDS = 5
+"""Parts of cross-validation; fewer where the spots lie in fewer blocks, as those of a needle biopsy do."""
+
+
+@dataclass(frozen=True)
+class RidgeConfig(Options):
+    """Options of ridge regression.
+
+    Parameters
+    ----------
+    penalty
+        α; None chooses it by cross-validation.
+    blocks
+        Cross-validation cuts the section into ``blocks x blocks`` parts and leaves them out whole: spots side by side
+        share their surroundings, so leaving out single ones would choose too small a penalty.
+    """
+
+    penalty: Annotated[float | None, Number(1e-6, 1e12, optional=True)] = None
+    blocks: Annotated[int, Whole(3, 64)] = 4
+
+
+@register
+class Ridge(Method):
+    """λ(b) = m · max(0, c + z(b)·B): learned from the mean features of the discs, applied to every cell.
+
+    B minimises Σ_s |y_s / a - c - z̄_s·B|² + α |B|² (Hoerl & Kennard 1970) over the spots whose disc lies on tissue as a
+    whole, a being the cells of a disc. z are the features standardised by their mean and standard deviation
+    *over cells*, z̄_s their mean over the disc. Details finer than a disc average out in z̄, so that α weighs most on
+    them, and these are what a cell has in excess of a disc.
+    """
+
+    info: ClassVar = MethodInfo(
+        name="ridge",
+        title="Ridge regression on image features",
+        paper="Hoerl & Kennard, Technometrics 12",
+        year=1970,
+        needs=frozenset({"features"}),
+    )
+    Config: ClassVar = RidgeConfig
+
+    def fit(self, section: Section, *, seed: int, training: Training) -> Self:
+        """Solve for B and c, kept for raw features: ``coefficients`` (features, genes), ``intercept``; m is in both."""
+        from sklearn import linear_model
+
+        require_spots(section, self.info.name)
+        spots = LearnedSpots.of(section)
+        penalty = self.config.penalty or choose_penalty(
+            spots.z, spots.density, section.spots[spots.used], self.config.blocks
+        )
+        model = linear_model.Ridge(penalty).fit(spots.z, spots.density)
+        coefficients = np.atleast_2d(model.coef_).T / spots.sd[:, None]  # scikit-learn drops the axis of a single gene
+        intercept = model.intercept_ - spots.mean @ coefficients
+        covered, predicted = section.footprint[spots.used].sum(axis=0), np.zeros(len(section.genes))
+        for rows in bands(section, max(section.n_features, len(section.genes))):
+            rates = np.maximum(section.cell_features(rows) @ coefficients + intercept, 0)
+            predicted += covered[section.grid.cells(rows)] @ rates
+        factor = spots.mass_factor(section, predicted)
+        self.arrays = {
+            "coefficients": (coefficients * factor).astype(np.float32),
+            "intercept": (intercept * factor).astype(np.float32),
+        }
+        return self
+
+    def expected(self, facts: Facts) -> Expected:
+        """As :meth:`fit` keeps them."""
+        yield "coefficients", Array((facts.features, facts.genes))
+        yield "intercept", Array((facts.genes,))
+
+    def on(self, section: Section, *, device: str = "auto") -> Predictor:
+        """Apply B to the features of ``section``; its spots play no part."""
+        coefficients, intercept = self.arrays["coefficients"], self.arrays["intercept"]
+
+        def predict(rows: slice) -> Prediction:
+            return Prediction(mean=np.maximum(section.cell_features(rows) @ coefficients + intercept, 0))
+
+        return predict
+
+
+def choose_penalty(
+    z: NDArray[np.float64], density: NDArray[np.float32], spots: NDArray[np.float64], blocks: int
+) -> float:
+    """The largest penalty that predicts left-out blocks within a standard error of the best (Breiman et al. 1984).
+
+    The error is that of genes scaled to unit variance. The optimum is flat, and a cell's features reach further out
+    than any disc's mean, so the stiffest of the equally good fits extrapolates best.
+    """
+    from sklearn import linear_model
+    from sklearn.model_selection import GroupKFold
+
+    spread = density.std(axis=0)
+    target = density / np.where(spread > 0, spread, 1)
+    rank = spots.argsort(axis=0).argsort(axis=0) * blocks // len(spots)
+    groups = rank[:, 0] * blocks + rank[:, 1]
+    folds = min(FOLDS, len(np.unique(groups)))
+    splits = GroupKFold(folds).split(z, groups=groups)
+
+    def errors(learn: NDArray[np.int64], test: NDArray[np.int64]) -> list[float]:
+        fits = (linear_model.Ridge(penalty).fit(z[learn], target[learn]) for penalty in PENALTIES)
+        return [float(np.mean((fit.predict(z[test]) - target[test]) ** 2)) for fit in fits]
+
+    error = np.array([errors(learn, test) for learn, test in splits])
+    excess = error - error[:, [error.mean(axis=0).argmin()]]
+    good = excess.mean(axis=0) <= excess.std(axis=0, ddof=1) / np.sqrt(folds)
+    return float(np.array(PENALTIES)[good].max())

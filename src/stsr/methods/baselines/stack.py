@@ -1,0 +1,173 @@
+"""A stack: other methods' predictions added up, gene by gene, with the weights that best predict counts kept from them."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Self
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from stsr.methods.base import METHODS, Method, MethodInfo, Prediction, Predictor, Training, create, register
+from stsr.methods.baselines.feature_knn import FeatureKnn
+from stsr.methods.baselines.holdout_experiments import trials
+from stsr.methods.baselines.idw import Idw
+from stsr.methods.baselines.kriging import Kriging
+from stsr.methods.baselines.ridge import Ridge
+from stsr.methods.expected import Array, Expected, Facts
+from stsr.methods.shared.requirements import FEWEST, require_spots, warned
+from stsr.methods.shared.spot_sums import disc_sums
+from stsr.options import Items, Options, Text, Whole
+from stsr.section import Section
+
+logger = logging.getLogger(__name__)
+
+STRENGTH = 300.0
+"""UMI counts that equal weights are worth: members are much alike, and few counts cannot tell them apart."""
+
+TINY = 1e-6
+"""Smallest weight, and smallest count that is expected in a spot."""
+
+
+@dataclass(frozen=True)
+class StackConfig(Options):
+    """Options of the stack.
+
+    Parameters
+    ----------
+    methods
+        Names of at least two other methods that need no image beyond its features, each with its default options.
+    folds
+        Spots are hidden in this many parts, one after the other, each time with every member fitted to the others; two
+        more fits of each are to thinned spots and to all.
+    """
+
+    methods: Annotated[tuple[str, ...], Items(Text(), least=2)] = tuple(
+        member.info.name for member in (Idw, Kriging, Ridge, FeatureKnn)
+    )
+    folds: Annotated[int, Whole(2, 20)] = 5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        usable = sorted(
+            name for name, kind in METHODS.items() if kind is not Stack and kind.info.needs <= Stack.info.needs
+        )
+        if unusable := [name for name in self.methods if name not in usable]:
+            raise ValueError(
+                f"methods lists {unusable[0]!r}, which cannot be stacked; choose from {', '.join(usable)}."
+            )
+        if len(set(self.methods)) < len(self.methods):
+            raise ValueError(f"methods={list(self.methods)} is not allowed; name each method once.")
+
+
+@register
+class Stack(Method):
+    """λ_g(b) = Σ_m w_gm λ_gm(b), with the weights w ≥ 0 by which the members best explain counts kept from them.
+
+    The weights minimise the Poisson deviance between what spots measured and what members that did not see it expect
+    (Wolpert 1992; non-negative, as Breiman 1996 found necessary). Spots are hidden one by one and thinned, see
+    :mod:`stsr.methods.baselines.holdout_experiments`. Hiding alone would favour the image: a hidden spot is further from any other than a cell.
+    """
+
+    info: ClassVar = MethodInfo(
+        name="stack",
+        title="Weighted sum of other methods, the weights of a gene chosen by held-out deviance",
+        paper="Wolpert, Neural Networks 5; Breiman, Machine Learning 24",
+        year=1996,
+        needs=frozenset({"features", "spots"}),
+    )
+    Config: ClassVar = StackConfig
+
+    def fit(self, section: Section, *, seed: int, training: Training) -> Self:
+        """Find the ``weights`` (genes, methods), then fit every member to all spots: ``member/{name}/...``."""
+        folds = self.config.folds
+        require_spots(section, self.info.name, fewest=-(-FEWEST * folds // (folds - 1)))
+        with warned():
+            weights = blend(*self._answers(section, seed, training))
+            members = self._members(section, seed, training)
+        average = np.average(weights, axis=0, weights=section.counts.sum(axis=0) + 1e-9)
+        logger.info(
+            "Stack of %s.", ", ".join(f"{w:.2f} {m}" for w, m in zip(average, self.config.methods, strict=True))
+        )
+        self.arrays = {"weights": weights}
+        for member in members:
+            self.arrays |= {f"member/{member.info.name}/{key}": array for key, array in member.arrays.items()}
+        return self
+
+    def expected(self, facts: Facts) -> Expected:
+        """As :meth:`fit` keeps them."""
+        yield "weights", Array((facts.genes, len(self.config.methods)), low=0)
+        for name in self.config.methods:
+            for key, array in self._fitted(name).expected(facts) or ():
+                yield f"member/{name}/{key}", array
+
+    def _members(self, section: Section, seed: int, training: Training) -> list[Method]:
+        return [create(name).fit(section, seed=seed, training=training) for name in self.config.methods]
+
+    def _answers(
+        self, section: Section, seed: int, training: Training
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(n, genes) counts kept from the members and (methods, n, genes) what they expect, times the trials' weights."""
+        counts, expected = [], []
+        for trial in trials(section, self.config.folds, np.random.default_rng(seed)):
+            footprint = section.footprint[trial.spots]
+            answers = [
+                expect(member.on(trial.seen, device=training.device), section, footprint)
+                for member in self._members(trial.seen, seed, training)
+            ]
+            # The Poisson deviance of multiples of counts and expectations is that multiple of theirs.
+            counts.append(trial.weight * trial.counts)
+            expected.append(trial.weight * np.stack(answers))
+        return np.concatenate(counts), np.concatenate(expected, axis=1)
+
+    def on(self, section: Section, *, device: str = "auto") -> Predictor:
+        """Bind every member to ``section`` and add up what they predict."""
+        predictors = [self._fitted(name).on(section, device=device) for name in self.config.methods]
+        weights = self.arrays["weights"].T
+
+        def predict(rows: slice) -> Prediction:
+            cells = section.grid.cells(rows)
+            mean = np.zeros((cells.stop - cells.start, len(section.genes)), dtype=np.float32)
+            for weight, member in zip(weights, predictors, strict=True):
+                mean += weight * member(rows).mean
+            return Prediction(mean=mean)
+
+        return predict
+
+    def _fitted(self, name: str) -> Method:
+        """A member with the arrays that were kept for it."""
+        member, prefix = create(name), f"member/{name}/"
+        member.arrays = {key.removeprefix(prefix): a for key, a in self.arrays.items() if key.startswith(prefix)}
+        return member
+
+
+def expect(predict: Predictor, section: Section, footprint: sp.csr_array) -> NDArray[np.float32]:
+    """(n, genes) counts that are predicted under spots whose share in the cells is ``footprint`` (n, cells)."""
+    return disc_sums(section, footprint, len(section.genes), lambda rows: predict(rows).mean)
+
+
+def blend(counts: NDArray[np.float32], expected: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(genes, methods) weights w ≥ 0 that minimise the Poisson deviance of counts from Σ_m w_gm expected_m.
+
+    ``counts`` is (n, genes), ``expected`` (methods, n, genes). A gamma prior with its mode at equal weights holds genes
+    with few counts near them.
+    """
+    equal = np.full(len(expected), 1 / len(expected))
+
+    def solve(y: NDArray[np.float32], members: NDArray[np.float32]) -> NDArray[np.float64]:
+        total = members.sum(axis=1, dtype=np.float64)
+        scale = STRENGTH + y.sum(dtype=np.float64)
+
+        def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            mean = np.maximum(weights @ members, TINY)
+            value = weights @ total - y @ np.log(mean) + STRENGTH * (weights.sum() - equal @ np.log(weights))
+            slope = total - members @ (y / mean) + STRENGTH * (1 - equal / weights)
+            return value / scale, slope / scale
+
+        return minimize(loss, equal, jac=True, method="L-BFGS-B", bounds=[(TINY, None)] * len(equal), tol=1e-10).x
+
+    genes = range(counts.shape[1])
+    return np.array([solve(counts[:, g], expected[:, :, g].astype(np.float64)) for g in genes], dtype=np.float32)

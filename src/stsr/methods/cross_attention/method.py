@@ -1,0 +1,146 @@
+"""The default: bidirectional cross-attention between histology and spots, trained by hiding spots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+
+from stsr.methods.base import Method, MethodInfo, Predictor, Training, register
+from stsr.methods.cross_attention.architecture import Architecture
+from stsr.methods.cross_attention.config import CrossAttentionConfig
+from stsr.methods.cross_attention.expression_scale import Typical
+from stsr.methods.cross_attention.residuals import Residuals
+from stsr.methods.cross_attention.uncertainty import all_unseen, dispersion, explained
+from stsr.methods.expected import Array, Expected, Facts
+from stsr.methods.shared.ensembles import load_states, networks, numbered
+from stsr.methods.shared.requirements import enough_spots, require_spots
+from stsr.methods.shared.standardise import Scaling
+from stsr.section import Section
+
+if TYPE_CHECKING:
+    import torch
+
+    from stsr.methods.cross_attention.section_tensors import Tissue
+
+LARGEST_PITCH = 10_000.0
+"""µm between spots, beyond which a file that says so is not believed."""
+
+MIN_EXPLAINED_DEVIANCE = 0.1
+"""Share of the deviance of held-out spots from their mean that image networks must explain from the image alone to be used
+near spots. On sections of about a hundred spots noise or another place's H&E came to .07 at most, by chance, and their own
+to .2 at least."""
+
+
+@register
+@dataclass
+class CrossAttention(Method):
+    """Rates per cell from image tokens and the spots around, corrected by what the spots measured beyond them."""
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="cross_attention",
+        title="Bidirectional cross-attention of image tokens and spots, trained by hiding spots",
+        paper="stsr",
+        year=2026,
+        needs=frozenset({"features", "image"}),
+        gives=frozenset({"latent", "sd", "history"}),
+    )
+    Config: ClassVar[type] = CrossAttentionConfig
+
+    config: CrossAttentionConfig
+
+    def fit(self, section: Section, *, seed: int, training: Training) -> Self:
+        """Train on the spots of ``section``, each hidden from its own neighbours."""
+        from stsr.methods.cross_attention.training import training_tasks
+        from stsr.nn.training.device import pick_device
+        from stsr.nn.training.trainer import fork_seed, train
+
+        require_spots(section, self.info.name)
+        scaling = Scaling.learn(section, width=self.config.components)
+        residuals = Residuals.learn(section, directions=self.config.directions)
+        self.arrays = scaling.arrays | Typical.learn(section).arrays | residuals.arrays
+        self.arrays["pitch"] = np.array([section.pitch])
+        with fork_seed(seed):
+            tissue = self.tissue(section, pick_device(training.device), training=True)
+            tasks = training_tasks(self.architecture(len(section.genes), section.grid.bin_size), tissue, seed)
+            histories = train(tasks, training=training)
+        nets = [task.module.net for task in tasks]
+        weights, self.history = numbered(list(zip(nets, histories, strict=True)))
+        split = self.config.attention_networks
+        near, far = (all_unseen(group, tissue.device) for group in (tasks[:split], tasks[split:]))
+        # An image that explains next to nothing of held-out spots is not used near spots.
+        use_image = explained(tissue.mean[:-1].cpu().numpy() * section.spot_cells, *far) > MIN_EXPLAINED_DEVIANCE
+        self.arrays |= weights | {
+            "dispersion/spots": dispersion(*near),
+            "dispersion/image": dispersion(*far),
+            "image_weight": np.array([self.config.image_weight if use_image else 0.0]),
+        }
+        return self
+
+    def expected(self, facts: Facts) -> Expected:
+        """As :meth:`fit` keeps them."""
+        config = self.config
+        yield from Scaling.expected(facts, width=config.components)
+        yield from Typical.expected(facts)
+        yield from Residuals.expected(facts)
+        yield "pitch", Array((1,), low=1, high=LARGEST_PITCH)
+        yield "dispersion/spots", Array((facts.genes,), low=0)
+        yield "dispersion/image", Array((facts.genes,), low=0)
+        yield "image_weight", Array((1,), low=0, high=1)
+        # Their shapes depend on arrays that are checked above.
+        yield from networks(
+            lambda: self.architecture(facts.genes, facts.bin_size).attention_network(), config.attention_networks
+        )
+        yield from networks(
+            lambda: self.architecture(facts.genes, facts.bin_size).image_network(),
+            config.image_networks,
+            first=config.attention_networks,
+        )
+
+    def on(self, section: Section, *, device: str = "auto") -> Predictor:
+        """Show every spot, correct by what they measured, and predict bands of rows.
+
+        Where there are too few spots on tissue to learn from, the image networks predict alone, and are corrected by them.
+        """
+        from stsr.methods.cross_attention.predictor import BandPredictor
+        from stsr.nn.training.device import pick_device
+
+        config = self.config
+        enough = enough_spots(section)
+        architecture = self.architecture(len(section.genes), section.grid.bin_size)
+        attention = [architecture.attention_network() for _ in range(config.attention_networks)]
+        image = [architecture.image_network() for _ in range(config.image_networks)]
+        load_states([*attention, *image], self.arrays, device)
+        return BandPredictor(
+            self.tissue(section, pick_device(device)),
+            attention if enough else [],
+            image,
+            image_weight=float(self.arrays["image_weight"][0]),
+            pitch=architecture.pitch,
+            diffusion=config.diffusion,
+            balance=config.balance,
+            dispersion=self.arrays["dispersion/spots" if enough else "dispersion/image"],
+        )
+
+    def architecture(self, genes: int, bin_size: float) -> Architecture:
+        """The networks for the features learned from, some genes and cells of a size."""
+        features, context = self.arrays["scaling/matrix"].shape[1], self.arrays["residuals/axes"].shape[1] + 1
+        return Architecture(self.config, features, context, genes, float(self.arrays["pitch"][0]), bin_size)
+
+    def tissue(self, section: Section, device: torch.device, *, training: bool = False) -> Tissue:
+        """The section as tensors, as this method scales it and its networks look at it."""
+        from stsr.methods.cross_attention.section_tensors import Tissue
+
+        architecture = self.architecture(len(section.genes), section.grid.bin_size)
+        return Tissue(
+            section,
+            Scaling.load(self.arrays),
+            Typical.load(self.arrays),
+            Residuals.load(self.arrays),
+            near=self.config.neighbours,
+            length=self.config.context_length * architecture.pitch,
+            view=architecture.view,
+            device=device,
+            training=training,
+        )

@@ -1,0 +1,130 @@
+"""Networks of one kind trained on the spots of a section, and how they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stsr.methods.base import Arrays, Training
+from stsr.methods.expected import Array, network
+from stsr.options import Number, Options, Switch, Whole
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    Net = TypeVar("Net", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class StatesConfig(Options):
+    """Options that methods trained in states share; a subclass documents them and says what None stands for."""
+
+    corrected: ClassVar[dict[str, Any]]
+    published: ClassVar[dict[str, Any]]
+
+    faithful: Annotated[bool, Switch()] = False
+    # What is None is filled in below.
+    epochs: Annotated[int, Whole(1, 100_000, optional=True)] = None  # type: ignore[assignment]
+    states: Annotated[int, Whole(1, 32, optional=True)] = None  # type: ignore[assignment]
+    learning_rate: Annotated[float, Number(1e-8, 0.1, optional=True)] = None  # type: ignore[assignment]
+    batch: Annotated[int, Whole(1, 10_000_000, optional=True)] = None  # type: ignore[assignment]
+    patience: Annotated[int, Whole(1, 100_000)] = 5
+    held_out: Annotated[float, Number(0.001, 0.9)] = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, value in (self.published if self.faithful else self.corrected).items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+
+
+def train_states(
+    module: Callable[[], Any],
+    spots: Sequence[NDArray[Any]],
+    config: StatesConfig,
+    *,
+    shuffle: bool,
+    seed: int,
+    training: Training,
+) -> tuple[Arrays, dict[str, list[float]]]:
+    """Train networks that differ by their seed.
+
+    Parameters
+    ----------
+    module
+        Makes an untrained network, ``net`` of a LightningModule that knows its loss.
+    spots
+        Arrays with an entry for each spot: what ``module`` takes as a batch.
+    config
+        How to train. By default spots are held out for early stopping, others for each state; as published, none is, and
+        the epoch that is kept is the best on all spots.
+    shuffle
+        Whether spots come in a new order each epoch.
+
+    Returns
+    -------
+    Weights as ``net{state}/{name}``, and losses by epoch: ``"train"``, ``"held_out"``, ``"train 2"`` and so on.
+    """
+    import torch
+    from torch.utils.data import DataLoader, Subset, TensorDataset
+
+    from stsr.nn.training.trainer import Task, fork_seed, train
+
+    data = TensorDataset(*map(torch.as_tensor, spots))
+    tasks = []
+    for state in range(config.states):
+        rng = np.random.default_rng((seed, state))
+        order = rng.permutation(len(data)).tolist()
+        cut = max(1, round(config.held_out * len(data)))
+        held_out, learned = (range(len(data)),) * 2 if config.faithful else (order[:cut], order[cut:])
+        own = int(rng.integers(2**31))
+        with fork_seed(own):
+            learner = module()
+        batches = DataLoader(
+            Subset(data, learned),
+            batch_size=config.batch,
+            shuffle=shuffle,
+            generator=torch.Generator().manual_seed(own),
+        )
+        check = DataLoader(Subset(data, held_out), batch_size=config.batch)
+        tasks.append(
+            Task(learner, batches, check, config.epochs, config.epochs if config.faithful else config.patience)
+        )
+    with fork_seed(seed):
+        losses = train(tasks, training=training)
+    return numbered([(task.module.net, history) for task, history in zip(tasks, losses, strict=True)])
+
+
+def numbered(trained: Sequence[tuple[nn.Module, dict[str, list[float]]]]) -> tuple[Arrays, dict[str, list[float]]]:
+    """Weights and losses of networks as a method keeps them: ``net0/...``, ``net1/...``; ``train``, ``train 2`` ..."""
+    arrays: Arrays = {}
+    history: dict[str, list[float]] = {}
+    for number, (net, losses) in enumerate(trained):
+        arrays |= {f"net{number}/{name}": value.cpu().numpy() for name, value in net.state_dict().items()}
+        history |= {name + (f" {number + 1}" if number else ""): values for name, values in losses.items()}
+    return arrays, history
+
+
+def networks(make: Callable[[], nn.Module], count: int, *, first: int = 0) -> Iterator[tuple[str, Array]]:
+    """The arrays that :func:`numbered` makes of ``count`` networks."""
+    for state in range(first, first + count):
+        yield from network(make, f"net{state}/")
+
+
+def load_states(untrained: Iterable[Net], arrays: Arrays, device: str) -> list[Net]:
+    """Give untrained networks the weights that :func:`numbered` returned, one after another, and put them on a device."""
+    import torch
+
+    from stsr.nn.training.device import pick_device
+
+    nets = []
+    for state, net in enumerate(untrained):
+        prefix = f"net{state}/"
+        weights = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+        net.load_state_dict({name: torch.as_tensor(a) for name, a in weights.items()})
+        nets.append(net.eval().to(pick_device(device)))
+    return nets

@@ -1,0 +1,79 @@
+"""What the interpolating baselines share: a cell's expression is a weighted mean of spots."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Self
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from stsr.methods.base import Method, Prediction, Predictor, Training
+from stsr.methods.expected import Expected, Facts
+from stsr.section import Section
+
+FAR = 20
+"""Reaches of a spot from the tissue beyond which no spot says anything of it."""
+
+TOUCHING = 1e-3
+"""µm: a place this near to a spot's centre takes that spot's value."""
+
+Weights = Callable[[NDArray[np.float64]], sp.csr_array]
+"""From points (points, 2) in µm to the (points, spots) sparse float32 weights of the spots, each row adding up to 1."""
+
+
+class Interpolation(Method):
+    """A method with nothing to learn: λ(b) = Σ_s w_s(b) y_s / cells in a disc, with Σ_s w_s = 1.
+
+    Dividing a spot's counts by the cells of its disc makes them counts per cell. A subclass says what the weights are.
+    """
+
+    @abstractmethod
+    def weights(self, spots: NDArray[np.float64]) -> Weights:
+        """Prepare the weights of ``spots`` (spots, 2), in µm."""
+
+    def fit(self, section: Section, *, seed: int, training: Training) -> Self:
+        """Nothing to learn; spots that have nothing to do with the grid are refused."""
+        near, _ = cKDTree(section.grid.xy).query(section.spots) if len(section.spots) else (np.array([np.inf]), None)
+        if near.min() > FAR * section.aperture.reach:
+            raise ValueError(
+                f"spots={len(section.spots)} lie {near.min():.0f} µm from the grid's tissue or more; check that the tissue "
+                "covers the spots."
+            )
+        return self
+
+    def expected(self, facts: Facts) -> Expected:
+        """None."""
+        return ()
+
+    def on(self, section: Section, *, device: str = "auto") -> Predictor:
+        """Interpolate the spots of ``section``."""
+        weigh = self.weights(section.spots)
+        density = section.counts.toarray() / np.float32(section.spot_cells)
+
+        def predict(rows: slice) -> Prediction:
+            return Prediction(mean=weigh(section.grid.xy[section.grid.cells(rows)]) @ density)
+
+        return predict
+
+
+def sparse_weights(columns: NDArray[np.int64], weights: NDArray[np.float64], n_spots: int) -> sp.csr_array:
+    """(points, spots) float32 from ``columns`` and ``weights``, both (points, k)."""
+    n, k = columns.shape
+    return sp.csr_array((weights.astype(np.float32).ravel(), columns.ravel(), np.arange(n + 1) * k), shape=(n, n_spots))
+
+
+def inverse_distance(spots: NDArray[np.float64], *, neighbours: int, power: float) -> Weights:
+    """Weights w_s ∝ d(b, s)^-power over the nearest spots (Shepard 1968, eq. 1)."""
+    tree = cKDTree(spots)
+    ranks = np.arange(1, min(neighbours, len(spots)) + 1)
+
+    def weigh(xy: NDArray[np.float64]) -> sp.csr_array:
+        distance, nearest = tree.query(xy, k=ranks)
+        inverse = np.maximum(distance, TOUCHING) ** -power
+        return sparse_weights(nearest, inverse / inverse.sum(axis=1, keepdims=True), len(spots))
+
+    return weigh

@@ -1,0 +1,115 @@
+"""HISTEX: bidirectional cross-attention between the cells of a tile and a densified spot lattice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from stsr.methods.base import Method, MethodInfo, Predictor, Training, register
+from stsr.methods.expected import LEAST, Array, Expected, Facts
+from stsr.methods.shared.cell_tiles import CellTokens, cell_colours
+from stsr.methods.shared.depth import at_depth, kept_depth, times
+from stsr.methods.shared.ensembles import StatesConfig, load_states, networks, train_states
+from stsr.methods.shared.requirements import require_spots
+from stsr.methods.shared.targets import MinMax, standard
+from stsr.methods.super_resolution.histex_tiles import Surroundings, TilePredictor
+from stsr.section import Section
+
+if TYPE_CHECKING:
+    from stsr.nn.networks.histex import HistexNet
+
+
+@dataclass(frozen=True)
+class HistexConfig(StatesConfig):
+    """Options of HISTEX.
+
+    Parameters
+    ----------
+    faithful
+        Exactly as published. Attention scores are multiplied by heads^-½ instead of width^-½; the i-th spot is trained
+        with the surroundings of the i-th point of the densified lattice; spots come in the same order every epoch; a
+        spot's own counts are among what it sees, and counts are shown as scaled, not standardised; they are scaled from
+        their minimum, and a disc is the mean of its cells on tissue, not their sum; no spot is held out; positions are
+        absolute; prediction is in disjoint tiles. (Ours in both modes: image tokens are standardised, gradients clipped
+        at norm 1, and the epoch of the lowest loss is kept.)
+    epochs, states, learning_rate, batch
+        Passes over the spots at most, networks whose median is taken, rate of Adam, and spots a step. None: 30, 1, 5e-4
+        and 32, or the published 500, 5, 1e-4 and 32.
+    patience
+        Epochs without a better held-out loss after which training ends; not used when faithful.
+    held_out
+        Share of the spots kept for early stopping; not used when faithful.
+    """
+
+    corrected: ClassVar = {"epochs": 30, "states": 1, "learning_rate": 5e-4, "batch": 32}
+    published: ClassVar = {"epochs": 500, "states": 5, "learning_rate": 1e-4, "batch": 32}
+
+
+@register
+class Histex(Method):
+    """Min-max scaled expression of 7 x 7 cells from their image tokens and the 5 nearest points of the lattice.
+
+    The network (:class:`stsr.nn.networks.histex.HistexNet`) is trained so that the cells of a disc make up the spot's scaled
+    count; see :class:`~stsr.methods.shared.min_max.MinMax`. By default a spot is hidden from what it is trained with, a disc is
+    the sum of its cells, and two tilings, half a tile apart, are blended; ``faithful=True`` is the published procedure.
+    """
+
+    info: ClassVar = MethodInfo(
+        name="histex",
+        title="Bidirectional cross-attention between image tokens and a densified spot lattice",
+        paper="HISTEX (https://github.com/wenwenmin/HISTEX)",
+        year=2025,
+        needs=frozenset({"features", "image", "spots"}),
+        gives=frozenset({"latent", "history"}),
+        faithful=True,
+    )
+    Config: ClassVar = HistexConfig
+
+    def fit(self, section: Section, *, seed: int, training: Training) -> Self:
+        """Train the networks; ``arrays`` holds their weights and what scales tokens and counts."""
+        import torch
+
+        from stsr.nn.networks.histex import HistexDiscs
+
+        require_spots(section, self.info.name)
+        config = self.config
+        tokens, scale = CellTokens.learn(section), MinMax.learn(section, faithful=config.faithful)
+        self.arrays = {"mean": tokens.mean, "sd": tokens.sd, **scale.arrays}
+        self.arrays["depth"] = kept_depth(section)
+        self.arrays |= standard(scale.scaled(section), faithful=config.faithful)
+        surroundings = Surroundings(section, self.arrays, faithful=config.faithful)
+        disc = torch.as_tensor(surroundings.tile.disc)
+        weights, self.history = train_states(
+            lambda: HistexDiscs(self._network(), disc, learning_rate=config.learning_rate),
+            surroundings.spots(tokens),
+            config,
+            shuffle=not config.faithful,
+            seed=seed,
+            training=training,
+        )
+        self.arrays |= weights
+        return self
+
+    def expected(self, facts: Facts) -> Expected:
+        """As :meth:`fit` keeps them."""
+        yield from CellTokens.expected(facts)
+        yield from MinMax.expected(facts)
+        yield "depth", Array((1,), low=LEAST)
+        yield "centre", Array((facts.genes,))
+        yield "spread", Array((facts.genes,), low=LEAST)
+        yield from networks(self._network, self.config.states)
+
+    def on(self, section: Section, *, device: str = "auto") -> Predictor:
+        """Let the tiles of ``section`` see all of its spots, whose counts are shown at the depth learned from."""
+        section, back = at_depth(section, self.arrays["depth"])
+        tokens = CellTokens(section, cell_colours(section), self.arrays["mean"], self.arrays["sd"])
+        surroundings = Surroundings(section, self.arrays, faithful=self.config.faithful)
+        nets = load_states((self._network() for _ in range(self.config.states)), self.arrays, device)
+        return times(TilePredictor(tokens, surroundings, nets), back)
+
+    def _network(self) -> HistexNet:
+        """A network for the tokens and genes trained on, untrained; image tokens end in a position."""
+        from stsr.nn.networks.histex import HEADS, HistexNet
+
+        scale = HEADS**-0.5 if self.config.faithful else None
+        return HistexNet(len(self.arrays["mean"]) + 2, len(self.arrays["low"]), scale=scale)

@@ -1,0 +1,218 @@
+"""HisToSGE: image vectors with learned places, a transformer block over points, expression by regression."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from stsr.geometry import Aperture, Square
+from stsr.methods.base import Arrays, Method, MethodInfo, Predictor, Training, register
+from stsr.methods.expected import LEAST, Array, Expected, Facts
+from stsr.methods.shared.ensembles import StatesConfig, load_states, networks, train_states
+from stsr.methods.shared.points import (
+    Crops,
+    PointPredictor,
+    PointValues,
+    depth,
+    gene_factors,
+    in_chunks,
+    seen_by_points,
+    seen_by_spots,
+)
+from stsr.methods.shared.requirements import require_spots, spots_on_tissue
+from stsr.options import Whole
+from stsr.section import Section
+
+if TYPE_CHECKING:
+    from stsr.nn.networks.histosge import HistoSgeNet
+
+CROP = 50
+"""Side of the published crop in pixels of the image, whatever they measure."""
+
+TOTAL = 1e4
+"""What the counts of a spot are made to add up to before the logarithm."""
+
+SEEN = 2**16
+"""Points seen at a time by all that look: 128 MB of keys and values."""
+
+
+@dataclass(frozen=True)
+class HistoSgeConfig(StatesConfig):
+    """Options of HisToSGE.
+
+    Parameters
+    ----------
+    faithful
+        Exactly as published. A crop is 50 pixels of the image wide, whatever a pixel measures; spots are cut into chunks
+        of ``points`` in the order of the table, cells in the order of their ids, and those of a chunk see one another;
+        512 places divide the section's width, and as many its height, most of which no spot has; the head begins from
+        random numbers, so that a rare gene may stay at zero; no spot is held out. (Ours in both modes: an image vector
+        is the mean of the encoder's features in the crop, standardised; the block's two layers are twice as wide as a
+        vector; gradients are clipped at norm 1, and the epoch of the lowest loss is kept; and how expression is turned
+        into counts.)
+    epochs, states, learning_rate, batch
+        Passes over the spots at most, networks whose median is taken, rate of Adam, and spots a step. None: 200, 1, 3e-4
+        and 128, or the published 1000, 1, 1e-3 and a chunk.
+    points
+        Points of a chunk; by default, points that a point sees, itself among them. None: 19, which on a hexagonal
+        lattice are all within two pitches, or the published 50.
+    patience
+        Epochs without a better held-out loss after which training ends; not used when faithful.
+    held_out
+        Share of the spots kept for early stopping; not used when faithful.
+    """
+
+    corrected: ClassVar = {"epochs": 200, "states": 1, "learning_rate": 3e-4, "batch": 128, "points": 19}
+    published: ClassVar = corrected | {"epochs": 1000, "learning_rate": 1e-3, "batch": 50, "points": 50}
+
+    points: Annotated[int | None, Whole(2, 4096, optional=True)] = None
+    patience: Annotated[int, Whole(1, 100_000)] = 10
+
+
+@register
+class HistoSge(Method):
+    """Log-normalised expression of a point from the crop around it, its place, and the crops around other points.
+
+    The network (:class:`stsr.nn.networks.histosge.HistoSgeNet`) is trained on log(1 + 10⁴ y / library) of the spots. By default
+    a crop is what a spot covers, a point sees itself and the spots nearest to it, and places are a pitch apart. What is
+    predicted for a cell then depends on that cell and the spots alone. ``faithful=True`` is the published procedure.
+
+    Of other points only the images are seen, never the expression. The logarithm is undone (never above what a spot
+    reached), multiplied by the depth, which is interpolated between the libraries of the spots around, and divided by
+    the cells of a spot; each gene is then multiplied by the factor that makes the spots add up to what was measured.
+    """
+
+    info: ClassVar = MethodInfo(
+        name="histosge",
+        title="Transformer over image vectors with learned places",
+        paper="Shi et al., arXiv 2407.20518",
+        year=2024,
+        needs=frozenset({"features", "image", "spots"}),
+        gives=frozenset({"history"}),
+        faithful=True,
+    )
+    Config: ClassVar = HistoSgeConfig
+
+    def fit(self, section: Section, *, seed: int, training: Training) -> Self:
+        """Train the network; ``arrays`` holds its weights and what scales vectors, places and expression."""
+        require_spots(section, self.info.name)
+        used = section.subset(spots_on_tissue(section))
+        crops = Crops.learn(used, self._crop(used))
+        target = np.log1p(TOTAL * used.counts.toarray() / np.maximum(used.library, 1)[:, None]).astype(np.float32)
+        self.arrays = {"mean": crops.mean, "sd": crops.sd, "top": target.max(axis=0), **self._slots(used)}
+        weights, self.history = self._train(crops, target, seed, training)
+        self.arrays |= weights | {"factor": np.ones_like(target[0])}
+        self.arrays["factor"] = gene_factors(used, self._counts(crops, training.device)(used.spots, crops.spots))
+        return self
+
+    def expected(self, facts: Facts) -> Expected:
+        """As :meth:`fit` keeps them."""
+        yield "mean", Array((facts.features,))
+        yield "sd", Array((facts.features,), low=LEAST)
+        yield "top", Array((facts.genes,), low=0)
+        yield "factor", Array((facts.genes,), low=0)
+        yield "origin", Array((2,))
+        yield "step", Array((2,), low=LEAST)
+        yield from networks(self._network, self.config.states)
+
+    def _crop(self, section: Section) -> Aperture:
+        published = Square(CROP * section.raster.mpp)
+        return published if self.config.faithful else section.aperture
+
+    def _slots(self, section: Section) -> Arrays:
+        """Where place 0 lies and how far it is to the next, in µm along x and y; by default such that all are learned."""
+        from stsr.nn.networks.histosge import SLOTS
+
+        rows, cols = section.grid.shape
+        corners = section.grid.to_um([[0, 0], [cols, 0], [0, rows], [cols, rows]])
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        pitch = np.full(2, section.pitch)
+        return {"origin": low, "step": (high - low) / SLOTS if self.config.faithful else pitch}
+
+    def _places(self, xy: NDArray[np.float64]) -> NDArray[np.float32]:
+        """(n, 2) places of points (n, 2) in µm; whole numbers when faithful."""
+        place = (xy - self.arrays["origin"]) / self.arrays["step"]
+        return (np.floor(place) if self.config.faithful else place).astype(np.float32)
+
+    def _train(
+        self, crops: Crops, target: NDArray[np.float32], seed: int, training: Training
+    ) -> tuple[Arrays, dict[str, list[float]]]:
+        """Weights and losses of networks trained on all spots of a section."""
+        import torch
+
+        from stsr.nn.networks.histosge import Chunks, Neighbourhoods
+
+        config, spots = self.config, crops.section.spots
+        vectors, place = crops.spots, self._places(spots)
+
+        def module() -> Chunks | Neighbourhoods:
+            net = self._network()
+            if config.faithful:
+                return Chunks(net, learning_rate=config.learning_rate)
+            net.head.start_at(torch.as_tensor(target.mean(axis=0)))
+            known = torch.as_tensor(vectors), torch.as_tensor(place)
+            return Neighbourhoods(net, *known, learning_rate=config.learning_rate)
+
+        near = seen_by_spots(cKDTree(spots), config.points - 1)
+        return train_states(
+            module,
+            (vectors, place, target) if config.faithful else (near, target),
+            replace(config, batch=config.points) if config.faithful else config,
+            shuffle=not config.faithful,
+            seed=seed,
+            training=training,
+        )
+
+    def on(self, section: Section, *, device: str = "auto") -> Predictor:
+        """Predict the cells of ``section``; by default they see the images of its spots."""
+        crops = Crops(section, self._crop(section), self.arrays["mean"], self.arrays["sd"])
+        points = self.config.points
+        return PointPredictor(
+            crops, self._counts(crops, device), chunk=points if self.config.faithful else 1, batch=SEEN // points
+        )
+
+    def _counts(self, crops: Crops, device: str) -> PointValues:
+        """Counts of a spot at points of a section."""
+        express, library = self._expression(crops, device), depth(crops.section)
+        top, factor = self.arrays["top"], self.arrays["factor"] / np.float32(TOTAL)
+
+        def counts(xy: NDArray[np.float64], vectors: NDArray[np.float32]) -> NDArray[np.floating]:
+            return np.expm1(np.minimum(express(xy, vectors), top)) * library(xy)[:, None] * factor
+
+        return counts
+
+    def _expression(self, crops: Crops, device: str) -> PointValues:
+        """Log-normalised expression of points of a section."""
+        import torch
+
+        config, spots = self.config, crops.section.spots
+        nets = load_states((self._network() for _ in range(config.states)), self.arrays, device)
+        chosen = nets[0].places.x.weight.device
+        known, places, tree = crops.spots, self._places(spots), cKDTree(spots)
+
+        def express(xy: NDArray[np.float64], vectors: NDArray[np.float32]) -> NDArray[np.floating]:
+            parts: Iterable[tuple[NDArray, ...]]
+            if config.faithful:
+                parts = in_chunks(config.points, vectors, self._places(xy))
+            else:
+                every, where = np.concatenate([known, vectors]), np.concatenate([places, self._places(xy)])
+                parts = [(every[:, None], where[:, None], seen_by_points(tree, xy, config.points - 1))]
+            return np.concatenate([run(*part) for part in parts])
+
+        def run(*arrays: NDArray) -> NDArray[np.floating]:
+            with torch.inference_mode():
+                tensors = [torch.as_tensor(a, device=chosen) for a in arrays]
+                return np.median([net(*tensors).flatten(0, 1).cpu().numpy() for net in nets], axis=0)
+
+        return express
+
+    def _network(self) -> HistoSgeNet:
+        """A network for the features and genes learned from, untrained."""
+        from stsr.nn.networks.histosge import HistoSgeNet
+
+        return HistoSgeNet(len(self.arrays["mean"]), len(self.arrays["top"]), blank=not self.config.faithful)

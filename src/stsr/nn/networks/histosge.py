@@ -1,0 +1,94 @@
+"""The network of HisToSGE: image vectors with learned places, one transformer block, a head for the genes."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stsr.nn.layers.attention import TransformerBlock
+from stsr.nn.layers.heads import ReluHead
+from stsr.nn.training.regression import Regression
+
+SLOTS = 512
+"""Learned embeddings along x, and as many along y."""
+
+HEADS, SIZE = 4, 64
+"""Attention heads and the width of each."""
+
+
+class Places(nn.Module):
+    """Learned embeddings along x and along y, read linearly between two slots; at whole numbers, just looked up.
+
+    Parameters
+    ----------
+    width
+        Of an embedding.
+    blank
+        Start from zero, so that a place where nothing was learned says nothing, instead of from random numbers.
+    """
+
+    def __init__(self, width: int, *, blank: bool) -> None:
+        super().__init__()
+        self.x, self.y = nn.Embedding(SLOTS, width), nn.Embedding(SLOTS, width)
+        if blank:
+            nn.init.zeros_(self.x.weight)
+            nn.init.zeros_(self.y.weight)
+
+    def forward(self, place: Tensor) -> Tensor:
+        """(..., width) from places (..., 2) in slots."""
+        place = place.clamp(0, SLOTS - 1)
+        low = place.long()
+        high, share = (low + 1).clamp(max=SLOTS - 1), (place - low)[..., None]
+        (x0, y0), (x1, y1) = ((self.x(slot[..., 0]), self.y(slot[..., 1])) for slot in (low, high))
+        return torch.lerp(x0, x1, share[..., 0, :]) + torch.lerp(y0, y1, share[..., 1, :])
+
+
+class HistoSgeNet(nn.Module):
+    """Expression of points from their image vectors and their places.
+
+    Parameters
+    ----------
+    features
+        Width of an image vector, and of the tokens; published: 1024.
+    genes
+        How many.
+    blank
+        See :class:`Places`.
+    """
+
+    def __init__(self, features: int, genes: int, *, blank: bool = False) -> None:
+        super().__init__()
+        self.places = Places(features, blank=blank)
+        self.block = TransformerBlock(features, HEADS, SIZE, 2 * features)
+        self.head = ReluHead(features, genes)
+
+    def forward(self, vectors: Tensor, place: Tensor, near: Tensor | None = None) -> Tensor:
+        """(q, m, genes) from image vectors (n, m, features) and places (n, m, 2); ``near`` as in :mod:`stsr.nn.networks.points`."""
+        return self.head(self.block(vectors + self.places(place), near))
+
+
+class Chunks(Regression):
+    """Squared error of the points of a batch, which see one another."""
+
+    def loss(self, batch: list[Tensor]) -> Tensor:
+        """A batch is (n, features) vectors, (n, 2) places and (n, genes) targets."""
+        vectors, place, target = batch
+        return F.mse_loss(self.net(vectors[None], place[None])[0], target)
+
+
+class Neighbourhoods(Regression):
+    """Squared error of points that see some of the ``vectors`` (n, features) at the places ``place`` (n, 2)."""
+
+    vectors: Tensor
+    place: Tensor
+
+    def __init__(self, net: HistoSgeNet, vectors: Tensor, place: Tensor, *, learning_rate: float) -> None:
+        super().__init__(net, learning_rate=learning_rate)
+        self.register_buffer("vectors", vectors[:, None], persistent=False)
+        self.register_buffer("place", place[:, None], persistent=False)
+
+    def loss(self, batch: list[Tensor]) -> Tensor:
+        """A batch is (q, k) who sees whom and (q, genes) targets."""
+        near, target = batch
+        return F.mse_loss(self.net(self.vectors, self.place, near)[:, 0], target)

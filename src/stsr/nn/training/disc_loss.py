@@ -1,0 +1,34 @@
+"""Training on discs: the squared error of what the cells of a spot add up to.
+
+Shapes: ``n`` spots, ``p`` cells a spot, ``g`` genes.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stsr.nn.layers.spot_sums import summed
+from stsr.nn.training.regression import Regression
+
+
+class DiscLoss(Regression):
+    """Squared error between the scaled counts of a spot and the weighted sum over the cells of its disc.
+
+    A subclass says how the network predicts the cells.
+    """
+
+    @abstractmethod
+    def cells(self, *tokens: Tensor) -> Tensor:
+        """(n, p, g) scaled expression of the cells of discs."""
+
+    def loss(self, batch: list[Tensor]) -> Tensor:
+        """Mean over spots and genes; a batch is tokens, the (n, p) weights of the cells and the (n, g) scaled counts."""
+        *tokens, weight, target = batch
+        discs = summed(weight, self.cells(*tokens))
+        # Compared in full precision too.
+        with torch.autocast(self.device.type, enabled=False):
+            return F.mse_loss(discs, target)
