@@ -19,8 +19,9 @@ import numpy as np
 import scipy.sparse as sp
 
 import stsr
-from stsr.bench.degraded import Degraded, write_section
-from stsr.bench.sources import Source, find_sources
+from stsr.bench.sources.base import Source
+from stsr.bench.sources.degraded import Degraded, write_section
+from stsr.bench.sources.find import find_sources
 from stsr.methods import METHODS
 
 BOXES = {"kidney": (400.0, 3400.0, 2400.0, 5400.0), "her2st/C3": None}

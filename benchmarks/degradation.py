@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from stsr.bench.degradation import degradation_page, degradation_plan, degradation_table
-from stsr.bench.degraded import write_section
-from stsr.bench.execute import execute
-from stsr.bench.sources import find_sources
+from stsr.bench.jobs.execute import execute
+from stsr.bench.report.degradation import degradation_page, degradation_plan, degradation_table
+from stsr.bench.sources.degraded import write_section
+from stsr.bench.sources.find import find_sources
 
 HERE = Path(__file__).parent
 KEPT = HERE / "degradation.csv"

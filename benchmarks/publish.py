@@ -10,8 +10,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from stsr.bench.report import render
-from stsr.bench.tables import COSTS, FACTS, GENES, SUMMARY
+from stsr.bench.report.page import render
+from stsr.bench.report.tables import COSTS, FACTS, GENES, SUMMARY
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

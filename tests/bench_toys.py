@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from stsr.bench.measure import MeasureJob, measure
-from stsr.bench.plan import Entry, Plan, make_plan
-from stsr.bench.prepare import PrepareJob, prepare
-from stsr.bench.sources import find_sources
+from stsr.bench.jobs.measure import MeasureJob, measure
+from stsr.bench.jobs.prepare import PrepareJob, prepare
+from stsr.bench.protocol.plan import Entry, Plan, make_plan
+from stsr.bench.sources.find import find_sources
 from stsr.datasets import synthetic_section
 from stsr.pp.slide import Slide
 from stsr.spatial import raw_counts
@@ -53,7 +53,7 @@ def write_folder(folder: Path, n_sections: int = 3, side: int = 1100) -> Path:
 
 
 def in_this_process(module: str, job: dict[str, Any], log: Path) -> str | None:
-    """What ``stsr.bench.execute.spawn`` does, without the seconds that a new process takes to import everything."""
+    """What ``stsr.bench.jobs.execute.spawn`` does, without the seconds that a new process takes to import everything."""
     log.write_text("")
     try:
         if module.endswith("prepare"):

@@ -9,7 +9,7 @@ import pandas as pd
 import scipy.sparse as sp
 from PIL import Image
 
-from stsr.bench.spots_and_cells import CELL_COUNTS, CELL_GENES, CELLS, SPOT_COUNTS, SPOT_GENES, SPOTS
+from stsr.bench.sources.spots_and_cells import CELL_COUNTS, CELL_GENES, CELLS, SPOT_COUNTS, SPOT_GENES, SPOTS
 from stsr.datasets import synthetic_section
 from stsr.spatial import raw_counts
 

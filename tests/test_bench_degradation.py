@@ -11,9 +11,9 @@ from bench_toys import in_this_process
 from PIL import Image
 
 from stsr.bench import execute
-from stsr.bench.degradation import HEAD, KEPT, degradation_page, degradation_plan, degradation_table
-from stsr.bench.degraded import FACTS, IMAGE, NONE, Degraded, write_section
-from stsr.bench.sources import find_sources
+from stsr.bench.report.degradation import HEAD, KEPT, degradation_page, degradation_plan, degradation_table
+from stsr.bench.sources.degraded import FACTS, IMAGE, NONE, Degraded, write_section
+from stsr.bench.sources.find import find_sources
 from stsr.datasets.distortions import DISTORTIONS
 from stsr.spatial import read_raster, record
 

@@ -16,11 +16,11 @@ from bench_toys import NAME, in_this_process, small_plan
 from filelock import FileLock
 
 from stsr.bench import execute as module
-from stsr.bench.execute import execute, outcome, spawn
 from stsr.bench.files import RUN, SCORES, run_folder
-from stsr.bench.plan import Entry, Plan
+from stsr.bench.jobs.execute import execute, outcome, spawn
+from stsr.bench.protocol.plan import Entry, Plan
+from stsr.bench.report.tables import collect, write_tables
 from stsr.bench.run import run_bench
-from stsr.bench.tables import collect, write_tables
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_a_run_that_was_broken_off_is_done_again_alone(done, monkeypatch):
 
 def test_results_of_another_version_are_in_no_table(done, tmp_path, monkeypatch):
     plan, out = done
-    monkeypatch.setattr("stsr.bench.plan.run_code", lambda method: f"new {method}")
+    monkeypatch.setattr("stsr.bench.protocol.plan.run_code", lambda method: f"new {method}")
     newer = replace(plan)
     tables = collect(newer, out, "stsr bench")
     assert tables.scores.empty
@@ -154,7 +154,7 @@ def interrupt(*args):
 def test_a_child_tells_why_it_failed(tmp_path):
     log = tmp_path / "log.txt"
     assert spawn("stsr.bench.files", {}, log) is None
-    error = spawn("stsr.bench.measure", {"spell": 1}, log)
+    error = spawn("stsr.bench.jobs.measure", {"spell": 1}, log)
     assert error.startswith("TypeError: MeasureJob.__init__() got an unexpected keyword argument 'spell'")
     assert "Traceback" in log.read_text()
 
@@ -162,7 +162,7 @@ def test_a_child_tells_why_it_failed(tmp_path):
 def test_an_interruption_ends_the_child(tmp_path):
     (tmp_path / "sleeper.py").write_text("import pathlib, time\npathlib.Path('began').touch()\ntime.sleep(60)\n")
     code = (
-        "import signal\nfrom pathlib import Path\nfrom stsr.bench.execute import spawn\n"
+        "import signal\nfrom pathlib import Path\nfrom stsr.bench.jobs.execute import spawn\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
         "try:\n    spawn('sleeper', {}, Path('log.txt'))\nexcept KeyboardInterrupt:\n    print('stopped')\n"
     )
@@ -180,7 +180,9 @@ def test_a_child_does_not_outlive_its_parent(tmp_path, number):
     (tmp_path / "sleeper.py").write_text(
         "import os, pathlib, time\npathlib.Path('began').write_text(str(os.getpid()))\ntime.sleep(60)\n"
     )
-    code = "from pathlib import Path\nfrom stsr.bench.execute import spawn\nspawn('sleeper', {}, Path('log.txt'))\n"
+    code = (
+        "from pathlib import Path\nfrom stsr.bench.jobs.execute import spawn\nspawn('sleeper', {}, Path('log.txt'))\n"
+    )
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)
     child = waited_for(lambda: (tmp_path / "began").is_file() and (tmp_path / "began").read_text())
     parent.send_signal(number)
@@ -215,5 +217,5 @@ def test_a_section_that_cannot_be_prepared_is_tried_once(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "spawn", spawned)
     plan = small_plan("nearest", "idw", genes=["X"])
     execute(plan, tmp_path, tell=lambda line: None)
-    assert tried == ["stsr.bench.prepare"]
+    assert tried == ["stsr.bench.jobs.prepare"]
     assert {outcome(plan, tmp_path, run).error for run in plan.runs} == {"ValueError: genes='X' not found."}

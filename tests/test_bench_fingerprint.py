@@ -40,7 +40,7 @@ def edit(copy, file, old, new):
 
 
 def of(method, copy):
-    return code_digest("stsr.bench.measure", METHODS[method].__module__, source=copy)
+    return code_digest("stsr.bench.jobs.measure", METHODS[method].__module__, source=copy)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def of(method, copy):
         ("methods/baselines/idw.py", "import annotations", "import annotations\n\nX = 1"),
         ("metrics/correlation.py", "np.sqrt(", "np.abs("),
         ("geometry/footprint.py", "subsamples: int = 5", "subsamples: int = 7"),
-        ("bench/splits.py", "BUFFER = 1.5", "BUFFER = 2.5"),
+        ("bench/protocol/splits.py", "BUFFER = 1.5", "BUFFER = 2.5"),
         ("tl/_bands.py", "max(CHUNKS", "min(CHUNKS"),
     ],
 )
@@ -68,7 +68,7 @@ def test_code_that_matters_changes_the_digest(copy, file, old, new):
         ("methods/baselines/ridge.py", "import annotations", "import annotations\n\nX = 1"),
         ("methods/__init__.py", "import annotations", "import annotations\n\nX = 1"),
         ("pl/compare.py", "import annotations", "import annotations\n\nX = 1"),
-        ("bench/report.py", "import annotations", "import annotations\n\nX = 1"),
+        ("bench/report/page.py", "import annotations", "import annotations\n\nX = 1"),
     ],
 )
 def test_words_other_methods_and_pictures_do_not(copy, file, old, new):

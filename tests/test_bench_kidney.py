@@ -9,7 +9,7 @@ import pytest
 
 import stsr
 from stsr.bench.files import GRID, RESULT
-from stsr.bench.sources import find_sources
+from stsr.bench.sources.find import find_sources
 from stsr.tl import evaluate
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "kidney-shared-noise"

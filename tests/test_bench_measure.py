@@ -12,11 +12,11 @@ from result_toys import add_grid, add_result
 import stsr
 from stsr import metrics
 from stsr.bench.files import GRID, RESULT
-from stsr.bench.maps import extremes
-from stsr.bench.measure import arrange, score_spots, with_imprint
-from stsr.bench.prepare import truth_imprint
-from stsr.bench.settings import SETTINGS
-from stsr.bench.splits import Parts
+from stsr.bench.jobs.maps import extremes
+from stsr.bench.jobs.measure import arrange, score_spots, with_imprint
+from stsr.bench.jobs.prepare import truth_imprint
+from stsr.bench.protocol.settings import SETTINGS
+from stsr.bench.protocol.splits import Parts
 from stsr.geometry import Disc, footprint
 from stsr.spatial import labels_to_grid
 

@@ -7,9 +7,9 @@ import pytest
 import scipy.sparse as sp
 
 import stsr
-from stsr.bench.measure import arrange
-from stsr.bench.molecules import under
-from stsr.bench.settings import SETTINGS
+from stsr.bench.jobs.measure import arrange
+from stsr.bench.protocol.molecules import under
+from stsr.bench.protocol.settings import SETTINGS
 from stsr.spatial import spot_positions, spots_record
 
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 from bench_toys import NAME, SECTION, small_plan
 
-from stsr.bench.plan import Entry, make_plan
-from stsr.bench.settings import SETTINGS
-from stsr.bench.sources import LegacySection, find_sources
+from stsr.bench.protocol.plan import Entry, make_plan
+from stsr.bench.protocol.settings import SETTINGS
+from stsr.bench.sources.find import find_sources
+from stsr.bench.sources.legacy import LegacySection
 
 
 @pytest.fixture
@@ -99,9 +100,9 @@ def test_a_fingerprint_follows_everything_a_score_depends_on(monkeypatch):
         plan.fingerprint(replace(run, setting="blocked")),
         plan.fingerprint(replace(run, setting="shuffled_image")),
     ]
-    monkeypatch.setattr("stsr.bench.plan.versions", lambda: {"torch": "9"})
+    monkeypatch.setattr("stsr.bench.protocol.plan.versions", lambda: {"torch": "9"})
     others.append(small_plan("idw").fingerprint(run))
-    monkeypatch.setattr("stsr.bench.plan.run_code", lambda method: "other code")
+    monkeypatch.setattr("stsr.bench.protocol.plan.run_code", lambda method: "other code")
     others.append(small_plan("idw").fingerprint(run))
     assert len({print_, *others}) == 1 + len(others)
 

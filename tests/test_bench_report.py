@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stsr.bench.figures import against_ceiling, cost_bars
-from stsr.bench.report import markdown, render
-from stsr.bench.tables import KNOWN, Tables, by_gene, summarise, write_tables
+from stsr.bench.report.figures import against_ceiling, cost_bars
+from stsr.bench.report.page import markdown, render
+from stsr.bench.report.tables import KNOWN, Tables, by_gene, summarise, write_tables
 
 ROOT = Path(__file__).parents[1]
 

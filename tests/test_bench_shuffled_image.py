@@ -6,7 +6,7 @@ import dask.array as da
 import numpy as np
 
 import stsr
-from stsr.bench.shuffled_image import BLOCK, _moved, permuted_blocks, shuffle_image
+from stsr.bench.sources.shuffled_image import BLOCK, _moved, permuted_blocks, shuffle_image
 from stsr.spatial import read_raster
 
 

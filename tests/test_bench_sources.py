@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from stsr.bench.sources import HD, LegacySection, SpotsAndBins, Synthetic, find_sources
+from stsr.bench.sources.find import find_sources
+from stsr.bench.sources.legacy import LegacySection
+from stsr.bench.sources.spots_and_bins import HD, SpotsAndBins
+from stsr.bench.sources.synthetic import Synthetic
 
 
 @pytest.fixture

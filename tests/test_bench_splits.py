@@ -8,7 +8,7 @@ from hypothesis import given as examples
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from stsr.bench.splits import BUFFER, Lattice, alternate, blocked, random_half
+from stsr.bench.protocol.splits import BUFFER, Lattice, alternate, blocked, random_half
 
 
 def square(rows: int, cols: int, pitch: float = 200.0) -> Lattice:

@@ -10,10 +10,10 @@ from bench_toys import in_this_process
 from breast_toys import MPP, write_breast
 
 from stsr.bench import execute
-from stsr.bench.plan import Entry, make_plan
+from stsr.bench.protocol.plan import Entry, make_plan
 from stsr.bench.run import run_bench
-from stsr.bench.sources import find_sources
-from stsr.bench.spots_and_cells import BIN, CELL_COUNTS, CELLS, SpotsAndCells, window
+from stsr.bench.sources.find import find_sources
+from stsr.bench.sources.spots_and_cells import BIN, CELL_COUNTS, CELLS, SpotsAndCells, window
 from stsr.datasets.paths import VARIABLE
 
 

@@ -9,13 +9,13 @@ import pytest
 from bench_toys import in_this_process, write_folder
 
 from stsr.bench import execute as module
-from stsr.bench.execute import execute, outcome
 from stsr.bench.files import SCORES, STORE, run_folder, section_folder
-from stsr.bench.measure import transferred_genes
-from stsr.bench.plan import Entry, make_plan
-from stsr.bench.report import render
-from stsr.bench.sources import find_sources
-from stsr.bench.tables import collect, write_tables
+from stsr.bench.jobs.execute import execute, outcome
+from stsr.bench.jobs.measure import transferred_genes
+from stsr.bench.protocol.plan import Entry, make_plan
+from stsr.bench.report.page import render
+from stsr.bench.report.tables import collect, write_tables
+from stsr.bench.sources.find import find_sources
 from stsr.spatial import open_store, spots_record
 
 
@@ -76,7 +76,7 @@ def test_sections_that_were_prepared_serve_again_unchanged(done, tmp_path, monke
     started: list[str] = []
     monkeypatch.setattr(module, "spawn", lambda name, job, log: started.append(name) or "ValueError: no luck.")
     execute(plan, out, tell=told.append)
-    assert started == ["stsr.bench.measure"]
+    assert started == ["stsr.bench.jobs.measure"]
     write_tables(collect(plan, out, "stsr bench"), tmp_path)
     assert "- ridge (seed 0): ValueError: no luck." in render(tmp_path)
     shutil.rmtree(folder)

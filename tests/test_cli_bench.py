@@ -32,7 +32,7 @@ def test_a_bench_writes_its_report_and_resumes(tmp_path, capsys, monkeypatch):
     assert "stsr bench synthetic:600 --methods nearest --seeds 0 --genes 4\n" in report
     assert "| nearest | 0." in report
 
-    monkeypatch.setattr("stsr.bench.execute.spawn", in_this_process)
+    monkeypatch.setattr("stsr.bench.jobs.execute.spawn", in_this_process)
     args[args.index("nearest")] = "nearest,idw:power=3"
     assert main(args) == 0
     told = capsys.readouterr().out.splitlines()

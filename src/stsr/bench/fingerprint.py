@@ -31,7 +31,7 @@ LIBRARIES = (
 )
 """Libraries that results depend on."""
 
-WITHOUT_INFLUENCE = ("stsr.pl", "stsr.cli", "stsr.bench.maps")
+WITHOUT_INFLUENCE = ("stsr.pl", "stsr.cli", "stsr.bench.jobs.maps")
 """What is drawn and printed changes no score."""
 
 REGISTER = "stsr.methods"
@@ -98,7 +98,7 @@ def run_code(method: str) -> str:
     """Digest of the code that fits and scores a method."""
     from stsr.methods import METHODS
 
-    return code_digest("stsr.bench.measure", METHODS[method].__module__)
+    return code_digest("stsr.bench.jobs.measure", METHODS[method].__module__)
 
 
 def _read(file: Path) -> tuple[str, tuple[str, ...]]:

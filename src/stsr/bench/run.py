@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from stsr.bench.execute import WORK, Tell, execute
-from stsr.bench.figures import draw
-from stsr.bench.report import render
-from stsr.bench.tables import collect, write_tables
+from stsr.bench.jobs.execute import WORK, Tell, execute
+from stsr.bench.report.figures import draw
+from stsr.bench.report.page import render
+from stsr.bench.report.tables import collect, write_tables
 
 if TYPE_CHECKING:
-    from stsr.bench.plan import Plan
+    from stsr.bench.protocol.plan import Plan
 
 
 def run_bench(plan: Plan, out: Path, *, command: str, tell: Tell = print) -> int:

@@ -16,7 +16,7 @@ from stsr.cli.steps import Steps, check_vacant
 from stsr.options import Items
 
 if TYPE_CHECKING:
-    from stsr.bench.plan import Entry
+    from stsr.bench.protocol.plan import Entry
 
 
 SEEDS = Items(SEED, most=1000)
@@ -83,10 +83,10 @@ def bench(args: argparse.Namespace) -> int:
 
     A bench that was stopped takes up where it was when the same command is given again.
     """
-    from stsr.bench.plan import make_plan
+    from stsr.bench.protocol.plan import make_plan
+    from stsr.bench.protocol.settings import SETTINGS
     from stsr.bench.run import run_bench
-    from stsr.bench.settings import SETTINGS
-    from stsr.bench.sources import find_sources
+    from stsr.bench.sources.find import find_sources
 
     settings = None if args.settings is None else parse_settings(args.settings, SETTINGS)
     plan = make_plan(
@@ -108,7 +108,7 @@ def bench(args: argparse.Namespace) -> int:
 
 def parse_methods(text: str, options: Sequence[str]) -> list[Entry]:
     """``--methods`` and ``--option``: names, each with options of its own after colons, or ``"all"``."""
-    from stsr.bench.plan import Entry
+    from stsr.bench.protocol.plan import Entry
     from stsr.methods import METHODS
 
     shared: dict[str, list[str]] = {}

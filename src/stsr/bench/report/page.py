@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from stsr.bench.settings import SETTINGS
-from stsr.bench.tables import COSTS, SUMMARY, read_facts
+from stsr.bench.protocol.settings import SETTINGS
+from stsr.bench.report.tables import COSTS, SUMMARY, read_facts
 
 INTERPOLATIONS = ("nearest", "idw", "linear", "kriging")
 """Methods that look at no image."""

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from stsr.arguments import GENES, SEED
 from stsr.bench.fingerprint import code_digest, digest, digest_of_files, run_code, versions
-from stsr.bench.settings import SETTINGS, usual
-from stsr.bench.sources import Genes, Source
+from stsr.bench.protocol.settings import SETTINGS, usual
+from stsr.bench.sources.base import Genes, Source
 from stsr.encoders import known_name
 from stsr.methods import METHODS, create
 from stsr.nn.training.device import check_device
@@ -118,7 +118,7 @@ class Plan:
     def code(self) -> dict[str, str]:
         """Digest of the code behind every method, and behind ``"prepare"``, when it was first asked for."""
         methods = sorted({run.entry.method for run in self.runs})
-        return {PREPARE: code_digest("stsr.bench.prepare"), **{method: run_code(method) for method in methods}}
+        return {PREPARE: code_digest("stsr.bench.jobs.prepare"), **{method: run_code(method) for method in methods}}
 
     def genes_of(self, section: str) -> Genes:
         """The genes that a section is scored on."""
@@ -168,7 +168,7 @@ def make_plan(
 
     Examples
     --------
-    >>> from stsr.bench.sources import find_sources
+    >>> from stsr.bench.sources.find import find_sources
     >>> plan = make_plan(find_sources("synthetic"), [Entry("idw", "idw")], seeds=(0, 1))
     >>> [run.key for run in plan.runs]
     ['synthetic/truth/idw/seed0', 'synthetic/truth/idw/seed1']

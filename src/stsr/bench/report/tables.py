@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from stsr.bench.cost import machine
-from stsr.bench.execute import outcome
 from stsr.bench.files import PREPARED, SCORES, read_json, run_folder, section_folder, write_json
 from stsr.bench.fingerprint import versions
-from stsr.bench.settings import SETTINGS
+from stsr.bench.jobs.execute import outcome
+from stsr.bench.protocol.settings import SETTINGS
 
 if TYPE_CHECKING:
-    from stsr.bench.plan import Plan
+    from stsr.bench.protocol.plan import Plan
 
 RUN = ["section", "setting", "method", "seed"]
 """Columns that name a run."""

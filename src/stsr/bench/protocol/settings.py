@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stsr.bench.splits import Split, alternate, blocked, random_half
+from stsr.bench.protocol.splits import Split, alternate, blocked, random_half
 
 
 @dataclass(frozen=True)

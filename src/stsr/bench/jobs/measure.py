@@ -12,9 +12,9 @@ import numpy as np
 
 from stsr.bench.cost import Clock, as_published
 from stsr.bench.files import GENES, GRID, MAPS, PREPARED, RESULT, RUN, SCORES, STORE, TRUTH, read_json, write_json
-from stsr.bench.settings import SETTINGS, Setting
-from stsr.bench.sources import Genes
-from stsr.bench.splits import Lattice, Parts
+from stsr.bench.protocol.settings import SETTINGS, Setting
+from stsr.bench.protocol.splits import Lattice, Parts
+from stsr.bench.sources.base import Genes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +77,7 @@ def measure(job: MeasureJob) -> None:
     """Fit and predict, note time and memory, then, no longer counted, score and draw."""
     import anndata
 
-    from stsr.bench.maps import draw_extremes
+    from stsr.bench.jobs.maps import draw_extremes
     from stsr.spatial import open_store, set_record, spots_record
     from stsr.tl._columns import STANDARD
     from stsr.tl.evaluate import evaluate
@@ -174,7 +174,7 @@ def arrange(
         The table of the spots as it was measured; which of them are given and hidden, None when none is; and the counts
         that are scored, None when spots are.
     """
-    from stsr.bench.molecules import molecules_apart
+    from stsr.bench.protocol.molecules import molecules_apart
     from stsr.spatial import Record, set_record, spot_positions, spots_record
 
     facts = spots_record(sdata)

@@ -14,9 +14,9 @@ from typing import Any
 
 from stsr.bench.files import LOG, PREPARED, RUN, STORE, read_json, run_folder, section_folder, write_json
 from stsr.bench.fingerprint import code_digest, run_code
-from stsr.bench.measure import MeasureJob
-from stsr.bench.plan import PREPARE, SHUFFLED, Plan, Run
-from stsr.bench.prepare import PrepareJob
+from stsr.bench.jobs.measure import MeasureJob
+from stsr.bench.jobs.prepare import PrepareJob
+from stsr.bench.protocol.plan import PREPARE, SHUFFLED, Plan, Run
 
 WORK = ".work-"
 """Prefix of the folder in which the run in progress works."""
@@ -111,7 +111,7 @@ def _do(plan: Plan, out: Path, run: Run, tell: Tell, unfit: dict[Path, str]) -> 
                 fingerprint=plan.fingerprint(run),
                 folder=str(folder),
             )
-            error = spawn("stsr.bench.measure", job.content(), folder / LOG)
+            error = spawn("stsr.bench.jobs.measure", job.content(), folder / LOG)
         _check_code(plan.code[run.entry.method], run_code(run.entry.method), folder)
     if error is not None:
         write_json(folder / RUN, {"fingerprint": plan.fingerprint(run), "error": error})
@@ -135,8 +135,8 @@ def _prepare(plan: Plan, section: str, image: str, folder: Path, tell: Tell) -> 
         fingerprint=fingerprint,
         folder=str(folder),
     )
-    error = spawn("stsr.bench.prepare", job.content(), folder / LOG)
-    _check_code(plan.code[PREPARE], code_digest("stsr.bench.prepare"), folder)
+    error = spawn("stsr.bench.jobs.prepare", job.content(), folder / LOG)
+    _check_code(plan.code[PREPARE], code_digest("stsr.bench.jobs.prepare"), folder)
     return error
 
 
@@ -153,7 +153,7 @@ def spawn(module: str, job: dict[str, Any], log: Path) -> str | None:
     write_json(order, job)
     with log.open("w", encoding="utf-8") as stream:
         child = subprocess.Popen(
-            [sys.executable, "-m", "stsr.bench.child", module, str(order)],
+            [sys.executable, "-m", "stsr.bench.jobs.child", module, str(order)],
             stdin=subprocess.PIPE,
             stdout=stream,
             stderr=subprocess.STDOUT,

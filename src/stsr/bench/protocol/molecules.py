@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from stsr.bench.settings import Setting
+from stsr.bench.protocol.settings import Setting
 from stsr.geometry.spots import catch
 from stsr.metrics import noise_ratio, thin
 from stsr.spatial import gene_positions, raw_counts

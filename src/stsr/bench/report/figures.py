@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 
 from stsr.bench.files import MAPS, run_folder
-from stsr.bench.tables import Tables
+from stsr.bench.report.tables import Tables
 from stsr.pl import scores as draw_scores
 from stsr.pl._frame import figure_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from stsr.bench.plan import Plan
+    from stsr.bench.protocol.plan import Plan
 
 DPI = 130
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stsr.bench.sources import Source
+from stsr.bench.sources.base import Source
 
 if TYPE_CHECKING:
     import pandas as pd

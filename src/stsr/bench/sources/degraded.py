@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.bench.files import write_json
-from stsr.bench.sources import DEGRADED, Genes, Source
+from stsr.bench.sources.base import Genes, Source
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -21,6 +21,9 @@ IMAGE, SPOTS, TRUE_BINS, GENES, FACTS = "he.tif", "spots.h5ad", "truth.h5ad", "g
 
 MPP = 2.0
 """µm per pixel of that image, or its own where that is coarser."""
+
+DEGRADED = "degraded:"
+"""Beginning of the argument of such a section."""
 
 NONE = "none"
 """The image as it is."""

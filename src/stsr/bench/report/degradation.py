@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from stsr.bench.degraded import NONE, Degraded
 from stsr.bench.files import PREPARED, read_json, section_folder
-from stsr.bench.plan import OWN, Entry, Plan, make_plan
-from stsr.bench.report import markdown
-from stsr.bench.tables import collect, summarise
+from stsr.bench.protocol.plan import OWN, Entry, Plan, make_plan
+from stsr.bench.report.page import markdown
+from stsr.bench.report.tables import collect, summarise
+from stsr.bench.sources.degraded import NONE, Degraded
 from stsr.datasets.distortions import DISTORTIONS, SEVERITIES
 
 OURS, THEIRS = "cross_attention", "idw"
@@ -44,7 +44,7 @@ mask made from the image alone holds; the mask that is used holds them all.
 
 
 def degradation_plan(folders: Sequence[Path], *, distortions: Sequence[str] | None = None, **options: object) -> Plan:
-    """Default and interpolation on sections from :func:`~stsr.bench.degraded.write_section`, in every way made worse.
+    """Default and interpolation on sections from :func:`~stsr.bench.sources.degraded.write_section`, in every way made worse.
 
     Parameters
     ----------

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from stsr.bench.cost import Clock
 from stsr.bench.files import GENES, GRID, PREPARED, STORE, TRUTH, read_json, write_json
-from stsr.bench.shuffled_image import shuffle_image
-from stsr.bench.sources import Genes, find_sources
+from stsr.bench.sources.base import Genes
+from stsr.bench.sources.find import find_sources
+from stsr.bench.sources.shuffled_image import shuffle_image
 from stsr.constants import ATTRS
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class PrepareJob:
     Parameters
     ----------
     argument, section
-        What :func:`~stsr.bench.sources.find_sources` finds the section by, and its name.
+        What :func:`~stsr.bench.sources.find.find_sources` finds the section by, and its name.
     genes
         Names of the genes to score, how many, or ``"all"``.
     shuffled

@@ -1,0 +1,1 @@
+"""Where sections of a bench come from."""
