@@ -121,6 +121,6 @@ def test_spots_beside_the_tissue_do_not_count_as_around(toy, fitted):
     few = whole_spots(toy).section.subset(np.arange(24))
     section = cut(few, few.footprint[:12].sum(axis=0) > 0)
     predictor = fitted.on(section, device="cpu")
-    assert predictor.attending == []
+    assert predictor.attention == []
     assert not predictor.tissue.residuals.any()
-    assert fitted.on(few, device="cpu").attending
+    assert fitted.on(few, device="cpu").attention

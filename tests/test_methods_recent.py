@@ -7,7 +7,7 @@ from helpers import toy_section
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stsr.methods.cross_attention.row_cache import Recent
+from stsr.methods.cross_attention.row_cache import RowCache
 
 GRID = toy_section().section.grid
 
@@ -22,7 +22,7 @@ def recent():
         numbers = np.arange(cells.start, cells.stop, dtype=np.float32)
         return numbers, np.column_stack([numbers, -numbers])
 
-    return Recent(GRID, compute), computed
+    return RowCache(GRID, compute), computed
 
 
 @given(st.lists(st.tuples(st.integers(0, GRID.shape[0]), st.integers(0, 20)), max_size=8))

@@ -9,7 +9,7 @@ from stsr.methods.cross_attention.correction import BALANCES
 from stsr.options import Choice, Items, Number, Options, Whole
 
 IMAGE_HEADS = 4
-"""Attention heads by which expression asks the image, of :class:`stsr.nn.networks.cross_attention.CrossAttentionNet`."""
+"""Heads of the attention from expression to image tokens, of :class:`stsr.nn.networks.cross_attention.CrossAttentionNet`."""
 
 WIDTHS = Items(Whole(1, 2048), most=4)
 
@@ -31,7 +31,7 @@ class CrossAttentionConfig(Options):
     lengths
         Shortest and longest initial attention length, in pitches of the spots.
     reach
-        Distance in cells between the tokens around a cell that expression asks.
+        Distance in cells between the 3 x 3 tokens around a cell that its expression attends to.
     components
         Wider features are brought down to this many principal components.
     steps, passes, patience
@@ -106,7 +106,7 @@ class CrossAttentionConfig(Options):
         super().__post_init__()
         if self.dim % IMAGE_HEADS:
             raise ValueError(
-                f"dim={self.dim} is not allowed; pass a multiple of {IMAGE_HEADS}, the heads by which expression asks the image."
+                f"dim={self.dim} is not allowed; pass a multiple of {IMAGE_HEADS}, the heads of the attention from expression to image."
             )
         if self.lengths[0] > self.lengths[1]:
             raise ValueError(f"lengths={self.lengths} is not allowed; pass the shortest first.")

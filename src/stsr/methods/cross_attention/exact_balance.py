@@ -38,8 +38,8 @@ FAINT = 0.5
 TINY = 1e-4
 """Counts added where there may be none: a spot without any tissue is predicted to hold nothing."""
 
-UNHEARD = 1e-4
-"""Weight of a spot below which a cell does not hear it."""
+MIN_WEIGHT = 1e-4
+"""Weight below which a spot is left out of the mean at a cell."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +51,8 @@ class Weights:
     balance
         The balance.
     held, around
-        (cells, spots) how much cells are held by a spot, and how much told by those around. The two add up to one among
-        spots.
+        (cells, spots) weights of the correction of the spot that covers a cell, and of the smoothed corrections of the spots
+        around. The two add up to one over spots.
     """
 
     balance: ExactBalance
@@ -76,15 +76,14 @@ class ExactBalance:
 
     Under a spot the field is one number, which brings the spot to its target: what it measured, or for few counts
     something between that and the prediction. Away from its edge the field falls off, over a few cells and without a
-    kink, to a smooth mean of the spots around, shrunk more: the noise of one spot says nothing about its neighbourhood.
-    Cells at the edge, of which a spot covers a part, hear both; the number makes up for them.
+    kink, to a smooth mean of the spots around, shrunk more: the noise of one spot is not signal of its neighbourhood.
+    Cells at the edge, of which a spot covers a part, are corrected by both; the number makes up for them.
 
     The noise of a spot is thereby painted on its cells. It is for those who need sums to match.
 
-    Of a spot at the border of the cells, of which they hold a part only, nobody can tell how much of what it measured came
-    from them: no less than that part's share if what it covers is alike, and all of it if the rest is bare glass. What is
-    predicted between the two is left alone. The less of a spot there is, the less it says of its cells, and the more do
-    the spots around.
+    Of a spot that lies on cells in part, the share of its counts that came from these cells is unknown: their share in its
+    area if the rest is tissue as well, all counts if the rest is bare glass. A prediction between the two is not corrected.
+    The smaller the part, the smaller the weight of the spot's own correction, and the larger that of the smoothed one.
 
     Parameters
     ----------
@@ -100,8 +99,8 @@ class ExactBalance:
     Attributes
     ----------
     under, between
-        (spots, genes) log ratios that hold under each spot, and that its neighbourhood is told. What the cells under a spot
-        are told by those around makes, with the first, the ratio that the spot is to be corrected by.
+        (spots, genes) log ratios by which the cells under a spot are corrected, and those that are smoothed between spots.
+        The first makes up for what the smoothed ones contribute under a spot.
     deviation
         How far sums under spots are from what these measured, but for few counts.
     """
@@ -118,9 +117,9 @@ class ExactBalance:
         mean = sp.csr_array(sp.diags_array(1 / np.where(area > 0, area, 1)) @ footprint[:, cells], dtype=np.float32)
         held = np.maximum((mean @ weights.held).sum(axis=1), FAINT)[:, None]
         around = mean @ weights.around
-        # Under a spot those around have next to no say; they are listened to in proportion.
-        said = around.sum(axis=1)
-        lacking = (1 - self.covered) / np.where(said > 0, said, 1)
+        # Under a spot the smoothed ratios have next to no weight; it is raised to what the spot's own lacks.
+        smoothed = around.sum(axis=1)
+        lacking = (1 - self.covered) / np.where(smoothed > 0, smoothed, 1)
         instead = sp.csr_array(sp.diags_array(lacking) @ around, dtype=np.float32)
         ratio, self.between = self._ratios(section.counts.toarray(), predicted)
         self.under = (self.covered[:, None] * ratio + (instead - around) @ self.between) / held
@@ -132,8 +131,7 @@ class ExactBalance:
         covered = self.covered[:, None]
         totals = measured.sum(axis=1, keepdims=True), predicted.sum(axis=1, keepdims=True)
         measured, total = (
-            np.clip(told, covered * all_of_it, all_of_it)
-            for told, all_of_it in ((predicted, measured), (totals[1], totals[0]))
+            np.clip(counts, covered * whole, whole) for counts, whole in ((predicted, measured), (totals[1], totals[0]))
         )
         expected = np.exp(SHARED * log_ratio(total, totals[1], 1.0, PSEUDO_COUNT_BETWEEN))
         pseudo_count = PSEUDO_COUNT * np.maximum(1 - measured / CERTAIN, 0)
@@ -143,15 +141,15 @@ class ExactBalance:
         )
 
     def at(self, xy: NDArray[np.float64]) -> Weights:
-        """How much cells at (cells, 2) places in µm hear of each spot."""
+        """Weights of the spots at (cells, 2) places in µm."""
         distance, near = self.spots.query(xy, k=range(1, min(NEIGHBOURS, self.spots.n) + 1), workers=-1)
         beyond = np.maximum(self.aperture.beyond(xy[:, None] - self.spots.data[near]), TOUCHING)
         held = beyond**-2
         held *= np.exp(-((beyond.min(axis=1, keepdims=True) / self.edge) ** 2)) / held.sum(axis=1, keepdims=True)
-        held[held < UNHEARD] = 0
+        held[held < MIN_WEIGHT] = 0
         around = np.exp(-0.5 * (distance / self.length) ** 2)
-        around[around < UNHEARD] = 0
-        around *= self.covered[near]  # the less of a spot lies on cells, the less its ratio is worth
+        around[around < MIN_WEIGHT] = 0
+        around *= self.covered[near]  # in proportion to the part of the spot that lies on cells
         # Sums to one among spots, and fades to nothing beyond two lengths from the outermost.
         around /= np.maximum(around.sum(axis=1, keepdims=True), np.exp(-2.0))
         around *= 1 - held.sum(axis=1, keepdims=True)

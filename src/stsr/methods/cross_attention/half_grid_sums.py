@@ -23,7 +23,7 @@ def thinned(weights: sp.csr_array, diffusion: Diffusion, grid: Grid) -> sp.csr_a
 
 
 def every_second(discs: sp.csr_array, rowcol: NDArray[np.int64]) -> sp.csr_array:
-    """(spots, cells) weights on every second cell, as on a chessboard, that stand for all: neighbours are nearly alike."""
+    """(spots, cells) weights on every second cell, as on a chessboard, that stand for all: neighbours are correlated."""
     chosen = (rowcol.sum(axis=1) % 2 == 0).astype(discs.dtype)
     some = discs @ sp.diags_array(chosen)
     lacking = (discs.sum(axis=1) > 0) & (some.sum(axis=1) <= 0)

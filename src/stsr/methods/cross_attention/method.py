@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from stsr.methods.cross_attention.section_tensors import Tissue
 
 LARGEST_PITCH = 10_000.0
-"""µm between spots, beyond which a file that says so is not believed."""
+"""µm between spots; a model file with a larger pitch is refused."""
 
 MIN_EXPLAINED_DEVIANCE = 0.1
 """Share of the deviance of held-out spots from their mean that image networks must explain from the image alone to be used

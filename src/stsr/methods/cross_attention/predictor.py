@@ -14,7 +14,7 @@ from torch import Tensor
 from stsr.methods.base import Prediction
 from stsr.methods.cross_attention.correction import Correction, correction
 from stsr.methods.cross_attention.diffusion import Diffusion
-from stsr.methods.cross_attention.row_cache import Recent
+from stsr.methods.cross_attention.row_cache import RowCache
 from stsr.methods.cross_attention.section_tensors import Tissue
 from stsr.methods.shared.spot_cells import Patches, around_spots
 from stsr.methods.shared.spot_sums import BAND_VALUES
@@ -35,27 +35,25 @@ GENES = 64
 CPU = torch.device("cpu")
 
 NEAR, FAR = 1.0, 3.0
-"""Pitches from the nearest spot: within the first, spots tell what they told in training; beyond the second, nothing."""
+"""Pitches from the nearest spot, within which cells have spots as near as in training, and beyond which none counts."""
 
 
 class BandPredictor:
     """Trained networks, and the spots that correct them.
 
-    Before the first band, what every spot measured is compared with what the networks expect of it and around it, by every
-    second cell.
-    Then every cell's rates are computed once, as bands follow each other.
+    Before the first band, the counts of every spot are compared with what is predicted for it and around it, on every
+    second cell. Then the rates of every cell are computed once, as bands follow each other.
 
     Parameters
     ----------
     tissue
         The section.
-    attending, reading
-        Networks that attend to the spots around, and that read features in their light. The rates of the first are
-        averaged, and the logarithms of the second's, of which one that overshoots far from any spot must not rule the
-        mean. With none that attend, the second predict.
+    attention, image
+        Attention networks, whose rates are averaged, and image networks, whose logarithms are: one that overshoots far from
+        any spot must not dominate the mean. Without attention networks, the image networks predict alone.
     image_weight
-        Ensemble weight of the second between the spots of a section. The first learned from spots a pitch away: further off it
-        rises, to 1 at three pitches.
+        Ensemble weight of the image networks near spots. The attention networks were trained with spots a pitch away, so
+        it rises with the distance from the nearest spot, to 1 at three pitches.
     pitch
         That of the spots learned from, in µm.
     diffusion
@@ -69,8 +67,8 @@ class BandPredictor:
     def __init__(
         self,
         tissue: Tissue,
-        attending: Sequence[CrossAttentionNet],
-        reading: Sequence[HistologyNet],
+        attention: Sequence[CrossAttentionNet],
+        image: Sequence[HistologyNet],
         *,
         image_weight: float,
         pitch: float,
@@ -78,16 +76,16 @@ class BandPredictor:
         balance: str,
         dispersion: NDArray[np.float32],
     ) -> None:
-        self.tissue, self.attending, self.image_weight = tissue, attending, image_weight
+        self.tissue, self.attention, self.image_weight = tissue, attention, image_weight
         self.pitch, self.balance = pitch, balance
-        self.reading = HistologyMean(reading)
+        self.image = HistologyMean(image)
         section = tissue.section
         self.n_genes = len(section.genes)
         self.diffusion = Diffusion(diffusion / section.grid.bin_size)
         measured = section.counts.toarray()
         self.dispersion = dispersion
         self.dispersion_under = dispersion / (1 + dispersion * measured * section.covered[:, None])
-        self.recent = Recent(section.grid, self.rates)
+        self.cache = RowCache(section.grid, self.rates)
 
     @cached_property
     def correction(self) -> Correction | None:
@@ -116,7 +114,7 @@ class BandPredictor:
 
     def tokens(self, features: Tensor, pixels: Tensor) -> list[Tokens]:
         """Tokens of a window from every network that attends."""
-        return [net.tokens(features, pixels) for net in self.attending]
+        return [net.tokens(features, pixels) for net in self.attention]
 
     def expect(self, features: Tensor, maps: Sequence[Tokens], patch: Patch) -> tuple[Tensor, Tensor]:
         """(n, p, genes) rates that the networks expect together, and (n, p, dimensions) latents.
@@ -124,17 +122,17 @@ class BandPredictor:
         The latents are those of the networks that attend, side by side; with none, those of the others.
         """
         mean, own = self.tissue.mean, patch.of(features)
-        read, latent = self.reading(own, patch.context, mean)
-        if not self.attending:
-            return read, latent
-        seen = [net(tokens, own, patch, mean) for net, tokens in zip(self.attending, maps, strict=True)]
+        by_image, latent = self.image(own, patch.context, mean)
+        if not self.attention:
+            return by_image, latent
+        by_attention = [net(tokens, own, patch, mean) for net, tokens in zip(self.attention, maps, strict=True)]
         away = (patch.distance.amin(dim=-1, keepdim=True) / self.pitch - NEAR) / (FAR - NEAR)
         weight = self.image_weight + (1 - self.image_weight) * away.clamp(0, 1)
-        rates = seen[0][0]
-        for more, _, _ in seen[1:]:
+        rates = by_attention[0][0]
+        for more, _, _ in by_attention[1:]:
             rates += more
-        rates /= len(seen)
-        return rates.lerp_(read, weight), torch.cat([latent for _, _, latent in seen], dim=-1)
+        rates /= len(by_attention)
+        return rates.lerp_(by_image, weight), torch.cat([latent for _, _, latent in by_attention], dim=-1)
 
     def __call__(self, rows: slice) -> Prediction:
         """Predict a band of rows."""
@@ -144,7 +142,7 @@ class BandPredictor:
         wide = slice(max(0, start - reach), min(grid.shape[0], stop + reach))
         inner, outer = grid.cells(rows), grid.cells(wide)
         kept = slice(inner.start - outer.start, inner.stop - outer.start)
-        rates, latent = self.recent(wide)
+        rates, latent = self.cache(wide)
         at_cells = self.correction.at(grid.xy[inner]) if self.correction else None
         mean = np.empty((inner.stop - inner.start, self.n_genes), dtype=np.float32)
         sd = np.empty_like(mean)
@@ -183,7 +181,7 @@ class BandPredictor:
         """The same of some cells (n,) of a band, in their order."""
         tissue, grid = self.tissue, self.tissue.section.grid
         mean = torch.zeros(len(cells), self.n_genes)
-        latent = torch.zeros(len(mean), sum(net.rank for net in self.attending) or self.reading.rank)
+        latent = torch.zeros(len(mean), sum(net.rank for net in self.attention) or self.image.rank)
         if not len(mean):
             return mean.numpy(), latent.numpy()
         window = tissue.window_around((rows.start, 0), (rows.stop, grid.shape[1]))
@@ -194,10 +192,10 @@ class BandPredictor:
 
         @torch.inference_mode()
         def fill(part: Patches) -> None:
-            told = self.expect(features, maps, tissue.patch(part, window))
-            # Padding repeats a cell of the patch: what it is told twice is the same.
+            predicted = self.expect(features, maps, tissue.patch(part, window))
+            # Padding repeats a cell of the patch: it is written twice with the same values.
             place = torch.as_tensor(np.searchsorted(cells, part.cells.ravel()))
-            for values, array in zip(told, (mean, latent), strict=True):
+            for values, array in zip(predicted, (mean, latent), strict=True):
                 array.index_copy_(0, place, values.flatten(0, 1).cpu())
 
         side_by_side(fill, list(patches), device=tissue.device)

@@ -78,7 +78,7 @@ class ResidualField:
 
     - **efficiency**, shared by all genes of the spot and by no other spot: a spot catches more or less of what is there;
     - **signal**, in directions of expression that many genes share: the spot holds more or less of a cell type than was
-      predicted. Neighbouring places are alike in it;
+      predicted. It is correlated between neighbouring places;
     - **counting noise**, whose variance is known from the predicted counts.
 
     Cells are corrected by what is expected of the signal, given all spots: kriging with noise of known variance
@@ -237,10 +237,10 @@ def leading(
 def correlation_range(
     scores: NDArray[np.float64], variance: NDArray[np.float64], spots: cKDTree, pitch: float
 ) -> float:
-    """Range in µm at which neighbouring spots would be as alike as they are."""
-    alike = neighbour_covariance(scores, spots, pitch).sum() / max(variance.sum(), 1e-12)
+    """Range in µm that gives neighbouring spots the correlation they have."""
+    correlated = neighbour_covariance(scores, spots, pitch).sum() / max(variance.sum(), 1e-12)
     expected = wendland(1 / np.array(RANGES))
-    return float(RANGES[np.abs(expected - alike).argmin()] * pitch)
+    return float(RANGES[np.abs(expected - correlated).argmin()] * pitch)
 
 
 def neighbour_covariance(values: NDArray[np.float64], spots: cKDTree, pitch: float) -> NDArray[np.float64]:

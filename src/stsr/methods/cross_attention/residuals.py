@@ -1,4 +1,4 @@
-"""What spots measured beyond what their own image features say: it holds around them as well."""
+"""What spots measured beyond a regression on their own image features; it is correlated with the cells around them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Residuals(Kept):
     def of(self, section: Section, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """(spots, directions + 1) residuals, from the (spots, width) features of discs.
 
-        All is 0 where there are too few spots on tissue to tell.
+        All are 0 where too few spots lie on tissue.
         """
         if not enough_spots(section):
             return np.zeros((len(section.spots), self.axes.shape[1] + 1), dtype=np.float32)

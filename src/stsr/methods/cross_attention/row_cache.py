@@ -1,4 +1,4 @@
-"""Rows that are asked for again and again, while the bands of a grid are gone through, computed once."""
+"""Cache of the rows of a grid that overlapping bands need, so that each row is computed once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from stsr.geometry import Grid
 
 
-class Recent:
-    """Arrays of the cells of a run of rows: what the run before it held already is kept, the rest computed.
+class RowCache:
+    """Arrays of the cells of a run of rows: rows of the previous run are reused, the others computed.
 
-    Runs that go down the grid and overlap have every row computed once. One that begins above the last, or leaves a gap,
-    is computed anew.
+    Runs must go down the grid and overlap for every row to be computed once. A run that begins above the previous one, or
+    leaves a gap, is computed as a whole.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Recent:
         return tuple(array[place] for array in self.arrays)
 
     def _move(self, rows: slice) -> None:
-        """Let go of what lies above ``rows``, and compute what is lacking below."""
+        """Drop what lies above ``rows``, and compute what is missing below."""
         goes_on = self.rows.start <= rows.start <= self.rows.stop
         kept = slice(rows.start, self.rows.stop if goes_on else rows.start)
         rest = slice(kept.stop, rows.stop)

@@ -33,11 +33,11 @@ class Tissue:
     section
         The section, with features and image.
     scaling, typical, residuals
-        How its features and its expression are standardised, and its spots compared with what their features say.
+        How its features and its expression are standardised, and its spots with a regression on their features.
     near
         Spots that a cell can look at.
     length
-        Standard deviation of the Gaussian by which spots tell of the tissue around, in µm.
+        Standard deviation in µm of the Gaussian by which context vectors average spots.
     view
         How windows of it are looked at.
     training
@@ -161,5 +161,5 @@ class Tissue:
         return self._tensor(np.sqrt((away**2).sum(axis=-1))), torch.as_tensor(spots, device=self.device)
 
     def context(self, distance: Tensor, index: Tensor) -> Tensor:
-        """(n, p, directions) what the spots :meth:`around` patches tell of them."""
+        """(n, p, directions) context vectors of cells, from the spots :meth:`around` patches."""
         return context(distance, self.residuals[index], self.length)

@@ -18,7 +18,7 @@ from stsr.metrics.spot_edges import CLEAR, REACH, spot_edges
 from stsr.section import Section
 
 DISPLACED = 8
-"""Lattices that tell how large steps are elsewhere."""
+"""Displaced lattices, at whose edges steps are measured for comparison."""
 
 SAMPLE = 1000
 """Spots of a displaced lattice that are looked at, about."""
@@ -106,10 +106,10 @@ class CellSteps:
 class SpotSteps:
     r"""By what share cells inside the spots of a section stand out in a prediction, more than tissue does.
 
-    Networks know the spots they learned from better than what lies between, so a prediction has steps at the edges of
+    Networks overfit the discs they were trained on, so a prediction has steps at the edges of
     spots, which nothing in the tissue explains: a lattice of spots is printed without regard to it. Two things are taken
-    out, gene by gene: the mean step of all spots, and of each spot's own step what makes steps larger here than at the
-    edges of a displaced lattice,
+    out, gene by gene: the mean step of all spots, and of each spot's own step what makes steps larger than at the edges
+    of a displaced lattice,
 
     .. math:: d_{sg} \to (d_{sg} - \bar d_g) / I_g, \quad
        I_g^2 = \max(1, \overline{(d_{sg} - \bar d_g)^2} / \overline{d_{sg}^2}_\text{displaced}).

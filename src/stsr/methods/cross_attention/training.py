@@ -89,8 +89,8 @@ def on_discs(
 ) -> Task:
     """Learn from the cells of spots in any order, each spot hidden from itself.
 
-    Where there are many spots, training goes to the end: no loss on squares of tissue tells when what is between spots a
-    pitch apart is predicted best. Held-out spots are predicted without their context vectors, so their error is that of
+    Where there are many spots, training goes to the end: the loss on held-out squares is lowest long before the prediction
+    between spots a pitch apart is best. Held-out spots are predicted without their context vectors, so their error is that of
     predictions from the image alone.
     """
     config, order = architecture.config, torch.Generator().manual_seed(int(rng.integers(2**31)))

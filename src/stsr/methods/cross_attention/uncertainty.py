@@ -1,4 +1,4 @@
-"""Spots held out of training: which ones, and what they tell of the error of a prediction."""
+"""Spots held out of training: which ones, and the error of predictions on them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stsr.nn.training.trainer import Task
 
 STRENGTH = 50.0
-"""UMI counts that the mean over genes is worth when a gene's own dispersion is estimated."""
+"""UMI counts; the weight of the mean over genes when a gene's own dispersion is estimated."""
 
 
 def by_tile(rowcol: NDArray[np.int64], side: int) -> list[NDArray[np.int64]]:
@@ -63,18 +63,22 @@ def all_unseen(tasks: Sequence[Task], device: torch.device) -> tuple[NDArray[np.
 
 def explained(constant: NDArray[np.floating], counts: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
     """Share of the Poisson deviance of counts from a (genes,) constant, all genes together, that is less from ``expected``."""
-    unexplained, whole = (deviance(counts, told).sum() for told in (expected, np.broadcast_to(constant, counts.shape)))
+    unexplained, whole = (
+        deviance(counts, rates).sum() for rates in (expected, np.broadcast_to(constant, counts.shape))
+    )
     return float(1 - unexplained / whole)
 
 
 def dispersion(counts: NDArray[np.float32], expected: NDArray[np.float32]) -> NDArray[np.float32]:
     """(genes,) variance of the rates over their squares, from what was expected of spots that were held out.
 
-    The moment estimate of a gene is drawn towards that of all genes, the more the fewer its counts tell.
+    The moment estimate of a gene is shrunk towards that of all genes, by its Poisson information.
     """
     excess, square = (counts - expected) ** 2 - expected, expected**2
     common = max(excess.sum() / square.sum(), 1e-3)
-    # What one gene tells is worth its Poisson information, as against that of STRENGTH counts.
-    told = square.sum(axis=0) / np.maximum(expected.mean(axis=0), 1e-6)
+    # Weights: Poisson information of the gene, Σ μ² / mean(μ), against that of STRENGTH counts.
+    information = square.sum(axis=0) / np.maximum(expected.mean(axis=0), 1e-6)
     own = excess.sum(axis=0) / np.maximum(square.sum(axis=0), 1e-6)
-    return np.maximum((told * own + STRENGTH * common) / (told + STRENGTH), 0.1 * common).astype(np.float32)
+    return np.maximum((information * own + STRENGTH * common) / (information + STRENGTH), 0.1 * common).astype(
+        np.float32
+    )
