@@ -1,7 +1,7 @@
 """Methods, each a file that registers itself; a new one is such a file and its name among the imports below."""
 
 from stsr.methods.base import METHODS, Balanced, Method, MethodInfo, Prediction, Predictor, Training, create, register
-from stsr.methods.baselines import feature_knn, idw, kriging, linear, nearest, ridge, stack  # noqa: F401
+from stsr.methods.baselines import feature_knn, idw, kriging, linear, nearest, pls, ridge, stack  # noqa: F401
 from stsr.methods.cross_attention import method  # noqa: F401
 from stsr.methods.super_resolution import histex, histosge, istar, spabit  # noqa: F401
 

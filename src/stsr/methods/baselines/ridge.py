@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, register
-from stsr.methods.expected import Array, Expected, Facts
+from stsr.methods.base import MethodInfo, register
 from stsr.methods.shared.learned_spots import LearnedSpots
-from stsr.methods.shared.requirements import require_spots
-from stsr.methods.shared.spot_sums import bands
+from stsr.methods.shared.linear_model import LinearModel
 from stsr.options import Number, Options, Whole
-from stsr.section import Section
 
 PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
 """Values of α that cross-validation chooses from."""
@@ -41,7 +38,7 @@ class RidgeConfig(Options):
 
 
 @register
-class Ridge(Method):
+class Ridge(LinearModel):
     """λ(b) = m · max(0, c + z(b)·B): learned from the mean features of the discs, applied to every cell.
 
     B minimises Σ_s |y_s / a - c - z̄_s·B|² + α |B|² (Hoerl & Kennard 1970) over the spots whose disc lies on tissue as a
@@ -59,42 +56,13 @@ class Ridge(Method):
     )
     Config: ClassVar = RidgeConfig
 
-    def fit(self, section: Section, *, seed: int, training: Training) -> Self:
-        """Solve for B and c, kept for raw features: ``coefficients`` (features, genes), ``intercept``; m is in both."""
+    def solve(self, spots: LearnedSpots, xy: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """B and c of the penalised least squares."""
         from sklearn import linear_model
 
-        require_spots(section, self.info.name)
-        spots = LearnedSpots.of(section)
-        penalty = self.config.penalty or choose_penalty(
-            spots.z, spots.density, section.spots[spots.used], self.config.blocks
-        )
+        penalty = self.config.penalty or choose_penalty(spots.z, spots.density, xy, self.config.blocks)
         model = linear_model.Ridge(penalty).fit(spots.z, spots.density)
-        coefficients = np.atleast_2d(model.coef_).T / spots.sd[:, None]  # scikit-learn drops the axis of a single gene
-        intercept = model.intercept_ - spots.mean @ coefficients
-        covered, predicted = section.footprint[spots.used].sum(axis=0), np.zeros(len(section.genes))
-        for rows in bands(section, max(section.n_features, len(section.genes))):
-            rates = np.maximum(section.cell_features(rows) @ coefficients + intercept, 0)
-            predicted += covered[section.grid.cells(rows)] @ rates
-        factor = spots.mass_factor(section, predicted)
-        self.arrays = {
-            "coefficients": (coefficients * factor).astype(np.float32),
-            "intercept": (intercept * factor).astype(np.float32),
-        }
-        return self
-
-    def expected(self, facts: Facts) -> Expected:
-        """As :meth:`fit` keeps them."""
-        yield "coefficients", Array((facts.features, facts.genes))
-        yield "intercept", Array((facts.genes,))
-
-    def on(self, section: Section, *, device: str = "auto") -> Predictor:
-        """Apply B to the features of ``section``; its spots play no part."""
-        coefficients, intercept = self.arrays["coefficients"], self.arrays["intercept"]
-
-        def predict(rows: slice) -> Prediction:
-            return Prediction(mean=np.maximum(section.cell_features(rows) @ coefficients + intercept, 0))
-
-        return predict
+        return np.atleast_2d(model.coef_).T, model.intercept_  # scikit-learn drops the axis of a single gene
 
 
 def choose_penalty(
