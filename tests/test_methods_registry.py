@@ -13,6 +13,7 @@ import pytest
 from helpers import toy_section
 
 from stsr.methods import METHODS, Training, create
+from stsr.methods.shared.spot_weights import Interpolation
 
 QUIET = Training(device="cpu", progress=False)
 QUICK = {
@@ -23,7 +24,8 @@ QUICK = {
     "spabit": {"epochs": 2, "hidden": 8, "width": 32},
 }
 """Options that make a trained method quick, where it is not so by itself."""
-TRAINED = ("cross_attention", "feature_knn", "histex", "histosge", "istar", "kriging", "ridge", "spabit")
+TRAINED = sorted(name for name, kind in METHODS.items() if name != "stack" and not issubclass(kind, Interpolation))
+"""Methods that refuse a few spots themselves; a stack leaves it to its members."""
 
 
 @pytest.fixture(scope="module")
