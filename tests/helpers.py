@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import scipy.sparse as sp
@@ -30,6 +33,14 @@ class Toy:
 
     section: Section
     truth: NDArray[np.float32]
+
+
+def benchmark(name: str) -> ModuleType:
+    """A script of ``benchmarks``, which is no package, as a module."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "benchmarks" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def trend(xy: ArrayLike) -> NDArray[np.float64]:

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
-from helpers import hex_lattice
-
-FILE = Path(__file__).parents[1] / "benchmarks" / "efficiency.py"
+from helpers import benchmark, hex_lattice
 
 
 @pytest.fixture(scope="module")
 def efficiency():
-    spec = importlib.util.spec_from_file_location("efficiency", FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return benchmark("efficiency")
 
 
 def section(sd, depth=3000.0):

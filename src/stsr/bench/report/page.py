@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from stsr.bench.protocol.settings import SETTINGS
-from stsr.bench.report.tables import COSTS, SUMMARY, read_facts
+from stsr.bench.report.tables import COSTS, SUMMARY, read_facts, read_summary
 
 INTERPOLATIONS = ("nearest", "idw", "linear", "kriging")
 """Methods that look at no image."""
@@ -32,7 +32,9 @@ than elsewhere, as are the plateaus of `nearest`. Above a p-value of 0.05 it can
 """
 
 
-def render(*folders: Path, title: str = "Benchmarks", figures: Mapping[str, str] | None = None) -> str:
+def render(
+    *folders: Path, title: str = "Benchmarks", opening: str = "", figures: Mapping[str, str] | None = None
+) -> str:
     """Write the report of one or several benches as Markdown.
 
     Parameters
@@ -41,6 +43,8 @@ def render(*folders: Path, title: str = "Benchmarks", figures: Mapping[str, str]
         One for each bench, with its ``summary.csv``, ``costs.csv`` and ``bench.json``.
     title
         The heading.
+    opening
+        What comes right below the heading.
     figures
         Pictures to show at the end: what each shows by its path.
 
@@ -50,15 +54,20 @@ def render(*folders: Path, title: str = "Benchmarks", figures: Mapping[str, str]
     """
     # Tables of earlier benches tell none.
     imprint = [IMPRINT] if any("imprint" in pd.read_csv(folder / SUMMARY, nrows=0) for folder in folders) else []
-    parts = [f"# {title}\n", HOW_TO_READ, *imprint, *(part for folder in folders for part in _bench(folder))]
+    parts = [
+        f"# {title}\n",
+        *([opening] if opening else []),
+        HOW_TO_READ,
+        *imprint,
+        *(part for folder in folders for part in _bench(folder)),
+    ]
     parts += [f"![{caption}]({path})\n\n{caption}.\n" for path, caption in (figures or {}).items()]
     return "\n".join(parts)
 
 
 def _bench(folder: Path) -> Iterator[str]:
     """How a bench was made, then its sections and settings."""
-    # Labels are kept as written: "nan" or "1" might name a section.
-    summary = pd.read_csv(folder / SUMMARY, dtype={"section": str, "method": str}, keep_default_na=True)
+    summary = read_summary(folder)
     costs = pd.read_csv(folder / COSTS, dtype={"section": str, "method": str, "error": str})
     facts = read_facts(folder)
     yield _how_it_was_made(facts)
@@ -116,7 +125,7 @@ def _by_scale(summary: pd.DataFrame, costs: pd.DataFrame) -> str:
     for method, group in everywhere.groupby("method", sort=False):
         at = [group[group["scale_um"] == scale].iloc[0] for scale in scales]
         correlations.append([str(method), *(_share(row) for row in at)])
-        deviances.append([str(method), *(_told(row, "deviance", digits=4) for row in at)])
+        deviances.append([str(method), *(told(row, "deviance", digits=4) for row in at)])
     head = [f"{scale:g} µm" for scale in scales]
     return f"{markdown(['mean Pearson', *head], correlations)}\n{markdown(['mean deviance', *head], deviances)}"
 
@@ -187,11 +196,11 @@ def _imprint(summary: pd.DataFrame, where: str) -> dict[str, Callable[[pd.DataFr
     if "imprint" not in summary or summary["imprint"].isna().all():
         return {}
 
-    def told(at: pd.DataFrame) -> str:
+    def with_p(at: pd.DataFrame) -> str:
         value = _value(at, where, "imprint")
         return value if value == "–" else f"{value} ({_p(float(at['imprint_p'][where]))})"
 
-    return {"imprint": told}
+    return {"imprint": with_p}
 
 
 def _p(value: float) -> str:
@@ -206,9 +215,9 @@ def _wide(
     for method, group in scores.groupby("method", sort=False):
         at = group.set_index("where")
         took = costs[costs["method"] == method][["seconds", "published_seconds", "peak_gb"]].astype(float).mean()
-        told = [column(at) for column in columns.values()]
+        scored = [column(at) for column in columns.values()]
         published = "–" if pd.isna(took["published_seconds"]) else f"≈ {_duration(took['published_seconds'])}"
-        rows.append([str(method), *told, _duration(took["seconds"]), published, f"{took['peak_gb']:.1f} GB"])
+        rows.append([str(method), *scored, _duration(took["seconds"]), published, f"{took['peak_gb']:.1f} GB"])
     return markdown([head, *columns, "fit + predict", "as published", "peak memory"], rows)
 
 
@@ -221,10 +230,10 @@ def _notes(summary: pd.DataFrame, costs: pd.DataFrame, where: str) -> list[str]:
     alike: dict[str, list[str]] = {}
     for method, group in here[here["flat_prediction"] > 0].groupby("method", sort=False):
         numbers = zip(group["flat_prediction"], group["genes"], group["scale_um"], strict=True)
-        told = ", ".join(f"{flat} of {genes} genes at {scale:g} µm" for flat, genes, scale in numbers)
-        alike.setdefault(told, []).append(escaped(method))
-    for told, methods in alike.items():
-        notes.append(f"- Predicted constant by {', '.join(methods)}: {told}. They count as a correlation of 0.")
+        flats = ", ".join(f"{flat} of {genes} genes at {scale:g} µm" for flat, genes, scale in numbers)
+        alike.setdefault(flats, []).append(escaped(method))
+    for flats, methods in alike.items():
+        notes.append(f"- Predicted constant by {', '.join(methods)}: {flats}. They count as a correlation of 0.")
     for method, group in costs[costs["error"].notna()].groupby("method", sort=False):
         for error, runs in group.groupby("error", sort=False):
             seeds = ", ".join(str(seed) for seed in runs["seed"])
@@ -240,11 +249,17 @@ def _share(row: Any) -> str:
 
 def _value(at: pd.DataFrame, where: str, name: str) -> str:
     """A score of one place, and its spread over seeds."""
-    return _told(at.loc[where], name) if where in at.index else "–"
+    return told(at.loc[where], name) if where in at.index else "–"
 
 
-def _told(row: Any, name: str, digits: int = 3) -> str:
-    """A score and its spread over seeds."""
+def told(row: Any, name: str, digits: int = 3) -> str:
+    """A score and its spread over seeds, where there are several; a dash where there is none.
+
+    Examples
+    --------
+    >>> told({"pearson": 0.1661, "pearson_sd": 0.0021}, "pearson")
+    '0.166 ± 0.002'
+    """
     return "–" if pd.isna(row[name]) else f"{row[name]:.{digits}f}{_spread(row[f'{name}_sd'], digits)}"
 
 

@@ -141,3 +141,9 @@ def write_tables(tables: Tables, out: Path) -> None:
 def read_facts(folder: Path) -> dict[str, Any]:
     """What :func:`write_tables` wrote of the facts."""
     return json.loads((folder / FACTS).read_text(encoding="utf-8"))
+
+
+def read_summary(folder: Path) -> pd.DataFrame:
+    """What :func:`write_tables` wrote of :func:`summarise`."""
+    # Labels are kept as written: "1" might name a section.
+    return pd.read_csv(folder / SUMMARY, dtype={"section": str, "setting": str, "method": str})
