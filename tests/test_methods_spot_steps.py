@@ -86,14 +86,15 @@ def test_totals_of_genes_are_kept(toy):
 
 def test_spots_that_touch_have_no_edges(toy):
     """Bins that cover the tissue, as spots, have nothing between them."""
-    assert not Edges.of(replace(toy.section, aperture=Square(100.0)), PITCH).seen.any()
-    assert Edges.of(toy.section, PITCH).seen.any()
+    assert not Edges.of(replace(toy.section, aperture=Square(100.0)), PITCH).seen.size
+    assert Edges.of(toy.section, PITCH).seen.size
 
 
 def test_of_a_few_spots_nothing_is_taken(toy):
     few = toy.section.subset(np.arange(20))
     found = corrected(few, painted(toy, 0.4, 0.2))[1].steps
     assert not found.share.any()
+    assert len(found.share) == 1
     np.testing.assert_array_equal(found.level, 1)
 
 
@@ -148,8 +149,7 @@ def test_thinned_weights_give_the_sums_of_spread_rates(toy):
         assert half.nnz < 0.6 * SPREAD.footprint(abs(weights), section.grid).nnz
         even = np.ones((section.grid.n_cells, 1), dtype=np.float32)
         np.testing.assert_allclose(half @ even, weights @ even, atol=1e-4)
-        seen = np.diff(weights.indptr) > 0
-        whole, of_half = (weights @ spread)[seen], (half @ toy.truth)[seen]
+        whole, of_half = weights @ spread, half @ toy.truth
         assert np.corrcoef(whole.ravel(), of_half.ravel())[0, 1] > 0.98
 
 

@@ -14,7 +14,7 @@ from stsr.methods.cross_attention.diffusion import Diffusion
 from stsr.methods.cross_attention.exact_balance import ExactBalance
 from stsr.methods.cross_attention.half_grid_sums import thinned
 from stsr.methods.cross_attention.residual_field import ResidualField, Signal
-from stsr.methods.cross_attention.spot_steps import CellSteps, Edges, SpotSteps
+from stsr.methods.cross_attention.spot_steps import CellSteps, Edges, SpotSteps, batches
 from stsr.methods.shared.requirements import whole_spots
 
 if TYPE_CHECKING:
@@ -97,18 +97,21 @@ class SignalCorrection:
         """Learn from the spots of a section, ``pitch`` µm apart, and from what is predicted before it is spread."""
         edges, grid = Edges.of(section, pitch), section.grid
         weights = [thinned(part, diffusion, grid) for part in (section.footprint, edges.true, edges.displaced)]
-        predicted, steps, elsewhere = np.split(
-            sums(sp.csr_array(sp.vstack(weights))), np.cumsum([len(section.spots)] * 2)
-        )
+        parts = np.cumsum([len(section.spots), len(edges.seen)])
+        predicted, steps, elsewhere = np.split(sums(sp.csr_array(sp.vstack(weights))), parts)
         field = ResidualField.estimate(section, pitch, predicted)
         softness = diffusion.sigma * grid.bin_size
         taken = SpotSteps.estimate(
             section, field, edges, softness=softness, predicted=predicted, steps=steps, elsewhere=elsewhere
         )
-        used = whole_spots(section)
-        under = (predicted * field.at(section.spots).factor() * taken.under)[used].sum(axis=1)
-        measured = np.maximum(section.counts[used].sum(axis=1), 1)
-        return cls(field, taken, float(np.median(np.abs(under / measured - 1))) if used.any() else 0.0)
+        used = np.flatnonzero(whole_spots(section))
+        off = [
+            (predicted[some] * field.at(section.spots[some]).factor() * taken.under(some)).sum(axis=1)
+            / np.maximum(section.counts[some].sum(axis=1), 1)
+            - 1
+            for some in batches(used)
+        ]
+        return cls(field, taken, float(np.median(np.abs(np.concatenate(off)))) if len(used) else 0.0)
 
     def at(self, xy: NDArray[np.float64]) -> CellSignal:
         """The correction of cells at (cells, 2) places in µm."""

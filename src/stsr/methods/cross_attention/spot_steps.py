@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.stats import norm
 
-from stsr.methods.cross_attention.residual_field import ResidualField, single, total_ratio
+from stsr.methods.cross_attention.residual_field import TOTAL, ResidualField, single
 from stsr.methods.shared.requirements import whole_spots
 from stsr.methods.shared.spot_sums import disc_sums
 from stsr.metrics.spot_edges import CLEAR, REACH, spot_edges
@@ -38,6 +38,9 @@ LARGEST = 1.0
 LEAST = 0.2
 """Factor of a cell, at least."""
 
+BATCH = 4096
+"""Spots at a time."""
+
 TINY = 1e-12
 """Density added where a gene has none."""
 
@@ -48,12 +51,15 @@ class Edges:
 
     Parameters
     ----------
+    seen
+        (n,) the spots whose edges can be looked at.
     true
-        (spots, cells) weights of the step at the edge of each spot; none for those that cannot be looked at.
+        (n, cells) weights of the step at the edge of each of them.
     displaced
         (places, cells) the same where no spots are.
     """
 
+    seen: NDArray[np.int64]
     true: sp.csr_array
     displaced: sp.csr_array
 
@@ -61,23 +67,20 @@ class Edges:
     def of(cls, section: Section, pitch: float) -> Self:
         """The edges of spots ``pitch`` µm apart; none where spots touch or nothing lies between them."""
         grid, diameter = section.grid, equal_diameter(section)
+        nothing = sp.csr_array((0, grid.n_cells), dtype=np.float32)
+        if diameter > APART * pitch:
+            return cls(np.zeros(0, dtype=np.int64), nothing, nothing)
         distance = cKDTree(section.spots).query(grid.xy, distance_upper_bound=REACH * pitch)[0]
-        between = (distance >= CLEAR * pitch) & np.isfinite(distance)
-        if diameter > APART * pitch or not between.any():
-            nothing = sp.csr_array((len(section.spots), grid.n_cells), dtype=np.float32)
-            return cls(nothing, nothing[:0])
+        if not ((distance >= CLEAR * pitch) & np.isfinite(distance)).any():
+            return cls(np.zeros(0, dtype=np.int64), nothing, nothing)
         edges = spot_edges(
             grid.xy, section.spots, diameter=diameter, pitch=pitch, bin_size=grid.bin_size, n_displaced=DISPLACED
         )
         true, *displaced = edges.steps
+        seen = np.flatnonzero(np.diff(true.indptr))
         every = slice(None, None, max(1, len(section.spots) // SAMPLE))
         places = sp.csr_array(sp.vstack([lattice[every] for lattice in displaced]))
-        return cls(true, sp.csr_array(places[np.diff(places.indptr) > 0]))
-
-    @property
-    def seen(self) -> NDArray[np.bool_]:
-        """(spots,) those whose edges can be looked at."""
-        return np.diff(self.true.indptr) > 0
+        return cls(seen, true[seen], places[np.flatnonzero(np.diff(places.indptr))])
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +101,7 @@ class CellSteps:
 
     def factor(self, genes: slice = slice(None)) -> NDArray[np.float32]:
         """(cells, genes) what predictions are multiplied by, for some genes."""
-        taken = self.inside[:, None] * self.steps.share[:, genes][self.nearest]
+        taken = self.inside[:, None] * self.steps.share[:, genes][self.steps.row[self.nearest]]
         return np.maximum(1 - taken, LEAST) * self.steps.level[genes]
 
 
@@ -122,8 +125,11 @@ class SpotSteps:
         Tree of the centres of the spots, in µm.
     radius, softness
         Of a spot, and standard deviation of the Gaussian that softens its edge, in µm.
+    row
+        (spots,) the row of ``share`` that holds for each spot.
     share
-        (spots, genes) share of what is predicted inside a spot that is taken out.
+        (rows, genes) share of what is predicted inside a spot that is taken out: of each spot whose edge can be looked at,
+        and last, of all others.
     covered
         (spots,) how far the cells of a spot are inside it, in the mean.
     level
@@ -133,6 +139,7 @@ class SpotSteps:
     spots: cKDTree
     radius: float
     softness: float
+    row: NDArray[np.int64]
     share: NDArray[np.float32]
     covered: NDArray[np.float32]
     level: NDArray[np.float32]
@@ -160,39 +167,40 @@ class SpotSteps:
         predicted
             (spots, genes) sums under spots.
         steps, elsewhere
-            (spots, genes) and (places, genes) steps at the edges of spots, and of displaced ones.
+            (seen spots, genes) and (places, genes) steps at the edges of spots, and of displaced ones.
         """
         grid, seen = section.grid, edges.seen
         softness = max(softness, grid.bin_size / 4)
         spots, genes = predicted.shape
-        area = np.maximum(section.footprint.sum(axis=1), 1e-6)
-        nothing = np.zeros((spots, genes), np.float32), np.zeros(spots, np.float32), np.ones(genes, np.float32)
-        found = cls(cKDTree(section.spots), equal_diameter(section) / 2, softness, *nothing)
-        if seen.sum() < FEWEST or not len(elsewhere):
+        nothing = np.zeros((1, genes), np.float32), np.zeros(spots, np.float32), np.ones(genes, np.float32)
+        found = cls(cKDTree(section.spots), equal_diameter(section) / 2, softness, np.zeros(spots, np.int64), *nothing)
+        if len(seen) < FEWEST or not len(elsewhere):
             return found
-        density = predicted / area[:, None]
-        density = density + FLOOR * density[seen].mean(axis=0) + TINY
+        area = np.maximum(section.footprint.sum(axis=1), 1e-6)
+        density = predicted[seen] / area[seen, None]
+        density += FLOOR * density.mean(axis=0) + TINY
         signal = disc_sums(
             section, edges.true, len(field.loadings), lambda rows: field.at(grid.xy[grid.cells(rows)]).values
         )
         relative = steps / density + signal @ field.loadings
-        usual = certain_mean(relative[seen], density[seen])
+        usual = certain_mean(relative, density)
         own = relative - usual
-        excess = 1 - 1 / larger((own * density)[seen], elsewhere)
-        own = excess * np.clip(own, -LARGEST, LARGEST)
-        own[~seen] = 0
+        excess = 1 - 1 / larger(own * density, elsewhere)
         inside = found.place(grid.xy)[1]
-        whole = np.median((edges.true @ inside)[seen])
-        share = single((usual + own) / whole)
-        found = replace(found, share=share, covered=single(section.footprint @ inside / area))
-        used = whole_spots(section)
-        before = (predicted * field.at(section.spots).factor())[used]
-        return replace(found, level=single(total_ratio(before, before * found.under[used])))
+        whole = np.median(edges.true @ inside)
+        share = np.vstack([usual + excess * np.clip(own, -LARGEST, LARGEST), usual]) / whole
+        row = np.full(spots, len(seen))
+        row[seen] = np.arange(len(seen))
+        found = replace(found, row=row, share=single(share), covered=single(section.footprint @ inside / area))
+        before = after = np.zeros(genes)
+        for some in batches(np.flatnonzero(whole_spots(section))):
+            sums = predicted[some] * field.at(section.spots[some]).factor()
+            before, after = before + sums.sum(axis=0), after + (sums * found.under(some)).sum(axis=0)
+        return replace(found, level=single((before + TOTAL) / (after + TOTAL)))
 
-    @property
-    def under(self) -> NDArray[np.float32]:
-        """(spots, genes) what the sums under spots are multiplied by."""
-        return np.maximum(1 - self.covered[:, None] * self.share, LEAST) * self.level
+    def under(self, spots: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(n, genes) what the sums under some spots (n,) are multiplied by."""
+        return np.maximum(1 - self.covered[spots, None] * self.share[self.row[spots]], LEAST) * self.level
 
     def place(self, xy: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """(cells,) nearest spots of places (cells, 2) in µm, and how far these are inside them."""
@@ -237,3 +245,8 @@ def log_ratio(steps: NDArray[np.floating], elsewhere: NDArray[np.floating]) -> N
     ours, others = (np.square(values).mean(axis=0, dtype=np.float64) for values in (steps, elsewhere))
     known = (ours > 0) & (others > 0)
     return np.log(np.where(known, ours, 1) / np.where(known, others, 1)) / 2
+
+
+def batches(spots: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Spots (n,), some at a time: where bins are spots there are hundreds of thousands."""
+    return np.split(spots, range(BATCH, len(spots), BATCH))
