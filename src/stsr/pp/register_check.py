@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stsr.arguments import SEED
 from stsr.geometry import Aperture, Square, cell_lookup, nearest_pitch
-from stsr.imaging.registration import FEWEST, STEP, block_maps
+from stsr.imaging.registration import MIN_POINTS, STEP, block_maps
 from stsr.imaging.similarity import fit_similarity
 from stsr.options import Number
 from stsr.pp.registration import Registration, registration_of
@@ -102,7 +102,7 @@ def register_check(
     blocks = block_maps(image, xy, np.log1p(totals), _kernel(aperture), window=window, reach=reach)
     if not len(blocks.xy):
         raise ValueError(
-            f"window={window:g} µm holds {FEWEST} spots of different counts on tissue nowhere; pass a wider one, and check "
+            f"window={window:g} µm holds {MIN_POINTS} spots of different counts on tissue nowhere; pass a wider one, and check "
             f"that the image {facts.image!r} is the H&E."
         )
     fit, error = fit_similarity(blocks, seed=seed)
