@@ -37,7 +37,11 @@ def checksums(source: Source, folder: Path, methods: list[str]) -> Iterator[tupl
     for method in methods:
         stsr.tl.fit_super_resolution(sdata, genes=source.genes, method=method, key_added=method, progress=False)
         table = sdata.tables[method]
-        arrays = [table.X, *(table.layers[name] for name in sorted(table.layers)), *(table.obsm[name] for name in sorted(table.obsm))]
+        arrays = [
+            table.X,
+            *(table.layers[name] for name in sorted(table.layers)),
+            *(table.obsm[name] for name in sorted(table.obsm)),
+        ]
         digest = hashlib.sha256()
         for array in arrays:
             dense = array.toarray() if sp.issparse(array) else np.asarray(array)
