@@ -10,7 +10,7 @@ import pytest
 from bench_toys import in_this_process
 from PIL import Image
 
-from stsr.bench import execute
+from stsr.bench.jobs import execute
 from stsr.bench.report.degradation import HEAD, KEPT, degradation_page, degradation_plan, degradation_table
 from stsr.bench.sources.degraded import FACTS, IMAGE, NONE, Degraded, write_section
 from stsr.bench.sources.find import find_sources

@@ -15,8 +15,8 @@ import pytest
 from bench_toys import NAME, in_this_process, small_plan
 from filelock import FileLock
 
-from stsr.bench import execute as module
 from stsr.bench.files import RUN, SCORES, run_folder
+from stsr.bench.jobs import execute as module
 from stsr.bench.jobs.execute import execute, outcome, spawn
 from stsr.bench.protocol.plan import Entry, Plan
 from stsr.bench.report.tables import collect, write_tables

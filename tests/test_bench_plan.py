@@ -56,7 +56,7 @@ def test_a_section_of_a_folder_is_predicted_from_the_others(folder):
         ("B", "ridge", ["A", "C"]),
         ("C", "ridge", ["A", "B"]),
     ]
-    assert plan.blind == ("idw",)
+    assert plan.need_spots == ("idw",)
 
 
 def test_a_section_alone_is_predicted_from_its_folder(folder):

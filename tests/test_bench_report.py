@@ -139,7 +139,7 @@ def test_the_report_tells_the_imprint_where_it_was_measured(tables, tmp_path):
     write_tables(replace(tables, scores=scores, facts=FACTS | {"sections": {"liver": section}}), tmp_path)
     text = render(tmp_path)
     for line in (
-        "**Imprint** tells how far spots show in a map as discs",
+        "**Imprint** measures how strongly spots show in a map as discs",
         "The imprint of the truth is 1.02 (p = 0.62).",
         "| at 8 µm | median Pearson | Spearman | under spots | between spots | RMSE | SSIM | imprint | fit + predict |",
         "| 0.250 ± 0.000 | 0.250 ± 0.000 | 2.000 ± 0.000 (p = 0.012) | 6.0 s | – | 1.5 GB |",

@@ -90,7 +90,11 @@ def test_without_a_data_folder_the_section_is_named(data, monkeypatch):
         ("brain", FileNotFoundError, "'brain' is not in .* there is: liver, tumour"),
         ("tumour/A9", FileNotFoundError, "section='tumour/A9' is neither a folder, .* which holds A1, A2"),
         ("liver/A1", FileNotFoundError, "section='liver/A1' is neither a folder, .* which holds none"),
-        ("liver/visium", ValueError, "section='liver/visium' has no layout .* it looked for visium/ and visium_hd/"),
+        (
+            "liver/visium",
+            ValueError,
+            "section='liver/visium' has no layout .* give the folder one of these: visium/ and visium_hd/",
+        ),
     ],
 )
 def test_an_unknown_section_is_told_in_one_sentence(data, argument, error, message):

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from bench_toys import in_this_process
 from breast_toys import MPP, write_breast
 
-from stsr.bench import execute
+from stsr.bench.jobs import execute
 from stsr.bench.protocol.plan import Entry, make_plan
 from stsr.bench.run import run_bench
 from stsr.bench.sources.find import find_sources

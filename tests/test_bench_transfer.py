@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from bench_toys import in_this_process, write_folder
 
-from stsr.bench import execute as module
 from stsr.bench.files import SCORES, STORE, run_folder, section_folder
+from stsr.bench.jobs import execute as module
 from stsr.bench.jobs.execute import execute, outcome
 from stsr.bench.jobs.measure import transferred_genes
 from stsr.bench.protocol.plan import Entry, make_plan

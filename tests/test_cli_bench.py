@@ -78,7 +78,9 @@ def test_bad_input_is_told_in_one_sentence(tmp_path, capsys, more, message):
 
 
 def test_a_folder_of_no_known_layout_is_told(tmp_path, capsys):
-    assert "has no layout that the bench knows; it looked for visium/" in refused(capsys, "bench", tmp_path)
+    assert "has no layout that the bench knows; give the folder one of these: visium/" in refused(
+        capsys, "bench", tmp_path
+    )
 
 
 def test_methods_and_options_are_read():

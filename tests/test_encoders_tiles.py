@@ -147,7 +147,7 @@ def test_a_coarse_image_is_enlarged_and_the_log_says_so_once(caplog):
         features = np.concatenate([encoder.encode_rows(raster, grid, slice(r, r + 6)) for r in (0, 6)], axis=1)
     np.testing.assert_allclose(features[0].ravel(), grid.xy[:, 0] / 2 - 0.5, atol=0.3)
     assert [record.message for record in caplog.records] == [
-        "The image has 2.00 µm/px, encoder mean-colour looks at 0.50 µm/px: the image is enlarged for it."
+        "The image has 2.00 µm/px, encoder mean-colour takes 0.50 µm/px: the image is enlarged for it."
     ]
 
 

@@ -130,5 +130,5 @@ def test_rasters_that_stsr_did_not_make_or_of_another_grid_say_what_to_do(sectio
         checked(section, key, "grid_016um")
     with pytest.raises(KeyError, match="features='nothing' not found; sdata holds the features .*features_mine_032um"):
         made_of(section, "nothing")
-    with pytest.raises(ValueError, match="features='he' do not say what they were made of"):
+    with pytest.raises(ValueError, match="features='he' have no record of what they were made of"):
         made_of(section, "he")

@@ -273,7 +273,7 @@ def test_without_spots_the_log_says_when_the_mask_is_unsure(caplog):
     with caplog.at_level(logging.WARNING, logger="stsr"):
         calibrate_image(sdata, target_mpp=2.0)
     assert sdata.attrs["stsr"]["image_qc"]["tissue_confidence"] < 0.8
-    assert "It is unsure what of the image is tissue" in caplog.text
+    assert "The tissue mask is uncertain" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -252,7 +252,7 @@ def test_few_selected_spots_tell_the_pitch_by_all_listed(folder, chosen):
 def test_one_listed_spot_needs_mpp(folder):
     places = pd.read_csv(folder / "B4_selection.tsv", sep="\t")
     places[:1].to_csv(folder / "B4_selection.tsv", sep="\t", index=False)
-    with pytest.raises(ValueError, match=r"lists one spot, which tells no pitch; pass mpp"):
+    with pytest.raises(ValueError, match=r"lists one spot, which gives no pitch; pass mpp"):
         read(folder)
     assert record(read(folder, mpp=4.0)).mpp == 4.0
 

@@ -79,7 +79,7 @@ def test_too_little_structure_is_said(sdata, caplog):
     check = register_check(sdata, table="shuffled")
     del sdata.tables["shuffled"]
     assert not check.reliable
-    assert "Whether shuffled fits the image cannot be told: " in caplog.text
+    assert "Whether shuffled fits the image cannot be decided: " in caplog.text
 
 
 def test_the_same_seed_gives_the_same_answer(sdata):

@@ -11,7 +11,7 @@ import spatialdata as sd
 from spatial_toys import toy_labels, toy_sdata
 
 from stsr.spatial import create_store, image_pyramid, note, open_store, put
-from stsr.spatial.errors import told
+from stsr.spatial.errors import write_errors
 from stsr.spatial.store import check_vacant
 
 REASONS = {
@@ -67,7 +67,7 @@ def test_a_folder_that_is_closed_to_writing_is_named(stored, monkeypatch):
     monkeypatch.setattr(os, "access", lambda folder, mode: folder != stored.path.parent)
     closed = PermissionError(errno.EACCES, "Permission denied", str(stored.path.parent / ".a.zarr.stsr-1"))
     message = r"the folder '.*' of store='.*a\.zarr' is closed to writing"
-    with pytest.raises(PermissionError, match=message), told(stored.path, "key_added='x'"):
+    with pytest.raises(PermissionError, match=message), write_errors(stored.path, "key_added='x'"):
         raise closed
 
 

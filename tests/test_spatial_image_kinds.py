@@ -86,7 +86,9 @@ def test_grey_stays_grey_and_is_told(file, kind, caplog):
     with caplog.at_level(logging.WARNING, "stsr"):
         got = read(file)
     np.testing.assert_array_equal(got, np.repeat(GREY[..., None], 3, axis=-1))
-    assert caplog.messages == ["he.tif is grey: colours of the stain are lost, and so is what they tell of the tissue."]
+    assert caplog.messages == [
+        "he.tif is grey: colours of the stain are lost, and with them information on the tissue."
+    ]
 
 
 @pytest.mark.parametrize("kind", REFUSED)

@@ -327,7 +327,7 @@ def test_usual_scales_without_enough_blocks_are_left_out(sdata, truth, caplog):
     near = ((rowcol - rowcol.median()).abs().max(axis=1) <= 6).to_numpy()
     with caplog.at_level("INFO", "stsr"):
         scores = evaluate(sdata, truth=truth[near], ceiling=False)
-    assert "Not scored, the truth has too few such blocks: 56 µm" in caplog.text
+    assert "Scales that are not scored, since the truth has too few such blocks: 56 µm" in caplog.text
     assert set(scores["scale_um"]) == {8.0, 16.0, 32.0}
 
 

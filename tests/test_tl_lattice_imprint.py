@@ -118,7 +118,7 @@ def test_few_spots_are_nan_with_a_warning(sdata, caplog):
         with caplog.at_level(logging.WARNING):
             found = lattice_imprint(sdata)
         assert found[["imprint", "step", "p", "p_all"]].isna().all(axis=None)
-        assert "No imprint is told of sr_008um: too few spots lie on its cells" in caplog.text
+        assert "The imprint of sr_008um cannot be measured: too few spots lie on its cells" in caplog.text
         sdata.tables["table"] = spots[:1].copy()
         with pytest.raises(ValueError, match="sdata has one spot, which makes no lattice"):
             lattice_imprint(sdata)

@@ -58,7 +58,7 @@ def warnings(caplog, section, truth):
 def test_spots_that_are_sums_of_the_truth_are_warned_about_once(fine, caplog):
     (told,) = warnings(caplog, fine, fine["truth_008um"])
     assert told.startswith(f"{WARNING} (squared differences are 0.00 of those of independent counts, median of ")
-    assert "a method that copies the noise of the spots scores for it" in told
+    assert "copying the noise of the spots raises a method's scores" in told
     assert told.endswith("share no molecule with stsr.pp.simulate_spots(split=0.5).")
 
 

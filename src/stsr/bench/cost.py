@@ -14,7 +14,7 @@ GIGABYTE = 2**30
 
 
 class Clock:
-    """Seconds since it was made, and the most memory that this process has held."""
+    """Wall-clock seconds since it was made, and the peak memory of this process."""
 
     def __init__(self) -> None:
         self.start = time.perf_counter()
@@ -27,14 +27,14 @@ class Clock:
 
 
 def as_published(seconds: float, history: Mapping[str, Sequence[float]], config: Any) -> float | None:
-    """Seconds that training for the published number of epochs and networks would take, an epoch as long as here.
+    """Seconds of a run, extrapolated to the published number of epochs and networks at the time per epoch of this run.
 
-    None for a method that has no published ones or was not trained.
+    None for a method without published numbers, or without training.
 
     Parameters
     ----------
     seconds, history
-        What a run took, and its losses by epoch.
+        Time of the run, and its losses by epoch.
     config
         Its settings.
     """
@@ -42,10 +42,10 @@ def as_published(seconds: float, history: Mapping[str, Sequence[float]], config:
     epochs = sum(len(losses) for name, losses in history.items() if name.startswith("train"))
     if published is None or not epochs:
         return None
-    of_all = published["epochs"] * published["states"]
-    if "train graph" in history:  # a network of its own, trained once before the others
-        of_all += published["graph_epochs"]
-    return round(seconds * of_all / epochs)
+    total = published["epochs"] * published["states"]
+    if "train graph" in history:  # one network, trained once before the others
+        total += published["graph_epochs"]
+    return round(seconds * total / epochs)
 
 
 def machine() -> dict[str, str | int | float]:

@@ -1,4 +1,4 @@
-"""What lies where in the folder of a bench, and writing it so that a kill leaves the old or the new."""
+"""Paths in the folder of a bench, and atomic writes: a process that is killed leaves the old file or the new one."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 STORE, GENES, TRUTH, PREPARED = "section.zarr", "genes.txt", "truth.h5ad", "prepared.json"
-"""Of a prepared section: its store, the genes to score, the counts of the true bins, and the mark that all is there."""
+"""Files of a prepared section: store, genes to score, counts of the true bins, and facts. The facts come last and mark it as
+complete."""
 
 SCORES, MAPS, LOG, RUN = "scores.parquet", "maps.png", "log.txt", "run.json"
-"""Of a run: the scores of every gene, maps of the best and worst, what it printed, and the mark that all is there."""
+"""Files of a run: scores of every gene, maps of the best and worst, log, and facts. The facts come last and mark it as
+complete."""
 
 GRID, RESULT = "grid", "sr"
-"""Names of the grid that is predicted, and of the table with the prediction."""
+"""Names of the grid to predict on, and of the table with the prediction."""
 
 
 def section_folder(out: Path, section: str, image: str) -> Path:
@@ -28,7 +30,7 @@ def run_folder(out: Path, key: str) -> Path:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON in one step."""
+    """Write JSON atomically."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     scratch.write_text(json.dumps(content, indent=1), encoding="utf-8")
     scratch.replace(path)

@@ -1,4 +1,4 @@
-"""What a result depends on, as one short text: it is kept beside the result, and tells whether it still holds."""
+"""Fingerprint of all that a result depends on. It is kept beside the result, which is valid as long as it is the same."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ LIBRARIES = (
 """Libraries that results depend on."""
 
 WITHOUT_INFLUENCE = ("stsr.pl", "stsr.cli", "stsr.bench.jobs.maps")
-"""What is drawn and printed changes no score."""
+"""Modules that only draw or print, and change no score."""
 
 REGISTER = "stsr.methods"
-"""Imports every method. A run depends on its own, so this package's imports are not followed."""
+"""Imports every method. A run depends only on its own method, so imports of this package are not followed."""
 
 ANY_METHOD = "stsr.methods.base.METHODS"
-"""A method that imports this may be told to use any other, as a stack is, and depends on all."""
+"""A method that imports this can use any other method, as ``stack`` does, and so depends on the code of all."""
 
 
 def digest(*parts: Any) -> str:
-    """Digest of what JSON can carry."""
+    """Digest of values that JSON can hold."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -72,9 +72,9 @@ def _version(name: str) -> str:
 
 
 def code_digest(*modules: str, source: Path = SOURCE) -> str:
-    """Digest of modules and of all of stsr that they import, wherever in their functions.
+    """Digest of modules and of all modules of stsr that they import, also inside functions.
 
-    Comments, docstrings and layout do not count, and neither do methods beside the one asked for, unless it may use them.
+    Comments, docstrings and layout do not count. Other methods count only where one can use them.
 
     Examples
     --------
@@ -102,7 +102,7 @@ def run_code(method: str) -> str:
 
 
 def _read(file: Path) -> tuple[str, tuple[str, ...]]:
-    """Digest of what a file means, and the modules of stsr that it may import."""
+    """Digest of a file's code without docstrings and layout, and the modules of stsr that it may import."""
     return _parsed(file, file.stat().st_mtime_ns)
 
 

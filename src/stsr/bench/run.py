@@ -1,4 +1,4 @@
-"""A whole bench: execute what is missing, and leave tables, figures and the report."""
+"""A whole bench: execute the missing runs, and write tables, figures and the report."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def run_bench(plan: Plan, out: Path, *, command: str, tell: Tell = print) -> int
         What to run.
     out
         Folder of the bench. Besides the runs it gets ``scores.parquet`` and ``.csv``, ``summary.csv``, ``costs.csv``,
-        ``genes.csv``, ``bench.json``, figures, and ``report.md``. They tell the results of this plan, and only those of
-        the code and data of now.
+        ``genes.csv``, ``bench.json``, figures, and ``report.md``. They hold the results of this plan, for the
+        present code and data only.
     command
-        The command that makes this bench, to be told in the report.
+        The command that makes this bench, shown in the report.
     tell
-        Takes a line for every run.
+        Called with one line of text for every run.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def run_bench(plan: Plan, out: Path, *, command: str, tell: Tell = print) -> int
     Raises
     ------
     RuntimeError
-        When another bench is at work in ``out``, or stsr's code is changed meanwhile.
+        When another bench runs in ``out``, or stsr's code changes during the bench.
     """
     out.mkdir(parents=True, exist_ok=True)
     with _alone(out):

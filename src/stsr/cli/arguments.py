@@ -1,4 +1,4 @@
-"""Types of arguments, made of the rules that the verbs check them by."""
+"""Types of arguments for argparse, made from the rules that check the arguments of functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stsr.options import Rule, shown
 
 
 def argument(rule: Rule) -> Callable[[str], Any]:
-    """What argparse calls with the text of an argument, and tells the refusal of.
+    """Type for argparse: reads and checks the text of an argument by a rule.
 
     Examples
     --------
@@ -31,7 +31,7 @@ def argument(rule: Rule) -> Callable[[str], Any]:
 
 
 def path(text: str) -> Path:
-    """A path; no text is none, though Python takes it for the folder that one is in."""
+    """A path. An empty text is an error; Python would take it for the working directory."""
     if not text.strip() or "\0" in text:
         raise argparse.ArgumentTypeError(f"{shown(text)} is not allowed; pass a path.")
     return at_home(text)

@@ -1,4 +1,4 @@
-"""``stsr bench``: put methods to the test on sections, and write a report."""
+"""``stsr bench``: score methods on sections, and write a report."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 SEEDS = Items(SEED, most=1000)
-"""Of a bench."""
+"""Rule for the seeds of a bench."""
 
 
 def add(commands: Any, common: argparse.ArgumentParser) -> None:
     """Add ``stsr bench``."""
     command = commands.add_parser(
-        "bench", parents=[common], help="put methods to the test and write a report", description=bench.__doc__
+        "bench", parents=[common], help="score methods on sections and write a report", description=bench.__doc__
     )
     command.add_argument(
         "sections",
@@ -81,7 +81,7 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
 def bench(args: argparse.Namespace) -> int:
     """Fit and score methods on sections, each in a process of its own, and write tables, figures and a report.
 
-    A bench that was stopped takes up where it was when the same command is given again.
+    A bench that was stopped goes on when the same command is given again.
     """
     from stsr.bench.protocol.plan import make_plan
     from stsr.bench.protocol.settings import SETTINGS
@@ -102,7 +102,7 @@ def bench(args: argparse.Namespace) -> int:
     steps = Steps(quiet=args.quiet)
     missing = run_bench(plan, args.out, command=command_line(args), tell=steps.say)
     lack = f"; {missing} of {len(plan.runs)} runs have no result" if missing else ""
-    steps.say(f"{args.out / 'report.md'} sums it up{lack} ({steps.seconds:.0f} s).")
+    steps.say(f"The report is {args.out / 'report.md'}{lack} ({steps.seconds:.0f} s).")
     return INCOMPLETE if missing else DONE
 
 
@@ -146,7 +146,7 @@ def parse_settings(text: str, known: Iterable[str]) -> list[str]:
 
 
 def command_line(args: argparse.Namespace) -> str:
-    """The command that makes the same report, without what it prints and where it writes."""
+    """The command that makes the same report, without ``--quiet``, ``--verbose`` and ``--out``."""
     words = ["stsr", "bench", *args.sections, "--methods", args.methods]
     for name in ("settings", "seeds", "genes"):
         if (value := getattr(args, name)) is not None:

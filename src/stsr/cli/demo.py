@@ -1,4 +1,4 @@
-"""``stsr demo``: the main job on a synthetic section whose truth is known."""
+"""``stsr demo``: super-resolve a synthetic section whose truth is known."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def demo(args: argparse.Namespace) -> None:
 
     steps = Steps(quiet=args.quiet)
     with steps("making a 2 x 2 mm section with 100 genes"):
-        # Half of the molecules make the spots, the others the truth: who copies the noise of spots gains nothing.
+        # Half of the molecules go to the spots, the others to the truth: copying the noise of spots does not raise scores.
         sdata = stsr.pp.simulate_spots(
             stsr.datasets.synthetic_section(seed=args.seed),
             table="truth_008um",
@@ -89,7 +89,7 @@ def demo(args: argparse.Namespace) -> None:
     steps.say(f"\nmean Pearson correlation with the true counts, {sdata['table'].n_vars} genes\n")
     steps.say(score_table(scores))
     steps.say(
-        f"\n{args.out}/ holds section.zarr (all of it, the result in the table 'sr_008um'), model.safetensors and the maps "
+        f"\n{args.out}/ holds section.zarr (with the result in the table 'sr_008um'), model.safetensors and the maps "
         f"{', '.join(f'{gene}.png' for gene in GENES)} ({steps.seconds:.0f} s)."
     )
 
@@ -110,7 +110,7 @@ def draw(sdata: SpatialData, folder: Path) -> None:
 
 
 def score_table(scores: dict[str, pd.DataFrame]) -> str:
-    """Methods against scales, and the noise ceiling below."""
+    """A row for each method and the noise ceiling, a column for each scale."""
     everywhere = {method: frame[frame["where"] == "all"].groupby("scale_um") for method, frame in scores.items()}
     rows = [(method, *(f"{v:.3f}" for v in groups["pearson"].mean())) for method, groups in everywhere.items()]
     ceiling = everywhere[METHOD]["ceiling"].mean()

@@ -1,4 +1,4 @@
-"""How a command ends: its exit code, and one sentence on stderr."""
+"""The end of a command: exit code, and errors as one sentence on stderr."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from stsr.cli.output import printable, settle
 log = logging.getLogger(__name__)
 
 DONE, FAULT, REFUSED, INCOMPLETE = 0, 1, 2, 3
-"""Exit codes: all well; a fault of stsr; arguments or input that are refused; a bench of which some runs have no result. A
-command that a signal ended has 128 + its number: 130 for Ctrl-C, 143 for SIGTERM."""
+"""Exit codes: success; a fault of stsr; invalid arguments or input; a bench with runs that have no result. A command that a
+signal ended has 128 + its number: 130 for Ctrl-C, 143 for SIGTERM."""
 
 EXPECTED = (ValueError, KeyError, OSError, ImportError, RuntimeError, MemoryError)
-"""Errors that tell the user what to change; anything else is a fault of ours."""
+"""Errors that the user can correct; all others are faults of stsr."""
 
 
 class Ending:
-    """Turns what happens inside a ``with`` block into an exit code, ``code``."""
+    """Turns the end of a ``with`` block, an error or signal included, into an exit code, ``code``."""
 
     def __init__(self) -> None:
         self.code = DONE
@@ -33,31 +33,31 @@ class Ending:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        """Tell of an error; only a request to exit and what Python raises for itself go on."""
+        """Print an error; ``SystemExit`` and other exceptions that are no ``Exception`` are raised further."""
         settle()
         number = signals.received()
         if number is None and isinstance(error, KeyboardInterrupt):
             number = signal.SIGINT
         if number is not None:
-            # Whatever else was raised came of the signal.
-            self._tell("interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}")
+            # Any other error is a consequence of the signal.
+            self._print("interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}")
             self.code = 128 + number
             return True
         if error is None or not isinstance(error, Exception):
             return False
-        log.debug("what led to it:", exc_info=error)
+        log.debug("traceback:", exc_info=error)
         if isinstance(error, EXPECTED):
-            self._tell(f"error: {sentence(error)}")
+            self._print(f"error: {sentence(error)}")
             self.code = REFUSED
         else:
-            self._tell(
+            self._print(
                 f"fault: {type(error).__name__}: {sentence(error)} - this is a fault of stsr; please report it "
                 "with what the same command prints with --verbose, and 'stsr info'."
             )
             self.code = FAULT
         return True
 
-    def _tell(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         if sys.stderr is None:
             return
         try:
@@ -67,11 +67,11 @@ class Ending:
 
 
 def sentence(error: BaseException) -> str:
-    """The message of an error on one line; a KeyError would quote it."""
+    """The message of an error on one line; ``str`` of a KeyError would put it in quotes."""
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"the package {error.name!r} is not installed; install it, or stsr anew with all that it needs."
+        return f"the package {error.name!r} is not installed; install it, or reinstall stsr with its dependencies."
     if isinstance(error, OSError) and str(error.strerror or "").endswith("."):
-        return _one_line(str(error.strerror))  # ours, without the system's number
+        return _one_line(str(error.strerror))  # a message of stsr, without the system's error number
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     return _one_line(text) or type(error).__name__
 

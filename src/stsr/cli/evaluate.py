@@ -30,7 +30,7 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         type=argument(Number(0.001, 1e6)),
         nargs="+",
         metavar="UM",
-        help="µm to pool to (default: 8 16 32 56, as far as bins make them)",
+        help="sides of the blocks in µm (default: those of 8 16 32 56 that are multiples of the bin)",
     )
     command.add_argument("--out", metavar="CSV", type=path, help="also write the score of every gene")
     command.add_argument("--overwrite", action="store_true", help="replace what --out names")
@@ -38,7 +38,7 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    """Print the mean over genes of every score, by scale and by place: all cells, those under spots, those between."""
+    """Print the mean over genes of every score, by scale, for all cells, cells under spots and cells between them."""
     from stsr import tl
     from stsr.spatial import open_store
 

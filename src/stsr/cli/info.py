@@ -30,6 +30,9 @@ PACKAGES = (
     "torchstain",
 )
 
+LONGEST = 40
+"""Characters from which on an entry of ``uns`` is left out."""
+
 
 def add(commands: Any, common: argparse.ArgumentParser) -> None:
     """Add ``stsr info``."""
@@ -46,7 +49,7 @@ def info(args: argparse.Namespace) -> None:
 
 
 def versions() -> str:
-    """Versions of stsr and what it stands on, the system and the device."""
+    """Versions of stsr and the libraries it uses, the system and the device."""
     rows = [("python", platform.python_version()), ("system", f"{platform.platform()}, {os.cpu_count()} cores")]
     rows += [(name, installed(name)) for name in PACKAGES]
     return columns(("package", "version"), [*rows, ("device", _device())])
@@ -96,8 +99,8 @@ def _size(element: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    """An entry of ``uns`` as a few letters, none when it takes more."""
+    """An entry of ``uns`` as a short text; empty when it is longer."""
     if not isinstance(value, str | int | float):
         return ""
     text = value if isinstance(value, str) else f"{value:g}"
-    return text if len(text) < 40 else ""
+    return text if len(text) < LONGEST else ""

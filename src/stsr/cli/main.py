@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns
     -------
-    Exit code: 0; 1 after a fault of stsr; 2 after a wrong argument or bad input, told in one sentence on stderr; 3 when some
+    Exit code: 0; 1 after a fault of stsr; 2 after a wrong argument or bad input, with one sentence on stderr; 3 when some
     runs of a bench have no result; 130 when interrupted, 143 after SIGTERM.
 
     Examples

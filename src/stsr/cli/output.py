@@ -1,4 +1,4 @@
-"""What is printed: no control characters of others' files, and no error when nobody reads any more."""
+"""Printing: control characters from files are escaped, and a closed pipe is no error."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from stsr.cli import signals
 
 
 def say(text: str, end: str = "\n", *, checked: bool = True) -> None:
-    """Print a text; when the reader has gone, as ``head`` does, this and all later ones go nowhere.
+    """Print a text. When the pipe is closed, as ``head`` does, this and all later texts are dropped.
 
     Parameters
     ----------
     text, end
-        As of ``print``.
+        As for ``print``.
     checked
-        Whether to look for signals that came meanwhile.
+        Whether to check for signals received since.
 
     Raises
     ------
     OSError
         When the text cannot be written, as on a full disk.
     Stopped
-        When a signal came meanwhile.
+        When a signal was received since.
     """
     if checked:
         signals.check()
@@ -32,13 +32,13 @@ def say(text: str, end: str = "\n", *, checked: bool = True) -> None:
     try:
         print(printable(text), end=end, flush=True)
     except OSError as error:
-        _forget()
+        _discard_output()
         if not isinstance(error, BrokenPipeError):
             raise OSError(f"standard output cannot be written ({error.strerror}); send it elsewhere.") from error
 
 
 def printable(text: str) -> str:
-    r"""The text with control characters written out, so that a name in a file cannot move the cursor.
+    r"""The text with control characters escaped, so that a name in a file cannot move the cursor.
 
     Examples
     --------
@@ -49,24 +49,24 @@ def printable(text: str) -> str:
 
 
 def prepare_streams() -> None:
-    """Have letters that the terminal's encoding lacks written out instead of failing."""
+    """Escape characters that the terminal's encoding lacks, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
 
 def settle() -> None:
-    """Write out what others printed, as argparse does its help; a reader that has gone is no error."""
+    """Flush what libraries printed, such as the help of argparse; a closed pipe is no error."""
     if sys.stdout is None or sys.stdout.closed:
         return
     try:
         sys.stdout.flush()
     except OSError:
-        _forget()
+        _discard_output()
 
 
-def _forget() -> None:
-    """Send standard output nowhere from now on, what is still to be flushed too."""
+def _discard_output() -> None:
+    """Discard standard output from now on, with what is still to be flushed."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

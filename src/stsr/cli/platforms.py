@@ -1,4 +1,4 @@
-"""The platforms of ``stsr run``: for each, the options of its own and how it is read."""
+"""The platforms of ``stsr run``: for each, its own options and its reader."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 INPUT_BIN_SIZE = Number(1, 1000)
-"""µm; a reader knows which sizes it can have."""
+"""Rule for a bin size in µm; each reader checks which sizes it supports."""
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,15 @@ class Platform:
     Parameters
     ----------
     name
-        What it is called on the command line.
+        Its name on the command line.
     title
-        What it is, for ``stsr run --help``.
+        Its description, for ``stsr run --help``.
     folder
         What the folder holds.
     add_options
         Adds the options that only some platforms have.
     read
-        Reads the section, given the parsed arguments and, as keywords, what all readers take: ``store``, ``dataset_id``
-        and ``overwrite``.
+        Reads the section, given the parsed arguments and the keywords ``store``, ``dataset_id`` and ``overwrite``.
     """
 
     name: str
@@ -46,28 +45,28 @@ class Platform:
 
 
 def visium_options(parser: argparse.ArgumentParser) -> None:
-    """The image is not in the folder, so it must be named."""
+    """Options for Visium; the image is not in the folder, so it must be named."""
     parser.add_argument("--fullres-image", required=True, metavar="FILE", type=path, help="full-resolution H&E")
     _add_mpp(parser, "the spots' pitch")
     _add_angle(parser)
 
 
 def read_visium(args: argparse.Namespace, **target: Any) -> SpatialData:
-    """Spots of 55 µm."""
+    """Read spots of 55 µm."""
     import stsr
 
     return stsr.pp.read_visium(args.folder, fullres_image=args.fullres_image, mpp=args.mpp, **target)
 
 
 def visium_hd_options(parser: argparse.ArgumentParser) -> None:
-    """Bins of a size that is to be had."""
+    """Options for Visium HD."""
     _add_image(parser, "the one in microscope_image/")
     _add_input_bin_size(parser)
     _add_mpp(parser, "the bins")
 
 
 def read_visium_hd(args: argparse.Namespace, **target: Any) -> SpatialData:
-    """Bins as they were measured."""
+    """Read measured bins."""
     import stsr
 
     return stsr.pp.read_visium_hd(
@@ -76,7 +75,7 @@ def read_visium_hd(args: argparse.Namespace, **target: Any) -> SpatialData:
 
 
 def xenium_options(parser: argparse.ArgumentParser) -> None:
-    """The alignment places the image and gives its µm per pixel."""
+    """Options for Xenium; the alignment places the image and gives its µm per pixel."""
     _add_image(parser, "the folder's *he_image.ome.tif")
     parser.add_argument(
         "--alignment",
@@ -88,7 +87,7 @@ def xenium_options(parser: argparse.ArgumentParser) -> None:
 
 
 def read_xenium(args: argparse.Namespace, **target: Any) -> SpatialData:
-    """Transcripts binned into squares."""
+    """Read transcripts, binned into squares."""
     import stsr
 
     return stsr.pp.read_xenium(
@@ -101,7 +100,7 @@ def read_xenium(args: argparse.Namespace, **target: Any) -> SpatialData:
 
 
 def st_options(parser: argparse.ArgumentParser) -> None:
-    """A folder holds several sections."""
+    """Options for legacy ST; a folder holds several sections, so one must be named."""
     parser.add_argument("--section", required=True, metavar="NAME", help="section, such as B4 for B4.tsv.gz")
     _add_image(parser, "NAME.jpg, .png or .tif")
     _add_mpp(parser, "the array's pitch")
@@ -109,7 +108,7 @@ def st_options(parser: argparse.ArgumentParser) -> None:
 
 
 def read_st(args: argparse.Namespace, **target: Any) -> SpatialData:
-    """Spots of 100 µm."""
+    """Read spots of 100 µm."""
     import stsr
 
     return stsr.pp.read_st(args.folder, section=args.section, fullres_image=args.fullres_image, mpp=args.mpp, **target)

@@ -1,4 +1,4 @@
-"""``stsr methods`` and ``stsr encoders``: what there is to choose from."""
+"""``stsr methods`` and ``stsr encoders``: lists of the methods and of the image encoders."""
 
 from __future__ import annotations
 

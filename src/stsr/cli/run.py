@@ -1,4 +1,4 @@
-"""``stsr run``: the whole way from a vendor folder to the super-resolved table."""
+"""``stsr run``: the whole pipeline from a vendor folder to the super-resolved table."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what all platforms share."""
+    """Add the options that all platforms share."""
     parser.add_argument("--dataset-id", metavar="NAME", help="name of the section (default: from the folder)")
     parser.add_argument(
         "--target-mpp", type=argument(TARGET_MPP), default=0.5, help="µm per pixel to work at (default: %(default)s)"
@@ -51,7 +51,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--tissue",
         metavar="GEOJSON",
         type=path,
-        help="where the tissue lies: polygons in pixels of the full-resolution image (default: found by itself)",
+        help="where the tissue lies: polygons in pixels of the full-resolution image (default: detected in the image)",
     )
     parser.add_argument(
         "--genes",
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> None:
     from stsr.constants import table_key
     from stsr.nn.training.device import check_device
 
-    # What can be checked is checked before anything is read or replaced.
+    # All arguments are checked before anything is read or replaced.
     options = parse_options(args.option, args.method)
     genes = parse_genes(args.genes)
     tissue = read_tissue(args.tissue)
@@ -141,7 +141,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def check_model_out(model_out: Path | None, out: Path, overwrite: bool) -> None:
-    """Refuse a file for the model that could not be written, or would lie where the store is made; make its folder."""
+    """Check that the model file can be written and lies outside the store; make its folder."""
     from stsr.methods.model_file import check_vacant as check_file
 
     if model_out is None:
@@ -168,7 +168,7 @@ def read_tissue(file: Path | None) -> Any:
 
 
 def lay_grid(sdata: SpatialData, args: argparse.Namespace) -> str:
-    """The grid to predict on: where bins were measured it is made of them, so that each cell lies in one bin."""
+    """Make the grid to predict on; where bins were measured it is aligned with them, so that each cell lies in one bin."""
     from stsr.pp.make_grid import make_grid
     from stsr.spatial import record
 
@@ -191,7 +191,7 @@ def parse_genes(text: str) -> int | str | list[str]:
 
 
 def parse_options(pairs: Sequence[str], method: str) -> dict[str, Any]:
-    """``--option key=value`` pairs, read by the rules of the method's options."""
+    """Options from ``--option key=value`` pairs, by the rules of the method's options."""
     from stsr.methods import METHODS
     from stsr.options import rules
 

@@ -1,4 +1,4 @@
-"""Signals that end a command: each raises an exception, and is remembered if a library keeps that from us."""
+"""Signals that end a command: each raises an exception, and is recorded in case a library catches that."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _received: list[int] = []
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal told the command to end; libraries treat it as Ctrl-C."""
+    """A signal asks the command to end; libraries treat it as Ctrl-C."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"signal {number}")
@@ -24,7 +24,7 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Inside, the signals raise :class:`Stopped`; those that the caller has ignored, as ``nohup`` does, stay ignored."""
+    """In this context the signals raise :class:`Stopped`; signals that the caller ignores, as ``nohup`` does, stay ignored."""
     _received.clear()
     before = {}
     if threading.current_thread() is threading.main_thread():
@@ -40,13 +40,13 @@ def stoppable() -> Iterator[None]:
 
 
 def check() -> None:
-    """Raise :class:`Stopped` when a signal came whose exception was swallowed, as some libraries do while imported."""
+    """Raise :class:`Stopped` if a signal was received whose exception was swallowed, as some libraries do on import."""
     if _received:
         raise Stopped(_received[0])
 
 
 def received() -> int | None:
-    """The signal that came, if any."""
+    """The signal that was received, if any."""
     return _received[0] if _received else None
 
 

@@ -1,4 +1,4 @@
-"""What long commands share: telling the user where they are, and refusing to write over files."""
+"""Shared by long commands: progress messages, and checks of output paths."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Steps:
 
 
 def check_vacant(option: str, path: Path | None, overwrite: bool) -> None:
-    """Refuse an output that exists, unless it may be replaced, and one that cannot be written."""
+    """Check that an output can be written, and that it does not exist unless it may be replaced."""
     if path is None:
         return
     if os.path.lexists(path) and not overwrite:

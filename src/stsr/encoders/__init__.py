@@ -1,4 +1,4 @@
-"""Image encoders: what a cell looks like, in numbers."""
+"""Image encoders: numeric features of the image in each grid cell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an image encoder is."""
+"""The interface of image encoders."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from stsr.imaging.raster import Raster
 
 @dataclass(frozen=True)
 class EncoderInfo:
-    """What the registry, the docs and the command line tell about an encoder.
+    """Description of an encoder, for the registry, the docs and the command line.
 
     Parameters
     ----------
     name, title
-        Key in the registry, and one line that says what it is.
+        Key in the registry, and a description in one line.
     dim
         Number of features of a cell.
     mpp
-        µm per pixel at which the encoder looks at the image.
+        µm per pixel of the image that the encoder takes.
     tile
         Side in pixels of the tiles it takes; 0 when it does not work on tiles.
     patch
         Side in pixels of the patch behind one token.
     mean, std
-        Per channel, of pixels scaled to 0..1.
+        Mean and standard deviation per channel, of pixels scaled to 0..1, for normalisation.
     prefix
-        Tokens before those of the patches: class and register tokens.
+        Number of tokens before those of the patches: class and register tokens.
     centre
-        Distance in pixels from a tile's edge to the middle of its first token; half a patch when None. A network that
-        pads its strided convolutions on both sides looks at 0.5.
+        Distance in pixels from a tile's edge to the centre of its first token; half a patch when None. It is 0.5 for a
+        network that pads its strided convolutions on both sides.
     licence
         Licence of the weights.
     gated
-        Whether the weights are only given out on request.
+        Whether access to the weights must be requested.
     source
         Where the weights come from, such as ``"hf-hub:MahmoodLab/uni"``.
     learned
@@ -66,8 +66,8 @@ class EncoderInfo:
 class Encoder(Protocol):
     """Turns the image under a grid into features of its cells.
 
-    An encoder whose features mean something each has their ``names`` too; they are kept with the raster. One with weights
-    has their ``checksum``.
+    An encoder with interpretable features also has their ``names``, which are kept with the raster. One with weights has
+    their ``checksum``.
     """
 
     info: EncoderInfo
@@ -75,7 +75,7 @@ class Encoder(Protocol):
     def encode_rows(self, raster: Raster, grid: Grid, rows: slice) -> NDArray[np.float32]:
         """(dim, rows, cols) features of a band of grid rows, the same whatever the band.
 
-        Only the cells inside tissue matter; the values of the others mean nothing.
+        Values of cells outside tissue are undefined.
         """
         ...
 
@@ -88,7 +88,7 @@ def plain_name(encoder: Any) -> str:
 
 
 def weights_file(weights: str | Path) -> Path:
-    """The one file with weights at a path, safetensors before pickled formats.
+    """The file with weights at a path, a file or a folder; safetensors are preferred to pickled formats.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The published encoders stsr knows by name: where their weights come from and which network they fit.
+"""The published encoders that stsr knows by name: the source of their weights and their network.
 
 ``network`` and ``options`` build the network in timm without asking the hub, so that a local file of weights is
 enough. All of them are trained at 0.5 µm/px.
@@ -19,11 +19,11 @@ class Published:
     Parameters
     ----------
     info
-        What is told about it.
+        Its description.
     network
         Name of its network in timm.
     options
-        What its network has different from timm's of that name.
+        Options of its network that differ from timm's defaults.
     swiglu
         Whether its blocks have gated feed-forward layers (SwiGLU) where timm's have plain ones.
     """

@@ -18,13 +18,13 @@ NEEDS = ("encode_image_dense", "grid_size", "get_transform")
 class DenseEncoder(TileEncoder):
     """Adapts an object that takes images (n, 3, h, w) to patch tokens (n, rows x cols, dim) on its ``grid_size``.
 
-    The tokens are what ``encode_image_dense`` returns, or the ``patch_tokens`` of it. The image is shown at 0.5 µm/px.
-    What tells one object from another is its ``identity``, a text, or else the weights in its ``state_dict()``.
+    The tokens are what ``encode_image_dense`` returns, or the ``patch_tokens`` of it. The image has 0.5 µm/px.
+    An object is identified by its ``identity``, a text, or else by the weights in its ``state_dict()``.
 
     Raises
     ------
     ValueError
-        When the object lacks one of the three, or its tokens do not lie on its ``grid_size``.
+        When the object lacks one of ``NEEDS``, or its tokens do not fill its ``grid_size``.
     """
 
     def __init__(self, model: Any, *, device: str, batch_size: int) -> None:
@@ -46,7 +46,7 @@ class DenseEncoder(TileEncoder):
 
     @property
     def checksum(self) -> str | None:
-        """What tells the object from others; None where nobody knows."""
+        """Checksum that identifies the object; None when it cannot be identified."""
         return object_checksum(self._model)
 
     def encode(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:

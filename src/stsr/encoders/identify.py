@@ -1,4 +1,4 @@
-"""Checksums of what an encoder knows."""
+"""Checksums that identify an encoder by its weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def state_checksum(state: Mapping[str, Any], *, kind: str = "") -> str:
     state
         What ``state_dict()`` gives.
     kind
-        What else tells its owner from others.
+        Text that is hashed too, such as the class of the model.
     """
     digest = hashlib.sha256(kind.encode())
     for name in sorted(state):
@@ -36,9 +36,9 @@ def state_checksum(state: Mapping[str, Any], *, kind: str = "") -> str:
 
 
 def object_checksum(encoder: Any) -> str | None:
-    """What tells an encoder object from others: its class, and its ``identity`` or its weights.
+    """Checksum of an encoder object: of its class, and its ``identity`` or its weights.
 
-    None for an object with neither: its name says nothing of what it holds.
+    None for an object with neither, since its name alone does not identify it.
     """
     kind = type(encoder).__qualname__
     if isinstance(known := getattr(encoder, "identity", None), str) and known:

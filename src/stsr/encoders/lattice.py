@@ -1,4 +1,4 @@
-"""Where tiles lie along one axis of a grid, and how their tokens become grid cells: plain arithmetic."""
+"""Positions of tiles along one axis of a grid, and weights that take their tokens to grid cells."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
+
+MIN_SPREAD = 1e-3
+"""Tokens; a cell that averages over less is interpolated at its centre."""
+
+MIN_WEIGHT = 1e-9
+"""Weights up to this are rounding errors, and left out."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class Axis:
     token
         Distance between two tokens.
     centre
-        From a tile's edge to the middle of its first token.
+        Distance from a tile's edge to the centre of its first token.
     per_tile
         Tokens of a tile along the axis, at least 2.
     """
@@ -47,13 +53,13 @@ class Axis:
 
     @cached_property
     def _spread(self) -> float:
-        """Half the length, in tokens, over which a cell averages: cells wider than a token see what they cover."""
+        """Half the length, in tokens, over which a cell averages; 0 for cells no wider than a token."""
         half = (self.bin_size - self.token) / (2 * self.token)
-        return half if half > 1e-3 else 0.0
+        return half if half > MIN_SPREAD else 0.0
 
     @cached_property
     def _positions(self) -> NDArray[np.float64]:
-        """(cells,) centres of the cells in tokens, from the middle of token 0, which starts at the grid's origin."""
+        """(cells,) centres of the cells in tokens, from the centre of token 0, whose tile starts at the grid's origin."""
         return ((np.arange(self.cells, dtype=np.float64) + 0.5) * self.bin_size - self.centre) / self.token
 
     @cached_property
@@ -98,21 +104,21 @@ class Axis:
         """(cells, tokens) float32 weights that take tokens to cells; each row adds up to 1.
 
         A cell no wider than a token is interpolated linearly at its centre. A wider one is the mean of that linear
-        function over the cell, less half a token at each end, since a token is a mean over its own patch. Both give
-        back a linear function exactly, and cells as wide as the tokens they lie on give back the tokens.
+        function over the cell, less half a token at each end, since a token is a mean over its own patch. Both are
+        exact for linear functions, and cells that coincide with tokens get the values of the tokens.
         """
         reach = int(np.ceil(self._spread)) + 1
         at = (self._positions - self.first)[:, None]
         token = np.floor(at).astype(np.int64) + np.arange(-reach, reach + 2)
         weight = _hat_mean(at - token, self._spread)
-        cell, slot = np.nonzero(weight > 1e-9)
+        cell, slot = np.nonzero(weight > MIN_WEIGHT)
         return sp.csr_array(
             (weight[cell, slot].astype(np.float32), (cell, token[cell, slot])), shape=(self.cells, self.tokens)
         )
 
 
 def _hat_mean(x: ArrayLike, spread: float) -> NDArray[np.float64]:
-    """Mean of the hat function max(0, 1 - |x|) over ``x - spread .. x + spread``."""
+    """Mean of the hat function max(0, 1 - abs(x)) over ``x - spread .. x + spread``, by its integral x - x abs(x) / 2."""
     x = np.asarray(x, dtype=np.float64)
     if spread == 0:
         return np.maximum(0, 1 - np.abs(x))

@@ -1,4 +1,4 @@
-"""The register of all encoders, and how one is made from its name."""
+"""The register of all encoders, and making one from its name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Factory = Callable[..., Encoder]
 """Makes an encoder from the keywords ``weights``, ``device`` and ``batch_size``."""
 
 ENCODERS: dict[str, EncoderInfo] = {}
-"""The encoders that are known by a name of their own, beside every model of timm."""
+"""Encoders with a name of their own; every model of timm can be used too."""
 
 _FACTORIES: dict[str, Factory] = {}
 
@@ -43,11 +43,11 @@ def create(encoder: Any, *, weights: str | Path | None = None, device: str = "au
     encoder
         A name from :data:`ENCODERS`, the name of any model of timm (``"resnet18"``, ``"timm:resnet18"``,
         ``"hf-hub:user/model"``), or an object with ``encode_image_dense(x)``, ``grid_size`` and ``get_transform()``,
-        such as a model of LazySlide. An object that changes without having a ``state_dict()`` says with an ``identity``,
-        a text, what it is.
+        such as a model of LazySlide. An object without a ``state_dict()`` must have an ``identity``, a
+        text that changes whenever its features do.
     weights
         A local ``.safetensors``, ``.pth`` or ``.bin`` file or the folder that holds it; the published weights from the
-        hub when None; ``"random"`` for a network that has learned nothing, as a control.
+        hub when None; ``"random"`` for an untrained network, as a control.
     device
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
     batch_size
@@ -58,7 +58,7 @@ def create(encoder: Any, *, weights: str | Path | None = None, device: str = "au
     ValueError
         For an unknown name, or weights that are missing, unreadable or of another model.
     PermissionError
-        When the weights are gated and access was not given.
+        When the weights are gated and access was not granted.
     ConnectionError
         When the weights could not be downloaded.
     RuntimeError
@@ -121,15 +121,15 @@ def kind_of_weights(encoder: Any, weights: str | Path | None) -> str:
 
 
 def is_local(name: str, weights: str | Path | None) -> bool:
-    """Whether an encoder can be made of a name that nobody vouches for: nothing is looked for on the hub."""
+    """Whether an encoder can be made without downloads, which a name from an untrusted file must not cause."""
     known = ENCODERS.get(plain_name(name))
     return (known is not None and not known.learned) or (weights is not None and ":" not in plain_name(name))
 
 
 def source(encoder: Any, weights: str | Path | None) -> str | None:
-    """What tells this encoder with these weights from any other, without loading it.
+    """A text that identifies an encoder and its weights without loading it.
 
-    None for an object of which nobody can tell; see :func:`~stsr.encoders.identify.object_checksum`.
+    None for an object that cannot be identified; see :func:`~stsr.encoders.identify.object_checksum`.
 
     Raises
     ------

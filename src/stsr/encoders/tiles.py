@@ -18,12 +18,15 @@ from stsr.imaging.raster import Raster
 
 logger = logging.getLogger(__name__)
 
-READERS = min(8, os.cpu_count() or 1)
+MPP_TOLERANCE = 1.05
+"""µm per pixel of an image over those of the encoder, above which enlarging it is logged."""
+
+THREADS = min(8, os.cpu_count() or 1)
 """Threads that read tiles."""
 
 
 class TileEncoder(ABC):
-    """Base of the encoders that see one tile at a time: they set the attributes and implement :meth:`encode`."""
+    """Base of the encoders that take tiles: they set the attributes and implement :meth:`encode`."""
 
     info: EncoderInfo
     batch_size: int
@@ -34,10 +37,10 @@ class TileEncoder(ABC):
         """Take RGB tiles (n, tile, tile, 3) to their tokens (n, tile / patch, tile / patch, dim)."""
 
     def encode_rows(self, raster: Raster, grid: Grid, rows: slice) -> NDArray[np.float32]:
-        """(dim, rows, cols) features of a band of grid rows; those of cells outside tissue mean nothing.
+        """(dim, rows, cols) features of a band of grid rows; those of cells outside tissue are undefined.
 
-        Tiles lie on a lattice fixed to the grid, so the result does not depend on the band. What the next band
-        shares with this one is kept.
+        Tiles lie on a lattice fixed to the grid, so the result does not depend on the band. Tiles that the next band
+        shares with this one are kept.
         """
         if self._mosaic is None or self._mosaic.raster is not raster or self._mosaic.grid is not grid:
             self._mosaic = Mosaic(self, raster, grid)
@@ -56,9 +59,9 @@ class Mosaic:
         self.y, self.x = axis(grid.shape[0]), axis(grid.shape[1])
         self.wanted = self._wanted()
         self.strips: dict[int, NDArray[np.float32]] = {}
-        if raster.mpp > info.mpp * 1.05:
+        if raster.mpp > info.mpp * MPP_TOLERANCE:
             logger.warning(
-                "The image has %.2f µm/px, encoder %s looks at %.2f µm/px: the image is enlarged for it.",
+                "The image has %.2f µm/px, encoder %s takes %.2f µm/px: the image is enlarged for it.",
                 raster.mpp,
                 info.name,
                 info.mpp,
@@ -95,8 +98,8 @@ class Mosaic:
         """(tokens of a tile, tokens along x, dim): one row of tiles, encoded and blended along x."""
         strip = np.zeros((self.y.per_tile, self.x.tokens, self.encoder.info.dim), dtype=np.float32)
         wanted = np.flatnonzero(self.wanted[i])
-        with ThreadPoolExecutor(READERS) as readers:
-            tiles = readers.map(partial(self._read, i), wanted)
+        with ThreadPoolExecutor(THREADS) as pool:
+            tiles = pool.map(partial(self._read, i), wanted)
             for start in range(0, len(wanted), self.encoder.batch_size):
                 batch = wanted[start : start + self.encoder.batch_size]
                 tokens = self.encoder.encode(np.stack([next(tiles) for _ in batch]))

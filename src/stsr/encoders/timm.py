@@ -1,4 +1,4 @@
-"""Encoders that timm builds: the published ones of the catalogue and every other model by its name."""
+"""Encoders built with timm: the published ones of the catalogue, and any other model by its name."""
 
 from __future__ import annotations
 
@@ -69,14 +69,14 @@ def create_published(published: Published, *, weights: str | Path | None, device
 
 
 def create_any(name: str, *, weights: str | Path | None, device: str, batch_size: int) -> TimmEncoder:
-    """Make an encoder of any model of timm; it looks at 0.5 µm/px."""
+    """Make an encoder of any model of timm; it takes images of 0.5 µm/px."""
     unknown = EncoderInfo(name=name, title=name, dim=0, source=name)
     model = _build(name, weights, unknown, {})
     return TimmEncoder(_describe(name, model), model, device=device, batch_size=batch_size)
 
 
 def import_timm() -> ModuleType:
-    """Import timm, or say in one sentence why torchvision does not let it.
+    """Import timm, with a clear error when torchvision does not match torch.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def half_precision(device: torch.device) -> AbstractContextManager[Any]:
 
 
 def _build(source: str, weights: str | Path | None, info: EncoderInfo, options: dict[str, Any]) -> Network:
-    """The network with the weights asked for; what is random about it is the same each time."""
+    """The network with the given weights; random ones have a fixed seed."""
     import_timm()
     import torch
 
@@ -126,7 +126,7 @@ def _build(source: str, weights: str | Path | None, info: EncoderInfo, options: 
 
 
 def _create(source: str, pretrained: bool, info: EncoderInfo, options: dict[str, Any]) -> Network:
-    """The network by timm; what it needs of the hub comes from there or from the hub's cache on this machine."""
+    """The network by timm; pretrained weights come from the hub, or from its cache on this machine."""
     import timm
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
@@ -148,12 +148,12 @@ def _create(source: str, pretrained: bool, info: EncoderInfo, options: dict[str,
 
 
 def _load(model: Network, file: Path, info: EncoderInfo) -> None:
-    """Load weights from a file; a classifier that the network does without is left out."""
+    """Load weights from a file, without those of a classifier, which the network does not have."""
     from safetensors import SafetensorError
     from timm.models import load_state_dict
 
     try:
-        # weights_only: nothing in the file is run
+        # weights_only: no code in the file is run
         state = load_state_dict(str(file), weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise ValueError(
@@ -175,7 +175,7 @@ def _load(model: Network, file: Path, info: EncoderInfo) -> None:
 
 
 def _describe(name: str, model: Network) -> EncoderInfo:
-    """What can be told about a model of timm by its own notes and by showing it one tile of noise."""
+    """Description of a model of timm, from its config and from its output for one tile of noise."""
     import timm
     import torch
 
@@ -205,10 +205,10 @@ def _describe(name: str, model: Network) -> EncoderInfo:
 
 
 def _centre(noise: torch.Tensor, tokens: torch.Tensor, patch: int) -> float:
-    """Where the first place of a feature map looks, in pixels from the edge: 0.5, patch / 2 or patch - 0.5.
+    """Centre of the receptive field of a feature map's first token, in pixels from the edge.
 
-    Networks differ in how they pad their strided convolutions. The middle of what a token answers to (its squared
-    gradient) is off by a pixel or two, which is enough to tell the three apart.
+    It is 0.5, patch / 2 or patch - 0.5, by how a network pads its strided convolutions. It is measured on a central
+    token as the centroid of its squared gradient, to within a pixel or two, and rounded to the nearest of the three.
     """
     import torch
 
@@ -220,7 +220,7 @@ def _centre(noise: torch.Tensor, tokens: torch.Tensor, patch: int) -> float:
 
 
 def _tokens(model: Network, output: torch.Tensor) -> torch.Tensor:
-    """(n, rows, cols, dim) tokens of what ``forward_features`` gives, whatever the kind of network."""
+    """(n, rows, cols, dim) tokens from the output of ``forward_features``, for any kind of network."""
     if output.ndim == 3:
         patches = output[:, getattr(model, "num_prefix_tokens", 0) :]
         side = round(patches.shape[1] ** 0.5)

@@ -1,4 +1,4 @@
-"""What an H&E image tells: tissue, stain, quality and texture; arrays in, arrays out."""
+"""Analysis of H&E images: tissue, stain, quality and texture. Functions take and return arrays."""
 
 from stsr.imaging.detectors import ink_mask
 from stsr.imaging.quality import background_colour, image_quality

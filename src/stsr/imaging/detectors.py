@@ -1,4 +1,4 @@
-"""What parts tissue from glass: how uneven it is, how much light it takes, and its colour; each gives a mask."""
+"""Tissue detectors: masks from local contrast, optical density, or colour."""
 
 from __future__ import annotations
 
@@ -14,34 +14,41 @@ NEIGHBOURHOOD = 16.0
 """Standard deviation in µm of the Gaussian window in which cues are measured."""
 
 BOUNDS = {"contrast": (0.02, 0.08), "density": (0.04, 0.15), "colour": (0.02, 0.10)}
-"""Optical densities between which the threshold of each cue must lie: bare glass has less than the first, stained tissue
-more than the second, so an image that shows only one of the two is not split."""
+"""Bounds of the threshold of each cue, in optical density: bare glass has less than the first, stained tissue more than the
+second, so that an image of only one of the two is not split."""
 
 EITHER = "contrast or density"
 """The detector for smooth dense tissue beside pale uneven tissue, such as muscle or stroma beside fat."""
 
 DETECTORS = (*BOUNDS, EITHER)
-"""The first has the finest outline; another is taken only where it is clearly better."""
+"""Names of the detectors. The first has the finest outline; another is used only where it is clearly better."""
 
 BRIGHTEST = 0.01
-"""Share of the image that is taken for glass when its light is measured."""
+"""Share of the image, the brightest, from which the colour of glass is measured."""
 
 DARKEST_GLASS = 180
-"""Grey level that glass has at least; where nothing is brighter, the image shows none."""
+"""Smallest grey level of glass; an image with nothing brighter shows no glass."""
+
+
+RED_OVER_GREEN, RED_EXCESS = 1.25, 0.2
+"""Coloured ink has an optical density in red above this multiple of that in green, plus this excess."""
+
+BLACK_INK = 1.8
+"""Optical density in all channels above which a pixel is black ink."""
 
 
 @dataclass(frozen=True, eq=False)
 class Cues:
-    """What is measured at every pixel.
+    """Cues to tissue, measured at every pixel.
 
     Parameters
     ----------
     values
         By name, (rows, cols) optical densities: ``"contrast"`` is the standard deviation of green around a pixel,
-        ``"density"`` the mean of the three channels against glass, ``"colour"`` the difference between the channel with
-        the most and that with the least. A gradient of light changes the second, not the other two.
+        ``"density"`` the mean of the three channels relative to glass, ``"colour"`` the difference between the highest
+        and the lowest channel. Uneven light changes only the second.
     ink
-        (rows, cols) bool, pixels of pens, black, or a grey margin beyond the scan, and what is near them.
+        (rows, cols) bool, pixels of pen marks, black, or a grey margin beyond the scan, and pixels near these.
     """
 
     values: dict[str, NDArray[np.float32]]
@@ -81,13 +88,13 @@ def ink_mask(image: NDArray[np.uint8], mpp: float) -> NDArray[np.bool_]:
 
 
 def _ink(density: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Pixels of blue or green ink, which take out red more than any H&E does, or of black ink."""
+    """Pixels of blue or green ink, which absorbs more red than H&E does, or of black ink."""
     red, green = density[..., 0], density[..., 1]
-    return (red > 1.25 * green + 0.2) | (density.min(axis=-1) > 1.8)
+    return (red > RED_OVER_GREEN * green + RED_EXCESS) | (density.min(axis=-1) > BLACK_INK)
 
 
 def _margin(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Pixels of one even grey along the image's edge, darker than any glass: what a program put beyond the scan."""
+    """Pixels of one even grey at the image's edge, darker than glass: the fill that programs put beyond the scan."""
     level = image[..., 0]
     even = (np.ptp(image, axis=-1) == 0) & (level < DARKEST_GLASS)
     even &= ndimage.maximum_filter(level, 3) == ndimage.minimum_filter(level, 3)
@@ -98,7 +105,7 @@ def _margin(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def _widened(ink: NDArray[np.bool_], sigma: float) -> NDArray[np.bool_]:
-    """Ink, and where the window in which cues are measured sees it."""
+    """Ink, and the pixels around it whose cues it influences."""
     near = round(2 * sigma)
     return ndimage.binary_dilation(ink, iterations=near) if ink.any() and near else ink
 
@@ -109,7 +116,7 @@ def detect(cues: Cues, mpp: float, *, min_piece: float, max_hole: float) -> dict
     for name, values in cues.values.items():
         mask = without_holes((values > threshold(name, values)) & ~cues.ink, mpp, max_hole)
         if name == "contrast" and (beyond := round(2 * NEIGHBOURHOOD / mpp)):
-            # the window in which contrast is measured sees past the tissue's border
+            # the window in which contrast is measured reaches beyond the tissue's border
             mask = ndimage.binary_erosion(mask, iterations=beyond, border_value=1)
         masks[name] = without_specks(mask, mpp, min_piece)
     masks[EITHER] = masks["contrast"] | masks["density"]
@@ -129,10 +136,10 @@ def threshold(name: str, values: NDArray[np.float32]) -> float:
 
 
 def without_specks(mask: NDArray[np.bool_], mpp: float, min_piece: float) -> NDArray[np.bool_]:
-    """The mask without pieces smaller than ``min_piece`` µm², or than half of an image that is as small itself."""
+    """The mask without pieces smaller than ``min_piece`` µm² or half of the image, whichever is smaller."""
     return remove_small_objects(mask, max_size=min(int(min_piece / mpp**2), mask.size // 2))
 
 
 def without_holes(mask: NDArray[np.bool_], mpp: float, max_hole: float) -> NDArray[np.bool_]:
-    """The mask with holes up to ``max_hole`` µm² filled; what is larger than all the tissue is no hole in it."""
+    """The mask with holes up to ``max_hole`` µm² filled, but none larger than all the tissue."""
     return remove_small_holes(mask, max_size=min(int(max_hole / mpp**2), int(mask.sum())))

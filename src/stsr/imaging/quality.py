@@ -1,4 +1,4 @@
-"""Figures that tell a good H&E image from a bad one."""
+"""Measures of the quality of an H&E image."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ _LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 """Weights of red, green and blue in brightness (ITU-R BT.709)."""
 
 _BLACK = 0.25
-"""Share of the brightest light below which a pixel is black: beyond the scan, or ink."""
+"""Share of the brightest light below which a pixel counts as black: beyond the scan, or ink."""
 
 _BRIGHTER = 0.03
-"""Share of the tissue that may be brighter than glass, by more than noise: of more, what lies around is a grey margin."""
+"""Share of the tissue that may be brighter than glass; if it is more, the surroundings are a grey margin, not glass."""
 
 _NOISE = 2.0
-"""Grey levels."""
+"""Noise in grey levels."""
+
+_BRIGHTEST, _FREE = 0.99, 0.01
+"""Quantile of brightness that counts as the brightest light, and share of the image from which on free glass suffices."""
 
 
 def background_colour(overview: NDArray[np.uint8], tissue: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """RGB of bare glass: the median of what is brighter than half of everything outside tissue that is not black.
+    """RGB of bare glass: the median of the brighter half of the pixels outside tissue that are not black.
 
-    Where the tissue leaves less than 1 % of the image free, or what it leaves is a margin darker than the tissue's own
-    lumens, the brightest 1 % of the image stands in for glass, with 180 at least in every channel: darker than that it
-    is tissue.
+    Where less than 1 % of the image is free of tissue, or the free part is a margin darker than lumens in the tissue, the
+    brightest 1 % of the image is used, with at least 180 in every channel, since darker pixels are tissue.
 
     Parameters
     ----------
@@ -40,13 +42,13 @@ def background_colour(overview: NDArray[np.uint8], tissue: NDArray[np.bool_]) ->
     (3,) float64, 0 to 255.
     """
     brightness = overview @ _LUMA
-    free = ~tissue & (brightness > _BLACK * np.quantile(brightness, 0.99))
-    if free.mean() > 0.01:
+    free = ~tissue & (brightness > _BLACK * np.quantile(brightness, _BRIGHTEST))
+    if free.mean() > _FREE:
         glass, light = overview[free], brightness[free]
         colour: NDArray[np.float64] = np.median(glass[light >= np.quantile(light, 0.5)], axis=0)
         if not tissue.any() or (brightness[tissue] > colour @ _LUMA + _NOISE).mean() <= _BRIGHTER:
             return colour
-    brightest = np.median(overview[brightness >= np.quantile(brightness, 0.99)], axis=0)
+    brightest = np.median(overview[brightness >= np.quantile(brightness, _BRIGHTEST)], axis=0)
     return np.maximum(brightest, DARKEST_GLASS)
 
 
@@ -78,7 +80,7 @@ def focus(tiles: NDArray[np.uint8]) -> float:
 def image_quality(
     overview: NDArray[np.uint8], tissue: NDArray[np.bool_], tiles: NDArray[np.uint8]
 ) -> dict[str, float | list[float]]:
-    """Sum up an image before its colours are changed.
+    """Measure the quality of an image before its colours are changed.
 
     Parameters
     ----------
@@ -87,7 +89,7 @@ def image_quality(
     tissue
         (rows, cols) bool.
     tiles
-        (tiles, height, width, 3) uint8 windows on tissue at the resolution of work.
+        (tiles, height, width, 3) uint8 windows on tissue at the working resolution.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The H&E image as a lazily read raster whose place in the micrometre frame is known."""
+"""The H&E image as a lazily read raster with a known position in µm."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ from scipy import ndimage
 
 BACKGROUND = 255
 """Value read outside the image: bare glass."""
+
+MPP_TOLERANCE = 1.01
+"""Factor by which a level may be coarser than requested."""
+
+HALF_UP = 0.5001
+"""Added before rounding down: a little more than 1/2, so that rounding errors do not decide on values half way."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +44,7 @@ class Raster:
     def read(self, affine: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.uint8]:
         """Resample the image into a window.
 
-        The window is read from the coarsest level that is at least as fine as asked for, averaged down to about the
+        The window is read from the coarsest level that is at least as fine as requested, averaged down to about the
         window's own resolution, then interpolated linearly.
 
         Parameters
@@ -53,13 +59,13 @@ class Raster:
         (height, width, 3) uint8; white outside the image.
         """
         wanted = self._mpp(affine)
-        fit = [level for level in self.levels if self._mpp(level[1]) <= wanted * 1.01]
+        fit = [level for level in self.levels if self._mpp(level[1]) <= wanted * MPP_TOLERANCE]
         array, to_um = fit[-1] if fit else self.levels[0]
         to_pixel = np.linalg.inv(to_um) @ affine
         height, width = shape
         corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]) @ to_pixel.T
         step = max(1, round(wanted / self._mpp(to_um)))
-        # whole steps counted from the image's own corner: what is averaged must not depend on the window
+        # whole steps from the image's corner, so that the averaged pixels do not depend on the window
         low = (np.floor(corners[:, :2].min(axis=0) / step).astype(int) - 1) * step
         high = (np.ceil(corners[:, :2].max(axis=0) / step).astype(int) + 1) * step
 
@@ -71,8 +77,7 @@ class Raster:
         x = (to_pixel[0, 0] * cols + to_pixel[0, 1] * rows + to_pixel[0, 2] - low[0]) / step - 0.5
         y = (to_pixel[1, 0] * cols + to_pixel[1, 1] * rows + to_pixel[1, 2] - low[1]) / step - 0.5
         window = [ndimage.map_coordinates(band.astype(np.float32), (y, x), order=1, mode="nearest") for band in crop]
-        # values half way between two grey levels go up, whatever the last digits that the window's offset leaves
-        return np.floor(np.stack(window, axis=-1) + 0.5001).astype(np.uint8)
+        return np.floor(np.stack(window, axis=-1) + HALF_UP).astype(np.uint8)
 
     @staticmethod
     def _crop(array: Any, low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.uint8]:

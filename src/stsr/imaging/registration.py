@@ -1,4 +1,4 @@
-"""How well values measured at points fit the image when they are shifted, block by block."""
+"""Correlation of values measured at points with the image, for shifts of the points, in blocks."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ from scipy import ndimage, signal
 from stsr.imaging.raster import Raster
 
 STEP = 4.0
-"""µm between the shifts that are tried, and µm per pixel of the image they are tried on."""
+"""µm between the tested shifts, and µm per pixel of the image."""
 
-FEWEST = 20
-"""Points that a block needs."""
+MIN_POINTS = 20
+"""Points that a block needs, at least."""
+
+FLAT = 1e-9
+"""Variance of the image, relative to its largest square, up to which it is constant but for rounding errors."""
+
+MAX_CORRELATION = 0.999
+"""Larger correlations are cut to this in likelihoods, which would be infinite at 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +32,12 @@ class BlockMaps:
     xy
         (blocks, 2) mean position of the points of each block in µm.
     points
-        (blocks,) how many they are.
+        (blocks,) number of points.
     weights
-        (blocks,) for how many independent points they count.
+        (blocks,) effective number of independent points.
     maps
-        (blocks, shifts, shifts) Pearson correlation when the points are shifted by so much in y and in x: in steps of
-        :data:`STEP`, no shift in the middle.
+        (blocks, shifts, shifts) Pearson correlation by shift of the points in y and in x, in steps of :data:`STEP`; no
+        shift is in the middle.
     """
 
     xy: NDArray[np.float64]
@@ -46,33 +52,33 @@ class BlockMaps:
 
     @property
     def sign(self) -> float:
-        """1 where values rise with the image, -1 where they fall: whichever is the stronger."""
+        """Sign of the strongest correlation: 1 where values rise with the image, -1 where they fall."""
         mean = self.mean
         return float(np.sign(mean.flat[np.abs(mean).argmax()]))
 
     @property
     def likelihood(self) -> NDArray[np.float64]:
-        r"""(blocks, shifts, shifts) logarithm of the likelihood of each shift, but for a constant.
+        r"""(blocks, shifts, shifts) log-likelihood of each shift, up to a constant.
 
         Values that depend linearly on the image, with any slope of the right sign and Gaussian errors, have
-        :math:`-\frac n2 \log(1 - r^2)` for :math:`n` independent points: the same everywhere in a block without structure.
+        :math:`-\frac n2 \log(1 - r^2)` for :math:`n` independent points; it is constant in a block without structure.
         """
-        right = (self.sign * self.maps).clip(0, 0.999)
+        right = (self.sign * self.maps).clip(0, MAX_CORRELATION)
         return -0.5 * self.weights[:, None, None] * np.log1p(-(right**2))
 
     def at(self, shift: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(blocks,) correlation at a shift (blocks, 2) in µm of each; 0 beyond those that were tried."""
+        """(blocks,) correlation at a shift (blocks, 2) in µm of each block; 0 beyond the tested shifts."""
         col, row = shift.T / STEP + self.maps.shape[1] // 2
         return ndimage.map_coordinates(self.maps, (np.arange(len(self.maps)), row, col), order=1)
 
     def alone(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """What each block says on its own.
+        """Best shift of each block by itself.
 
         Returns
         -------
         shift, error, correlation
-            (blocks, 2) best shift (x, y) in µm, (blocks,) how far from it the true one is (root mean square by the
-            likelihood of all that were tried), and the correlation there.
+            (blocks, 2) best shift (x, y) in µm, (blocks,) its error (root mean square distance to all tested shifts,
+            weighted by their likelihood), and the correlation there.
         """
         middle = self.maps.shape[1] // 2
         away = (np.arange(self.maps.shape[1]) - middle) * STEP
@@ -91,7 +97,7 @@ class BlockMaps:
 
 
 def _between(lines: NDArray[np.float64], peak: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(lines,) how far beside its highest point the top of the parabola through it and its neighbours lies, in points."""
+    """(lines,) offset, in points, from the highest point to the vertex of the parabola through it and its neighbours."""
     number = np.arange(len(lines))
     at = peak.clip(1, lines.shape[1] - 2)
     before, top, after = (lines[number, at + step] for step in (-1, 0, 1))
@@ -113,14 +119,14 @@ def block_maps(
     Parameters
     ----------
     raster
-        The H&E in the colours it was taken in. Normalised to another slide, stains mix: on a kidney section that halved
+        The H&E in its original colours. Normalisation to another slide mixes the stains: on a kidney section it halved
         the correlations.
     xy
         (points, 2) in µm.
     values
-        (points,) what was measured there.
+        (points,) measured values.
     kernel
-        (rows, cols) weight of the pixels of :data:`STEP` µm that a point covers, itself in the middle of the middle one.
+        (rows, cols) weight of the pixels of :data:`STEP` µm that a point covers; the point is in the centre.
     window
         Side of a block in µm.
     reach
@@ -128,7 +134,7 @@ def block_maps(
 
     Returns
     -------
-    The blocks that hold :data:`FEWEST` points or more, not all of one value nor on a blank image.
+    The blocks with at least :data:`MIN_POINTS` points, except those with constant values or a constant image.
     """
     margin = round(reach / STEP)
     beyond = max(kernel.shape) // 2 + 1
@@ -137,7 +143,7 @@ def block_maps(
     kept, maps, weights = [], [], []
     for each in range(int(block.max()) + 1):
         own = np.flatnonzero(block == each)
-        if len(own) < FEWEST or np.ptp(values[own]) == 0:
+        if len(own) < MIN_POINTS or np.ptp(values[own]) == 0:
             continue
         density, place, shape = _under(raster, xy[own], margin + beyond)
         if np.ptp(density) == 0:
@@ -158,7 +164,7 @@ def block_maps(
 def _under(
     raster: Raster, xy: NDArray[np.float64], pad: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[int, int]]:
-    """Haematoxylin around points with ``pad`` pixels more; the points in pixels of the part without, and its shape."""
+    """Haematoxylin around points with ``pad`` pixels of padding; points in pixels, and the shape, of the part without it."""
     corner = (np.floor(xy.min(axis=0) / STEP) - 1) * STEP
     place = (xy - corner) / STEP
     width, height = (int(side) for side in np.ceil(place.max(axis=0)) + 1)
@@ -192,8 +198,8 @@ def correlations(
     Returns
     -------
     map, independent
-        (2 reach + 1, 2 reach + 1) by shift in y and x, 0 where the raster is flat. And for how many independent points
-        these count: neighbours are alike in both, which lets unrelated patterns correlate by chance with a variance of
+        (2 reach + 1, 2 reach + 1) correlation by shift in y and x, 0 where the raster is constant; and the effective number
+        of independent points. Both patterns are autocorrelated, so unrelated ones correlate by chance with a variance of
         :math:`\frac1n \sum_h \rho_v(h) \rho_d(h)` over all lags (Clifford, Richardson & Hémon, Biometrics 45 (1989) 123-134).
     """
     n = len(values)
@@ -204,20 +210,20 @@ def correlations(
         for raster, of in ((density, points), (density, each), (density**2, each))
     )
     variance = squares - sums**2 / n
-    flat = variance <= 1e-9 * np.max(density**2) * n
+    flat = variance <= FLAT * np.max(density**2) * n
     correlation = np.where(flat, 0.0, product / np.sqrt(np.where(flat, 1.0, variance))).clip(-1, 1)
 
     reach = len(correlation) // 2
     middle = density[reach : reach + shape[0], reach : reach + shape[1]]
     middle = middle - middle.mean()
     # By Parseval's theorem the sum over lags is that of the squared covariances of all shifts.
-    alike = (signal.correlate(middle, points, method="fft") ** 2).sum()
-    alone = (points**2).sum() * (middle**2).sum()
-    return correlation, n * min(1.0, alone / alike) if alike > 0 else 0.0
+    covariances = (signal.correlate(middle, points, method="fft") ** 2).sum()
+    variances = (points**2).sum() * (middle**2).sum()
+    return correlation, n * min(1.0, variances / covariances) if covariances > 0 else 0.0
 
 
 def _spread(place: NDArray[np.float64], values: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Raster of the sum of values at places (points, 2), each shared out among the four pixels around it."""
+    """Raster of the sum of values at places (points, 2), each distributed bilinearly over the four pixels around it."""
     low = np.floor(place - 0.5).astype(np.int64)
     beyond = place - 0.5 - low
     raster = np.zeros(shape)

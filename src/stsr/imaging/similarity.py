@@ -1,4 +1,4 @@
-"""One shift, rotation and scale for all blocks of a section."""
+"""Fit one shift, rotation and scale for all blocks of a section."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from scipy import ndimage, optimize
 from stsr.imaging.registration import STEP, BlockMaps
 
 ROTATIONS = np.deg2rad(np.linspace(-2.0, 2.0, 17))
-"""Rotations from which the fit sets out."""
+"""Initial rotations of the fit."""
 
 PRIOR = 50.0
-"""Standard deviation in µm of what scale and rotation do to a typical block: it decides where a single block cannot."""
+"""Prior of scale and rotation: standard deviation of the movement in µm at a typical distance from the centre. It decides
+where there is a single block."""
 
 NEAR = 500.0
-"""µm from the centre at which rotation and scale are weighed where all blocks are nearer."""
+"""Smallest distance in µm from the centre at which that movement is measured, where all blocks are nearer."""
 
 FINER = 4
 """Maps are interpolated by splines to this many points per step."""
@@ -32,7 +33,7 @@ class Similarity:
     shift
         (x, y) of the centre in µm.
     scale
-        What distances from the centre are multiplied with.
+        Factor on distances from the centre.
     rotation
         In radians, clockwise as seen in the image.
     centre
@@ -45,22 +46,23 @@ class Similarity:
     centre: tuple[float, float]
 
     def displacement(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(points, 2) µm by which it moves points (points, 2)."""
+        """(points, 2) displacement in µm of points (points, 2)."""
         cos, sin = self.scale * np.cos(self.rotation), self.scale * np.sin(self.rotation)
         return (xy - self.centre) @ np.array([[cos - 1, sin], [-sin, cos - 1]]) + self.shift
 
 
 def fit_similarity(blocks: BlockMaps, *, resamples: int = 20, seed: int = 0) -> tuple[Similarity, float]:
-    """The similarity under which all blocks together fit the image best, by maximum likelihood.
+    """Fit the similarity to all blocks together: the maximum of their summed log-likelihoods and of the prior.
 
-    A block without structure has no say, and what fits one block by chance is outvoted.
+    A block without structure has no influence, since its likelihood is constant. A chance maximum in one block does not
+    change the result when the others have none there.
 
     Parameters
     ----------
     blocks
         One or more.
     resamples
-        How often the fit is made again with blocks drawn at random (bootstrap).
+        Number of bootstrap fits, to blocks drawn with replacement.
     seed
         Seed of the draws.
 
@@ -68,7 +70,7 @@ def fit_similarity(blocks: BlockMaps, *, resamples: int = 20, seed: int = 0) -> 
     -------
     fit, error
         The similarity; and the root mean square distance, in µm, by which it moves a block from one bootstrap sample to
-        another. Where there is nothing to find, that is about as large as the shifts that were tried.
+        another. Without any structure, that is about as large as the tested shifts.
     """
     fit = _Fit(blocks)
     n = len(blocks.xy)
@@ -79,7 +81,7 @@ def fit_similarity(blocks: BlockMaps, *, resamples: int = 20, seed: int = 0) -> 
 
 
 class _Fit:
-    """Fits the same blocks again and again, each with a weight."""
+    """Fits a similarity to weighted blocks; made once for all bootstrap fits."""
 
     def __init__(self, blocks: BlockMaps) -> None:
         self.xy, self.likelihood = blocks.xy, blocks.likelihood
@@ -103,19 +105,19 @@ class _Fit:
         return self._similarity(found.x)
 
     def _similarity(self, numbers: NDArray[np.float64]) -> Similarity:
-        """From four numbers in µm: shift in x and y, and what scale and rotation do to a typical block."""
+        """From four numbers in µm: shift in x and y, and movement by scale and rotation at the distance ``self.spread``."""
         x, y, growth, turn = (float(number) for number in numbers)
         return replace(self.still, shift=(x, y), scale=1 + growth / self.spread, rotation=turn / self.spread)
 
     def _loss(self, numbers: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
         shift = self._similarity(numbers).displacement(self.xy)
         col, row = (shift.T / STEP + self.middle) * FINER
-        # beyond the shifts that were tried it is 0, as where there is no correlation
+        # beyond the tested shifts the log-likelihood is 0, that of no correlation
         likelihood = ndimage.map_coordinates(self.fine, (np.arange(len(shift)), row, col), order=1)
         return float((numbers[2:] ** 2).sum() / PRIOR**2 / 2 - weights @ likelihood)
 
     def _start(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The best of a few rotations with any shift, in whole steps."""
+        """Best of the initial rotations with any shift, in whole steps."""
         stacks = []
         for rotation in ROTATIONS:
             moved = replace(self.still, rotation=float(rotation)).displacement(self.xy)
@@ -126,7 +128,7 @@ class _Fit:
 
 
 def _stacked(maps: NDArray[np.float64], weights: NDArray[np.float64], moved: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(shifts, shifts) weighted sum of maps (blocks, shifts, shifts), each moved by whole steps (blocks, 2) beforehand."""
+    """(shifts, shifts) weighted sum of maps (blocks, shifts, shifts), each first moved by whole steps (blocks, 2)."""
     size, pad = maps.shape[1], int(np.abs(moved).max())
     wide = np.zeros((size + 2 * pad, size + 2 * pad))
     for each, weight, (x, y) in zip(maps, weights, moved, strict=True):

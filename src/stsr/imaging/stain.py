@@ -1,4 +1,4 @@
-"""Bring the stain of a slide to a fixed reference: estimated once on a sample of its tissue, then applied anywhere."""
+"""Normalise the stain of a slide to a fixed reference: estimated once on a sample of tissue, then applied anywhere."""
 
 from __future__ import annotations
 
@@ -16,24 +16,30 @@ REFERENCE_STAINS = np.array([[0.5626, 0.2159], [0.7201, 0.8012], [0.4062, 0.5581
 
 REFERENCE_STRENGTHS = np.array([1.9705, 1.0308])
 """99th percentiles of haematoxylin and eosin on the reference slide; with :data:`REFERENCE_STAINS` the reference of
-Macenko et al.'s published program, which torchstain keeps."""
+Macenko et al.'s published program, which torchstain uses."""
 
 REFERENCE_LAB = (np.array([65.22132, 28.934267, -14.142519]), np.array([15.800227, 9.263783, 6.0213304]))
 """Means and standard deviations of CIELAB over H&E tiles of about 450 TCGA slides (preset ``v3`` of Slideflow,
 J. M. Dolezal et al., BMC Bioinformatics 25 (2024) 134)."""
 
 _STAINED = 0.15
-"""Least optical density in every channel of a pixel that counts as stained (Macenko's beta)."""
+"""Smallest optical density, in every channel, of a stained pixel (Macenko's beta)."""
 _FAINTEST = 0.02
-"""What it is lowered to at most for a pale slide: two or three grey levels, which noise does not reach."""
+"""Lower bound of this threshold for pale slides: two or three grey levels, more than noise."""
 _DARKEST = 0.1
-"""Share of a pale slide's tissue, its darkest, that counts as stained; more where the sample is small."""
+"""Darkest share of a pale slide's tissue that counts as stained; more where the sample is small."""
 _BLEACHED, _WHITE = 0.3, 250
-"""Share of the stained pixels that Macenko's map may turn white, and the grey level from which they are."""
+"""Share of the stained pixels that Macenko normalisation may turn white, and the grey level from which on a pixel is white."""
 _FEWEST = 10_000
-"""Stained pixels that an estimate needs."""
+"""Stained pixels that an estimate needs, at least."""
+_MARGIN = 1.01
+"""Factor by which the threshold of a small sample keeps more than these."""
 _SMALLEST_ANGLE = 5.0
-"""Degrees between haematoxylin and eosin below which the two are one."""
+"""Degrees between haematoxylin and eosin below which they count as one stain."""
+_NEGATIVE = -0.1
+"""Smallest optical density of a stain vector; below 0 for noise."""
+_SMALLEST_SD = 1.0
+"""Smallest standard deviation in CIELAB of a slide with colour contrast."""
 
 
 class StainError(ValueError):
@@ -41,10 +47,10 @@ class StainError(ValueError):
 
 
 class Stain(Protocol):
-    """An estimated stain: call it with (..., 3) uint8 RGB to get the same pixels as if stained like the reference."""
+    """An estimated stain: call it with (..., 3) uint8 RGB to get the pixels with the stain of the reference."""
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Normalise pixels; each depends on itself only, so an image may be cut in any way."""
+        """Normalise pixels, each independently of the others, so an image may be cut in any way."""
         ...
 
 
@@ -72,9 +78,9 @@ class Macenko:
         return float(np.degrees(np.arccos(np.clip(self.stains[:, 0] @ self.stains[:, 1], -1, 1))))
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Unmix the two stains, scale them and mix the reference's: one linear map of optical densities.
+        """Unmix the two stains, scale them and mix with the reference's vectors: one linear map of optical densities.
 
-        As published, what neither stain explains (pigment, noise) is dropped.
+        As published, the residual (pigment, noise) is dropped.
         """
         unmix_and_mix = REFERENCE_STAINS @ np.diag(REFERENCE_STRENGTHS / self.strengths) @ np.linalg.pinv(self.stains)
         levels = np.arange(256)[:, None]
@@ -95,7 +101,7 @@ class Reinhard:
     background
         (3,) RGB of bare glass; it becomes white.
     stained
-        Optical density of the darkest channel from which a pixel is stained; below, it fades to white.
+        Optical density of the darkest channel from which on a pixel is stained; paler pixels are blended with white.
     """
 
     mean: NDArray[np.float64]
@@ -104,13 +110,13 @@ class Reinhard:
     stained: float = _STAINED
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Shift and stretch each colour axis to the reference's; what lets light through like glass stays white."""
+        """Shift and scale each colour axis to the reference's; pixels as light as glass become white."""
         from skimage.color import lab2rgb, rgb2lab
 
         mean, sd = REFERENCE_LAB
         image = image.astype(np.float32)
         lab = (rgb2lab(image / 255) - self.mean) / self.sd * sd + mean
-        # the yellowest of this lightness; beyond it skimage warns, and clips too
+        # yellow is limited to the gamut at this lightness: b* <= 200 (L* + 16) / 116; beyond it skimage warns, and clips too
         lab[..., 2] = np.minimum(lab[..., 2], 200 * (lab[..., 0] + 16) / 116 - 1e-3)
         matched = lab2rgb(lab).astype(np.float32)
         light = ((image + 1) / (self.background.astype(np.float32) + 1)).min(axis=-1, keepdims=True)
@@ -139,7 +145,7 @@ def estimate_stain(sample: NDArray[np.uint8], method: str, *, background: ArrayL
     ValueError
         For an unknown method.
     StainError
-        When too little is stained, or the colours are not those of H&E.
+        When too few pixels are stained, or the colours are not those of H&E.
 
     References
     ----------
@@ -172,23 +178,23 @@ def estimate_stain(sample: NDArray[np.uint8], method: str, *, background: ArrayL
 
 
 def _least_density(sample: NDArray[np.uint8], glass: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(pixels,) optical density against glass in the channel in which it is least."""
+    """(pixels,) smallest optical density over channels, relative to glass."""
     table = -np.log((np.arange(256)[:, None] + 1) / (glass + 1))
     return np.min([table[sample[:, band], band] for band in range(3)], axis=0)
 
 
 def stained_density(least: NDArray[np.float64]) -> float:
-    """The optical density in every channel from which a pixel of this slide counts as stained.
+    """Threshold of the smallest optical density over channels, from which on a pixel of this slide counts as stained.
 
-    It is Macenko's 0.15, unless fewer than a tenth of the tissue's pixels have that: a pale slide, on which it is
-    the density of the darkest tenth, as long as that is more than noise.
+    It is Macenko's 0.15, unless fewer than a tenth of the tissue's pixels reach that. On such a pale slide it is the
+    density of the darkest tenth, but at least that of noise.
 
     Parameters
     ----------
     least
-        (pixels,) optical densities of tissue in the channel in which each is least.
+        (pixels,) smallest optical density over channels, of tissue.
     """
-    share = max(_DARKEST, 1.01 * _FEWEST / len(least))
+    share = max(_DARKEST, _MARGIN * _FEWEST / len(least))
     return float(np.clip(np.quantile(least, max(1 - share, 0)), _FAINTEST, _STAINED))
 
 
@@ -201,7 +207,7 @@ def _macenko(sample: NDArray[np.uint8], background: NDArray[np.float64], cut: fl
     (red_h, green_h, blue_h), (red_e, green_e, blue_e) = stain.stains.T
     if not np.isfinite(stain.stains).all() or stain.angle < _SMALLEST_ANGLE:
         raise StainError(f"the tissue has one colour, not two: its stains lie {stain.angle:.1f} degrees apart")
-    if stain.stains.min() < -0.1 or blue_h > max(red_h, green_h) or green_e < max(red_e, blue_e):
+    if stain.stains.min() < _NEGATIVE or blue_h > max(red_h, green_h) or green_e < max(red_e, blue_e):
         colours = " and ".join(str(vector.round(2).tolist()) for vector in stain.stains.T)
         raise StainError(f"optical densities {colours} are not those of haematoxylin and eosin")
     if stain.strengths.min() <= 0:
@@ -210,7 +216,7 @@ def _macenko(sample: NDArray[np.uint8], background: NDArray[np.float64], cut: fl
     bleached = float((stain(stained) >= _WHITE).all(axis=-1).mean())
     if bleached > _BLEACHED:
         raise StainError(
-            f"the stains found do not explain the slide: {bleached:.0%} of what is stained would turn white"
+            f"the stains found do not fit the slide: {bleached:.0%} of the stained pixels would turn white"
         )
     return stain
 
@@ -221,6 +227,6 @@ def _reinhard(sample: NDArray[np.uint8], background: NDArray[np.float64], cut: f
     fitted = normalizers.ReinhardNormalizer(backend="numpy")
     fitted.fit(sample[None])
     stain = Reinhard(fitted.target_means.astype(np.float64), fitted.target_stds.astype(np.float64), background, cut)
-    if stain.sd.min() < 1:
-        raise StainError(f"the tissue has next to no colour contrast: CIELAB spreads {stain.sd.round(2).tolist()}")
+    if stain.sd.min() < _SMALLEST_SD:
+        raise StainError(f"the tissue has almost no colour contrast: CIELAB spreads {stain.sd.round(2).tolist()}")
     return stain

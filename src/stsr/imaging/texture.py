@@ -1,9 +1,9 @@
-"""Texture of stained tissue: what each cell of a grid looks like, at its own size and in ever wider surroundings.
+"""Texture of stained tissue: image features of each cell of a grid, at its own size and in wider surroundings.
 
 Colour deconvolution gives the stains (Ruifrok & Johnston 2001), Gaussian derivatives give edges and nuclei
-(Lindeberg 1998), the structure tensor tells how strongly tissue is oriented (Bigün & Granlund 1987). Histograms of
-optical density tell what averages mix, top-hats how wide bright and dark details are (Serra 1982). Nothing is learned
-and nothing is random; mirroring the tissue or turning it by quarters changes nothing.
+(Lindeberg 1998), the structure tensor gives the strength of orientation (Bigün & Granlund 1987), histograms give the
+distribution of optical density, and top-hats the width of bright and dark details (Serra 1982). Nothing is learned or
+random. Features do not change when the tissue is mirrored or turned by quarters.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from scipy.special import expit
 from skimage.color import hed_from_rgb
 
 WORKING_MPP = 2.0
-"""µm per pixel at which texture is measured, so that it means the same on every scanner."""
+"""µm per pixel at which texture is measured, so that it is comparable between scanners."""
 
 SCALES = (8, 16, 40, 80, 160)
-"""Sides in µm of the square windows that the Gaussian averages stand for (same variance: side² / 12)."""
+"""Sides in µm of square windows. Averages use the Gaussian of the same variance, side² / 12."""
 
-_STAINS = ("haematoxylin", "eosin", "residual")  # the third of scikit-image's stains is DAB: what is brown in H&E
+_STAINS = ("haematoxylin", "eosin", "residual")  # scikit-image's third stain is DAB, here brown residuals
 _MEANS = (*_STAINS, "lumen", "nuclei", "clumps", "red_edges", "eosin_edges")
 _LUMINA = {"small_lumina": 3.0, "lumina": 6.0, "large_lumina": 12.0}
 _SPREADS = ("haematoxylin", "eosin", "lumen")
 _COLOURS = ("red", "green", "blue")
 _LEVELS = {"red": np.linspace(0.05, 0.61, 8), "green": np.linspace(0.10, 1.15, 8), "blue": np.linspace(0.05, 0.68, 8)}
-"""Optical densities that pixels are compared with: those of tissue that is stained like the reference."""
+"""Levels of the histograms in optical density, for tissue stained like the reference."""
 _DETAILED = ("red_density", "green_density", "lumen")
 _WIDTHS = (6, 14, 30)
-"""Widths in µm below which a bright or dark detail is one: of nuclei, of small tubes and of large ones."""
+"""Largest widths in µm of bright or dark details: nuclei, small tubes and large tubes."""
 
 TEXTURE_NAMES: tuple[str, ...] = (
     *(f"{name}_{scale}um" for name in _MEANS for scale in SCALES),
@@ -56,10 +56,12 @@ TEXTURE_NAMES: tuple[str, ...] = (
 _REACH = 3.0
 """Gaussians end at this many standard deviations."""
 _EDGE, _NUCLEUS, _CLUMP = 2.0, 3.0, 6.0
-"""Standard deviations in µm of the derivative filters, as those of ``_LUMINA``; a blob of radius r answers most to
-r / sqrt(2)."""
+"""Standard deviations in µm of the derivative filters, as in ``_LUMINA``. The response to a blob of radius r is largest at
+r / sqrt(2) (Lindeberg 1998)."""
 _GLASS = 0.6
-"""Optical density, summed over red, green and blue, at which a pixel counts 1/e as lumen."""
+"""Optical density d, summed over red, green and blue, at which the lumen share exp(-d / 0.6) of a pixel is 1/e."""
+_ISOTROPIC = 1e-3
+"""Added to the trace of the structure tensor, so that coherence is 0 where there are no edges."""
 
 Map = NDArray[np.float32]
 
@@ -70,7 +72,7 @@ def pixels_per_cell(bin_size: float, mpp: float) -> int:
 
 
 def texture_halo(bin_size: float) -> int:
-    """Cells around a window that its features depend on."""
+    """Width in cells of the surroundings that the features of a cell depend on."""
     derivative = int(np.ceil(_REACH * max(_LUMINA.values()) / bin_size)) + 1
     return derivative + max(_radius(_sigma(scale, bin_size)) for scale in SCALES)
 
@@ -89,8 +91,8 @@ def texture_features(
     cell
         Pixels to a cell's side.
     halo
-        Cells on every side that are looked at but not returned. With :func:`texture_halo` the features of a cell
-        do not depend on where the window was cut.
+        Cells on every side that are read but not returned. With :func:`texture_halo` the features of a cell do not
+        depend on where the window was cut.
     threads
         Worker threads; all cores by default. Their number does not change the result.
 
@@ -98,7 +100,7 @@ def texture_features(
     -------
     (features, rows, cols) in the order of :data:`TEXTURE_NAMES`: averages and standard deviations of optical densities,
     lumen share (0 to 1), nuclei, edges and colours (0 to 1), coherence (0 isotropic to 1 one direction), shares of the
-    pixels over a level of optical density, and how far details stand out from what is around them.
+    pixels over a level of optical density, and the contrast of details with their surroundings.
 
     Raises
     ------
@@ -128,13 +130,13 @@ def texture_features(
 
 
 def _cell_maps(window: NDArray[np.uint8], mpp: float, cell: int, pool: ThreadPoolExecutor) -> dict[str, Map]:
-    """Everything measured on pixels, averaged to cells: each (rows, cols)."""
+    """All pixel measurements, averaged to cells: each (rows, cols)."""
     density = -np.log((np.arange(256, dtype=np.float32) + 1) / 256)
     optical = density[window]
     total = optical.sum(axis=-1)
     lumen = np.exp(-total / _GLASS)
     densities = {name: np.ascontiguousarray(optical[..., band]) for band, name in enumerate(_COLOURS)}
-    # Haematoxylin takes out red light and eosin hardly does, so red shows nuclei whatever the slide's exact stains.
+    # Haematoxylin absorbs red light and eosin hardly does, so red shows nuclei whatever the slide's exact stains.
     red = densities["red"]
     stains = {
         name: np.ascontiguousarray(optical @ column.astype(np.float32))
@@ -142,8 +144,8 @@ def _cell_maps(window: NDArray[np.uint8], mpp: float, cell: int, pool: ThreadPoo
     }
 
     def blobs(values: Map, sigma: float) -> Map:
-        answer = ndimage.gaussian_laplace(values, sigma / mpp, truncate=_REACH, mode="nearest")
-        return np.maximum(answer * np.float32(-((sigma / mpp) ** 2)), 0)
+        response = ndimage.gaussian_laplace(values, sigma / mpp, truncate=_REACH, mode="nearest")
+        return np.maximum(response * np.float32(-((sigma / mpp) ** 2)), 0)
 
     def edges(values: Map) -> Map:
         return np.hypot(*_gradient(values, _EDGE / mpp))
@@ -196,7 +198,7 @@ def _feature(maps: dict[str, Map], name: str, bin_size: float) -> Map:
     sigma = _sigma(int(scale), bin_size)
     if kind == "coherence":
         xx, xy, yy = (_blur(maps[part], sigma) for part in ("xx", "xy", "yy"))
-        return np.hypot(xx - yy, 2 * xy) / (xx + yy + np.float32(1e-3))
+        return np.hypot(xx - yy, 2 * xy) / (xx + yy + np.float32(_ISOTROPIC))
     if kind.endswith("_sd"):
         values, squared = maps[kind.removesuffix("_sd")], maps[kind.replace("_sd", "_squared")]
         return np.sqrt(np.maximum(_blur(squared, sigma) - _blur(values, sigma) ** 2, 0))
@@ -209,7 +211,7 @@ def _sigma(scale: float, bin_size: float) -> float:
 
 
 def _radius(sigma: float) -> int:
-    """Cells that a Gaussian reaches to each side, as scipy cuts it."""
+    """Radius in cells of a Gaussian filter, as scipy truncates it."""
     return int(_REACH * sigma + 0.5)
 
 
@@ -218,7 +220,7 @@ def _blur(values: Map, sigma: float) -> Map:
 
 
 def _gradient(values: Map, sigma: float) -> tuple[Map, Map]:
-    """Gaussian derivatives along x and y, per ``sigma``."""
+    """Scale-normalised Gaussian derivatives along x and y: multiplied by ``sigma``."""
     return tuple(
         ndimage.gaussian_filter(values, sigma, order=order, truncate=_REACH, mode="nearest") * np.float32(sigma)
         for order in ((0, 1), (1, 0))

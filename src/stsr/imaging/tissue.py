@@ -1,4 +1,4 @@
-"""Where the tissue lies on the glass, by the image and by the spots that were measured on it."""
+"""Tissue detection from the image, and from the spots measured on it."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from scipy import ndimage
 from stsr.imaging.detectors import BOUNDS, DETECTORS, EITHER, Cues, detect, measure_cues, optical_density, without_holes
 
 TISSUE_MPP = 8.0
-"""µm per pixel at which tissue is looked for."""
+"""µm per pixel of the image for tissue detection."""
 
 MIN_PIECE, MAX_HOLE = 20_000.0, 50_000.0
 """Areas in µm²: smaller pieces of tissue are dropped, smaller holes filled."""
 
 SPOTS_MARGIN, IMAGE_MARGIN = 0.05, 0.05
-"""How much better another detector must be to be taken instead of the first: relative, by the agreement with the
-spots; absolute, by the separation of the cues and the agreement with other detectors."""
+"""Margin by which another detector must be better to replace the first: relative, for the agreement with the spots;
+absolute, for the mean of confidence and agreement with other detectors."""
 
 SURE = 0.8
-"""Confidence from which a mask made from the image alone is taken as it is."""
+"""Confidence from which on a mask made from the image alone is used without a warning."""
 
-FEWEST = 0.01
-"""Share of the image that must lie on either side of a mask for it to separate anything."""
+MIN_SHARE = 0.01
+"""Share of the image that must be inside a mask, and outside, for a separation to be measured."""
 
 SAMPLED = 100_000
-"""Pixels on which masks are compared with cues."""
+"""Pixels on which the separation is measured, about."""
 
 NEUTRAL = (0.15, 0.25)
-"""Difference of optical density between the channels of what is taken for glass: up to the first, a lamp has that colour;
+"""Difference of optical density between the channels of presumed glass: up to the first it may be the colour of the lamp;
 from the second on, it is tissue."""
 
 COLOURED = 30
-"""Grey levels between the brightest and the darkest channel of a pixel that shows a stain."""
+"""Difference in grey levels between the brightest and the darkest channel above which a pixel is coloured."""
 
 BY_SPOTS = "spots"
-"""What stands for the detector where the image shows no tissue and the spots alone tell."""
+"""Name of the detector where the image shows no tissue and the mask is made from the spots alone."""
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Where a section was measured, in pixels of the image in which tissue is looked for.
+    """Measured places of a section, in pixels of the image for tissue detection.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Evidence:
     off
         (rows, cols) bool, pixels that spots called off tissue touch.
     reach
-        µm around spots within which the section's own tissue lies or borders.
+        Distance from spots in µm; pieces of tissue that lie wholly beyond it belong to another section.
     """
 
     spots: NDArray[np.int64]
@@ -76,13 +76,13 @@ class Tissue:
     detector
         Name of the detector it was made by, one of :data:`~stsr.imaging.detectors.DETECTORS`, or :data:`BY_SPOTS`.
     confidence
-        How well the detector's mask separates tissue from glass in all cues: 1 when every pixel inside has more of each
-        than every pixel outside, 0 when inside and outside are alike, or when the image is green, as an inverted one
-        is. Less where what is taken for glass is coloured, and by the share of ink between the tissue.
+        How well the detector's mask separates tissue from glass in all cues: 1 when all pixels inside have higher values
+        than all outside, 0 when inside and outside do not differ, or when the image is green, as an inverted one is. It
+        is lower where presumed glass is coloured, and by the share of ink in the bounding box of the tissue.
     agreement
         Mean overlap (intersection over union) of the detector's mask with those of the others.
     left_out
-        Share of the spots that lie off the mask that the image alone would have given, and off the detector's own; None
+        Share of the spots that lie off the mask made from the image alone, and off the chosen detector's mask; None
         without spots.
     dropped
         Area in µm² of pieces far from every spot that were left out.
@@ -99,13 +99,12 @@ class Tissue:
 def tissue_mask(
     image: NDArray[np.uint8], mpp: float, *, min_piece: float = MIN_PIECE, max_hole: float = MAX_HOLE
 ) -> NDArray[np.bool_]:
-    """Tell tissue from glass by the image alone.
+    """Separate tissue from glass by the image alone.
 
     Stained tissue is uneven where glass, shadows and diffuse stain are smooth: the local standard deviation of the
     green light's optical density, in which both stains show, has two separate modes, and Otsu's threshold on its
-    logarithm parts them. Where the mask that comes of it is at odds with how dense or how coloured the tissue is, as
-    with smooth tissue, a mask made by these is taken. Ink is left out by its colour, tubes and vessels are filled,
-    specks are dropped.
+    logarithm separates them. Where optical density or colour give a clearly better mask, as for smooth tissue, that mask
+    is used. Ink is left out by its colour, tubes and vessels are filled, and specks are dropped.
 
     Parameters
     ----------
@@ -145,14 +144,13 @@ def find_tissue(
     min_piece: float = MIN_PIECE,
     max_hole: float = MAX_HOLE,
 ) -> Tissue:
-    """Tell tissue from glass by the image, and by the spots where there are any.
+    """Separate tissue from glass by the image, and by the spots where there are any.
 
-    Several detectors make a mask each. Without spots, the one is taken that separates inside from outside best in all
-    cues and agrees best with the others. With spots, it is the one that agrees best with them by Lee and Liu's criterion
-    for learning from positive and unlabelled examples, :math:`r^2 / p`: a mask that holds the share :math:`r` of the
-    measured area, and the share :math:`p` of all the area within reach of spots, or, where spots off tissue are known, of
-    all spots. What was measured is tissue in any case, and so are the gaps between neighbouring spots. Pieces beyond the
-    reach of every spot are another section's.
+    Each detector makes a mask. Without spots, the chosen one separates inside from outside best in all cues and agrees
+    best with the others. With spots, it agrees best with these by Lee and Liu's criterion for learning from positive and
+    unlabelled examples, :math:`r^2 / p`, where the mask holds the share :math:`r` of the measured area, and the share
+    :math:`p` of all area within reach of spots or, where spots off tissue are known, of all spots. Measured area and the
+    gaps between neighbouring spots are always tissue. Pieces beyond the reach of every spot belong to another section.
 
     Raises
     ------
@@ -179,7 +177,7 @@ def find_tissue(
     confidences = {name: _confidence(image, cues, mask, agreements[name]) for name, mask in masks.items()}
     alone = _choose({name: (confidences[name] + agreements[name]) / 2 for name in masks}, IMAGE_MARGIN)
     if spots is None:
-        # of two masks that both part the cues well but hardly overlap, one is wrong
+        # of two masks that both separate the cues well but hardly overlap, one is wrong
         rival = masks[max(confidences, key=confidences.__getitem__)]
         trust = min(confidences[alone], 2 * _overlap(masks[alone], rival))
         return Tissue(masks[alone], alone, trust, agreements[alone])
@@ -195,46 +193,46 @@ def find_tissue(
 
 
 def _blank(cues: Cues) -> bool:
-    """Whether the image has no more contrast than bare glass anywhere that is not ink."""
+    """Whether the image outside ink has no more contrast than bare glass."""
     contrast = cues.values["contrast"][~cues.ink]
-    return not contrast.size or float(np.quantile(contrast, 1 - FEWEST)) <= BOUNDS["contrast"][0]
+    return not contrast.size or float(np.quantile(contrast, 1 - MIN_SHARE)) <= BOUNDS["contrast"][0]
 
 
 def _confidence(image: NDArray[np.uint8], cues: Cues, mask: NDArray[np.bool_], agreement: float) -> float:
-    """How far a mask is to be trusted by the image alone: not at all where its colours are inverted ones.
+    """Confidence in a mask by the image alone; 0 where colours are inverted.
 
-    A mask without an outside is trusted by its agreement with others.
+    For a mask without an outside it is the agreement with others.
     """
     if _green(image):
         return 0.0
-    parted = separation(cues, mask)
-    if parted is None:
+    separated = separation(cues, mask)
+    if separated is None:
         return agreement
     outside = optical_density(np.median(image[~mask & ~cues.ink], axis=0).astype(np.uint8))
     pale, coloured = NEUTRAL
     neutral = float(np.clip((coloured - np.ptp(outside)) / (coloured - pale), 0, 1))
     box = ndimage.find_objects(mask.astype(np.uint8))[0]
-    return min(parted, neutral) * float(1 - cues.ink[box].mean())
+    return min(separated, neutral) * float(1 - cues.ink[box].mean())
 
 
 def _green(image: NDArray[np.uint8]) -> bool:
-    """Whether most of what is coloured is green, as no H&E is: both of its stains take out green the most."""
+    """Whether most coloured pixels are green, as in no H&E: both of its stains absorb green the most."""
     coloured = np.ptp(image, axis=-1) > COLOURED
-    return bool(coloured.mean() > FEWEST and (image[coloured].argmax(axis=-1) == 1).mean() > 0.5)
+    return bool(coloured.mean() > MIN_SHARE and (image[coloured].argmax(axis=-1) == 1).mean() > 0.5)
 
 
 def separation(cues: Cues, mask: NDArray[np.bool_]) -> float | None:
-    """How well a mask parts high from low values of the cues: the mean of Somers' D, which is 1 when none overlap.
+    """How well a mask separates high from low values of the cues: the mean of Somers' D, which is 1 without overlap.
 
-    Ink does not count, nor does a cue that is the same everywhere. None when the mask leaves next to nothing on one
-    side.
+    Somers' D is 2 AUC - 1, with AUC from the rank sum (Mann-Whitney). Ink and constant cues are left out. None when the
+    mask has almost no inside or outside.
     """
     from scipy.stats import rankdata
 
     step = max(1, int(np.sqrt(mask.size / SAMPLED)))
     seen = ~cues.ink[::step, ::step]
     inside = mask[::step, ::step][seen]
-    if not seen.any() or not FEWEST <= inside.mean() <= 1 - FEWEST:
+    if not seen.any() or not MIN_SHARE <= inside.mean() <= 1 - MIN_SHARE:
         return None
     several = []
     for values in (cue[::step, ::step][seen] for cue in cues.values.values()):
@@ -246,7 +244,7 @@ def separation(cues: Cues, mask: NDArray[np.bool_]) -> float | None:
 
 
 def _agreement(name: str, masks: dict[str, NDArray[np.bool_]]) -> float:
-    """Mean overlap of a mask with those of other cues; of a mask of two cues, with the third where there is one."""
+    """Mean overlap of a mask with those of other cues; a mask of two cues is compared with that of the third, if any."""
     singles = [other for other in masks if other not in (name, EITHER)]
     apart = [other for other in singles if name != EITHER or other not in EITHER]
     mine, others = masks[name], [masks[other] for other in apart or singles]
@@ -264,7 +262,7 @@ def _choose(values: dict[str, float], margin: float) -> str:
 
 
 def _by_spots(masks: dict[str, NDArray[np.bool_]], evidence: Evidence, within: NDArray[np.bool_]) -> str | None:
-    """The detector that agrees best with the spots; None where none holds any of them."""
+    """The detector that agrees best with the spots; None where no mask holds any of them."""
     known = evidence.measured | evidence.off if evidence.off.any() else within
     scores = {}
     for name, mask in masks.items():

@@ -2,7 +2,7 @@
 
 Every score takes the truth first and the prediction second, both (cells, genes) with the same cells in the same order.
 A gene without a score gets NaN: a constant has no correlation, for instance. It does have an error, a deviance and an
-area under the curve, and gets those. :func:`undefined` tells which genes are constant.
+area under the curve, and gets those. :func:`undefined` gives the constant genes.
 """
 
 from stsr.metrics._columns import undefined

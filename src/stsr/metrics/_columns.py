@@ -1,4 +1,4 @@
-"""What every score does with its matrices first."""
+"""Checks and statistics of (cells, genes) matrices that the scores share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def matrices(**named: ArrayLike) -> tuple[NDArray[np.floating], ...]:
-    """All as (cells, genes) floating-point arrays of one shape; float32 stays float32."""
+    """Check and convert to (cells, genes) floating-point arrays of one shape; float32 stays float32."""
     arrays = tuple(_floating(np.asarray(values)) for values in named.values())
     first = arrays[0]
     if first.ndim != 2 or len(first) == 0 or any(other.shape != first.shape for other in arrays):
@@ -25,8 +25,8 @@ def pair(truth: ArrayLike, prediction: ArrayLike) -> tuple[NDArray[np.floating],
 def undefined(truth: ArrayLike, prediction: ArrayLike) -> NDArray[np.bool_]:
     """Genes whose truth or prediction cannot be correlated: one value in all cells, or a value that is no number.
 
-    A mean over genes that leaves them out flatters a method that predicts nothing for hard genes: tell how many there
-    are beside it.
+    A mean over genes that leaves them out favours a method that predicts constants for hard genes: report their number
+    with it.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def undefined(truth: ArrayLike, prediction: ArrayLike) -> NDArray[np.bool_]:
 
     Returns
     -------
-    (genes,) where :func:`pearson` and its like are NaN.
+    (genes,) whether :func:`pearson` and :func:`spearman` are NaN.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def constant(values: NDArray) -> NDArray[np.bool_]:
 
 
 def unknown(truth: NDArray[np.floating], prediction: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """(genes,) whether a value is no number. Sorting would take it for the largest."""
+    """(genes,) whether a value is not finite. Sorting would rank NaN as the largest."""
     return ~(np.isfinite(truth) & np.isfinite(prediction)).all(axis=0)
 
 

@@ -1,4 +1,4 @@
-"""How alike neighbouring cells are, in the truth and as predicted."""
+"""Spatial autocorrelation of the truth and of a prediction."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stsr.metrics._columns import centred, constant, matrices, pair, total
 
 
 def rook_neighbours(rowcol: ArrayLike) -> sp.csr_array:
-    """Which cells share an edge.
+    """Pairs of cells that share an edge.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ def rook_neighbours(rowcol: ArrayLike) -> sp.csr_array:
 
     Returns
     -------
-    Sparse symmetric (cells, cells) matrix of ones; a cell has up to four neighbours and is none of its own.
+    Sparse symmetric (cells, cells) matrix of ones; a cell has up to four neighbours and is not its own.
 
     Raises
     ------
@@ -106,12 +106,12 @@ def morans_i(values: ArrayLike, neighbours: sp.sparray | sp.spmatrix) -> NDArray
 def morans_preservation(
     truth: ArrayLike, prediction: ArrayLike, neighbours: sp.sparray | sp.spmatrix
 ) -> NDArray[np.float64]:
-    r"""How much more neighbouring cells are alike in the prediction than in the truth.
+    r"""Difference in spatial autocorrelation, Moran's I, between prediction and truth.
 
     .. math:: \Delta_g = I_g(\hat y) - I_g(y)
 
-    0 keeps the truth's autocorrelation, above 0 is smoother, below 0 rougher. Counting noise makes true counts rough, so
-    an expectation without noise is smoother than they are by right: on sparse counts 0 is not what to aim at.
+    0 is the truth's autocorrelation, above 0 is smoother, below 0 rougher. Counting noise makes true counts rough, and a
+    correct expectation has no such noise and is smoother: on sparse counts, 0 is not the optimum.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 FILLED = 0.9
-"""Share of a block's cells that must be there. The sum of a block with holes says more about the holes."""
+"""Share of a block's cells that must exist: the sum of a block with many missing cells reflects the missing cells."""
 
 
 def block_operator(rowcol: ArrayLike, factor: int) -> tuple[sp.csr_array, NDArray[np.int64]]:

@@ -1,4 +1,4 @@
-"""Whether a prediction tells where a gene was seen."""
+"""Detection: whether a prediction separates cells with counts of a gene from those without."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def auc(truth: ArrayLike, prediction: ArrayLike) -> NDArray[np.float64]:
 
     Returns
     -------
-    (genes,) areas: 1 puts all cells with the gene first, 1/2 is chance, and a constant prediction's; NaN where a gene was
-    seen in all cells or in none, or a value is no number.
+    (genes,) areas: 1 when all cells with the gene rank first, 1/2 by chance and for a constant prediction; NaN where a gene
+    was seen in all cells or in none, or a value is not finite.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def auc(truth: ArrayLike, prediction: ArrayLike) -> NDArray[np.float64]:
 
 
 def _area(seen: NDArray[np.floating], unseen: NDArray[np.floating]) -> float:
-    """Share of pairs with the seen one higher. Of two sorted arrays, one search walks along the other."""
+    """Share of pairs in which the seen cell is higher, ties counted half; searching in sorted arrays is fast."""
     if not (len(seen) and len(unseen)):
         return np.nan
     seen, unseen = np.sort(seen), np.sort(unseen)

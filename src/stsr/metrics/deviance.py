@@ -9,11 +9,11 @@ from scipy.special import kl_div, xlogy
 from stsr.metrics._columns import matrices, pair, total
 
 FLOOR = 1e-4
-"""Smallest expected count that a prediction is taken to mean: one UMI in 10,000 cells."""
+"""Smallest expected count; lower predictions count as this: one UMI in 10,000 cells."""
 
 
 def deviance(truth: ArrayLike, prediction: ArrayLike, *, dispersion: ArrayLike = 0.0) -> NDArray[np.float64]:
-    r"""Mean unit deviance of Poisson or negative binomial counts: it judges the scale of a prediction too.
+    r"""Mean unit deviance of Poisson or negative binomial counts, which also depends on the scale of a prediction.
 
     .. math:: D_g = \frac{2}{n} \sum_b \left[ y_{bg} \log\frac{y_{bg}}{\mu_{bg}} - y_{bg} + \mu_{bg} \right],
               \qquad \mu_{bg} = \max(\hat y_{bg}, 10^{-4})
@@ -25,7 +25,7 @@ def deviance(truth: ArrayLike, prediction: ArrayLike, *, dispersion: ArrayLike =
 
     0 is perfect [1]_. Without the floor, a count where none was expected would make it infinite.
 
-    Deviances compare only at one dispersion: take the same for all predictions of a truth.
+    Deviances are comparable only at the same dispersion: use one for all predictions of a truth.
 
     Parameters
     ----------
@@ -73,8 +73,8 @@ def moment_dispersion(counts: ArrayLike, expected: ArrayLike) -> NDArray[np.floa
 
     solves :math:`\sum_b (y_{bg} - \mu_{bg})^2 = \sum_b \mu_{bg} + \alpha_g \mu_{bg}^2`.
 
-    About the mean of a gene it counts the pattern in the tissue as noise and is an upper bound. About a prediction it
-    grows with the prediction's errors: to compare predictions by :func:`deviance`, take that of one of them for all.
+    About the mean of a gene it includes the pattern in the tissue and is an upper bound. About a prediction it includes the
+    prediction's errors: to compare predictions by :func:`deviance`, use the dispersion about one of them for all.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def _per_gene(dispersion: NDArray[np.float64], n_genes: int) -> NDArray[np.float
 
 
 def _negative_binomial(y: NDArray, mu: NDArray, alpha: np.float64) -> np.float64:
-    """Mean unit deviance of one gene. log1p keeps what is left of the second term when alpha is small."""
+    """Mean unit deviance of one gene. log1p keeps the second term accurate when alpha is small."""
     y, mu = y.astype(np.float64), mu.astype(np.float64)
     units = xlogy(y, y / mu) - (y + 1 / alpha) * np.log1p(alpha * (y - mu) / (1 + alpha * mu))
     return 2 * units.mean()

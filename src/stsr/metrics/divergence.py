@@ -1,4 +1,4 @@
-"""How differently truth and prediction spread a gene over the tissue."""
+"""Divergence of the spatial distributions of a gene in truth and prediction."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from stsr.metrics._columns import pair, total
 
 
 def jensen_shannon(truth: ArrayLike, prediction: ArrayLike) -> NDArray[np.float64]:
-    r"""Jensen-Shannon divergence of the shares that cells have of a gene, to base 2.
+    r"""Jensen-Shannon divergence, to base 2, of the shares of a gene's counts in each cell.
 
     .. math:: J_g = \tfrac12 \sum_b \left[ p_{bg} \log_2 \frac{p_{bg}}{m_{bg}}
               + q_{bg} \log_2 \frac{q_{bg}}{m_{bg}} \right], \qquad m_{bg} = \tfrac12 (p_{bg} + q_{bg})
 
     with p the truth and q the prediction, each divided by its sum over cells [1]_. Its root is a distance.
 
-    Sparse counts are far from any smooth map, their own expectation included: compare it between methods on the same
-    truth, not between genes or scales.
+    Sparse counts diverge from any smooth map, even from their own expectation: compare methods on the same truth, not
+    genes or scales.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def jensen_shannon(truth: ArrayLike, prediction: ArrayLike) -> NDArray[np.float6
     truth, prediction = pair(truth, prediction)
     p, q = _shares(truth, "truth"), _shares(prediction, "prediction")
     middle = (p + q) / 2
-    # kl_div adds middle - p to each term: it keeps terms from falling below 0 and adds up to nothing
+    # kl_div adds middle - p to each term, which keeps it from falling below 0; these sum to 0
     return (total(kl_div(p, middle)) + total(kl_div(q, middle))) / (2 * np.log(2))
 
 

@@ -1,4 +1,4 @@
-"""Whether domains found in a prediction are those of the truth."""
+"""Agreement of domains found in a prediction with those of the truth."""
 
 from __future__ import annotations
 

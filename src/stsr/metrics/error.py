@@ -1,4 +1,4 @@
-"""Differences between prediction and truth, in their own unit."""
+"""Errors of a prediction, in the unit of the values."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def nrmse(truth: ArrayLike, prediction: ArrayLike) -> NDArray[np.float64]:
     .. math:: \mathrm{NRMSE}_g = \frac{\sqrt{\mathrm{MSE}_g}}{\max_b y_{bg} - \min_b y_{bg}}
 
     This is the convention of [1]_. Unlike :func:`rmse` it leaves the prediction's scale alone, so a prediction that is
-    twice too large pays for it.
+    twice too large has a larger error.
 
     Parameters
     ----------

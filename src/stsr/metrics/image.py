@@ -1,4 +1,4 @@
-"""Scores that take each gene as a grey picture, as the protocol of HISTEX does."""
+"""Scores that treat the map of a gene as a grey image, as in the protocol of HISTEX."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ WINDOW = 7
 def rmse(truth: ArrayLike, prediction: ArrayLike) -> NDArray[np.float64]:
     """Root mean squared difference of truth and prediction, each scaled to 0 to 1 by its own range over all cells.
 
-    The scaling makes genes of any abundance comparable, and blind to the scale of a prediction. Without it, the root of
-    :func:`mse` is the difference in counts, and :func:`nrmse` that as a share of the truth's range.
+    With the scaling, genes of any abundance are comparable, and the scale of a prediction does not matter. Without it, the
+    root of :func:`mse` is the difference in counts, and :func:`nrmse` that as a share of the truth's range.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def rmse(truth: ArrayLike, prediction: ArrayLike) -> NDArray[np.float64]:
 
 
 def ssim(truth: ArrayLike, prediction: ArrayLike, rowcol: ArrayLike) -> NDArray[np.float64]:
-    """Structural similarity of the pictures of a gene.
+    """Structural similarity of the maps of a gene.
 
     Truth and prediction are scaled to 0 to 1 as in :func:`rmse` and drawn on the raster that encloses all cells, 0 where
     there is none; the similarity of windows of 7 x 7 cells, for a data range of 1, is averaged over the raster [1]_.

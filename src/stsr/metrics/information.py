@@ -1,4 +1,4 @@
-"""What a prediction tells about the truth, whatever the shape of their relation."""
+"""Mutual information of prediction and truth, for relations of any shape."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from scipy.stats import random_table
 from stsr.metrics._columns import pair, unknown
 
 ROUNDING = 1e-12
-"""Nats that sums of the same terms in another order may differ by."""
+"""Largest rounding error of a sum, in nats."""
 
 
 class InformationNull(NamedTuple):
-    """Mutual information by chance, and how far the observed one stands out from it; (genes,) each."""
+    """Mutual information by chance, and how far the observed one exceeds it; (genes,) each."""
 
     mean: NDArray[np.float64]
-    """Information of the permuted, in nats: what the observed holds by chance."""
+    """Mean information over permutations, in nats: that expected by chance."""
     z: NDArray[np.float64]
-    """Observed less mean, in standard deviations of the permuted; NaN where all are the same, as for a constant."""
+    """Observed less mean, in standard deviations over permutations; NaN where these are all equal, as for a constant."""
     p: NDArray[np.float64]
-    """Share of permutations, the observed included, that reach the observed."""
+    """Share of permutations, the observed order included, with at least the observed information."""
 
 
 def mutual_information(truth: ArrayLike, prediction: ArrayLike, *, bins: int = 10) -> NDArray[np.float64]:
@@ -32,18 +32,18 @@ def mutual_information(truth: ArrayLike, prediction: ArrayLike, *, bins: int = 1
     .. math:: I_g = \sum_{ij} p_{ij} \log \frac{p_{ij}}{p_{i\cdot} p_{\cdot j}}
 
     where p is the share of cells in bin i of the truth and bin j of the prediction. A value's bin is its rank, from 0 to
-    1, times ``bins``, rounded down; ties share their mean rank. Bins so hold about as many cells each as ties allow, and
-    any increasing function of a prediction scores the same.
+    1, times ``bins``, rounded down; ties share their mean rank. So bins hold about equally many cells, as far as ties allow,
+    and any increasing function of a prediction has the same score.
 
-    Shares of few cells make it too large, by about (bins of the truth - 1)(bins of the prediction - 1) / 2n for n cells:
-    compare it across numbers of cells only after taking off :func:`mutual_information_null`'s mean.
+    With few cells it is biased upwards, by about (bins of the truth - 1)(bins of the prediction - 1) / 2n for n cells:
+    subtract the mean of :func:`mutual_information_null` before comparing different numbers of cells.
 
     Parameters
     ----------
     truth, prediction
         (cells, genes) values.
     bins
-        Most bins to a gene.
+        Largest number of bins of a gene.
 
     Returns
     -------
@@ -71,11 +71,11 @@ def mutual_information_null(
 ) -> InformationNull:
     """The mutual information that a prediction shares with the truth when its cells are permuted.
 
-    Permuting the cells leaves how many fall into each bin, and draws the joint table from all with these margins. The
-    tables are drawn directly [1]_, so that the cost does not depend on the number of cells.
+    Permuting cells keeps the number of cells in each bin: the joint table is a random one with fixed margins. These tables
+    are drawn directly [1]_, so that the cost does not depend on the number of cells.
 
-    Cells are taken as exchangeable. Neighbours in tissue are not: two unrelated maps that are both smooth stand out from
-    this null. A small p says that there is more than noise, not that the prediction found this gene's pattern.
+    Cells are taken as exchangeable. Neighbours in tissue are not: two unrelated smooth maps also have a
+    small p. It shows that there is more than noise, not that the prediction has this gene's pattern.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def mutual_information_null(
     n_permutations
         Permutations of each gene.
     seed
-        Seed of the permutations. Each gene starts from it anew, so that its result does not depend on the others.
+        Seed of the permutations. It is used anew for each gene, so that genes do not depend on one another.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def mutual_information_null(
 
 def _null(table: NDArray[np.int64], n_permutations: int, rng: np.random.Generator) -> tuple[float, float, float]:
     """Mean, z and p of one gene."""
-    if 1 in table.shape:  # a constant: there is one such table, and scipy draws others
+    if 1 in table.shape:  # a constant has one such table only; scipy would draw others
         return 0.0, np.nan, 1.0
     observed = _information(table)
     drawn = _information(random_table.rvs(table.sum(axis=1), table.sum(axis=0), size=n_permutations, random_state=rng))
@@ -149,7 +149,7 @@ def _tables(truth: NDArray[np.floating], prediction: NDArray[np.floating], bins:
 
 
 def _bin_of(column: NDArray[np.floating], bins: int) -> NDArray[np.int64]:
-    """(cells,) bin of each cell, from 0 with none left out."""
+    """(cells,) bin of each cell, numbered from 0 without gaps."""
     ordered = np.sort(column)
     first = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))  # of each distinct value
     mean_rank = (first + np.append(first[1:], len(ordered))) / 2

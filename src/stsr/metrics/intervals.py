@@ -1,13 +1,13 @@
-r"""Whether predicted intervals hold as many of the true counts as they promise, and how wide they are.
+r"""Calibration of predicted intervals: their coverage of the true counts, and their width.
 
-Both scores take a prediction's mean and standard deviation as those of a negative binomial: of low counts, a normal
-distribution's interval would reach far below 0. Where the variance is no larger than the mean, it is Poisson.
+Both scores take a prediction's mean and standard deviation as those of a negative binomial: for low counts, the interval
+of a normal distribution would reach far below 0. Where the variance is no larger than the mean, it is Poisson.
 
 An interval of whole counts cannot hold exactly 80 %: where 95 % of cells have no count, {0} alone holds too much. So a
-count at an interval's end belongs to it in part. With F the distribution function, count k takes up the probabilities
-from F(k - 1) to F(k), and belongs to the central interval by the share of these that lies within it. Over the predicted
-distribution these memberships add up to the level exactly. This is the randomised interval, averaged over its
-randomness, so there is no seed.
+count at an interval's end belongs to it in part. With F the distribution function, count k has the probabilities from
+F(k - 1) to F(k), and belongs to the central interval by the share of these that lies within it. The expectation of this
+share under the predicted distribution is exactly the level. It is the mean of the randomised interval over its random
+numbers, so there is no seed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from stsr.metrics._columns import matrices, whole_counts
 from stsr.metrics.deviance import FLOOR
 
 NEAREST_POISSON = 1 + 1e-6
-"""Least variance over mean. A negative binomial so close to Poisson differs from it by less than 1e-6."""
+"""Smallest ratio of variance to mean: a negative binomial with this one differs from Poisson by less than 1e-6."""
 
 
 def coverage(truth: ArrayLike, mean: ArrayLike, sd: ArrayLike, *, level: float = 0.8) -> NDArray[np.float64]:
@@ -34,8 +34,8 @@ def coverage(truth: ArrayLike, mean: ArrayLike, sd: ArrayLike, *, level: float =
 
     for a level l, with F the distribution function of the negative binomial that has the predicted mean and standard
     deviation; Poisson where the variance is no larger than the mean. A count at the interval's end counts by the share of
-    its probability that lies inside, so that right predictions cover ``level`` however low the counts are. Whole counts
-    in or out would cover more. It is the share of randomised probability integral transforms in the interval, averaged
+    its probability that lies inside, so that correct predictions cover ``level`` however low the counts are. Intervals of
+    whole counts would cover more. It is the share of randomised probability integral transforms in the interval, averaged
     over the randomness [1]_.
 
     Parameters
@@ -48,11 +48,11 @@ def coverage(truth: ArrayLike, mean: ArrayLike, sd: ArrayLike, *, level: float =
         (cells, genes) standard deviation of the counts about them, counting noise included. Where only that of the
         expectation is known, s, it is :math:`\sqrt{s^2 + \text{mean}}`.
     level
-        Probability that the interval promises.
+        Probability of the interval.
 
     Returns
     -------
-    (genes,) shares; ``level`` when the predictions are right, below it when they are too sure.
+    (genes,) shares; ``level`` for correct predictions, less for overconfident ones.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def coverage(truth: ArrayLike, mean: ArrayLike, sd: ArrayLike, *, level: float =
 
 
 def sharpness(mean: ArrayLike, sd: ArrayLike, *, level: float = 0.8) -> NDArray[np.float64]:
-    r"""Mean number of counts in the central predicted interval: of two predictions that cover alike, the better is lower.
+    r"""Mean number of counts in the central predicted interval: of two with equal coverage, lower is better.
 
     .. math:: S_g = \frac{1}{n} \sum_b Q_{bg}(\tfrac{1 + l}{2}) - Q_{bg}(\tfrac{1 - l}{2}), \qquad
               Q(u) = k - \tfrac12 + \frac{u - F(k - 1)}{F(k) - F(k - 1)},\ k = \min\{j : F(j) \ge u\}

@@ -1,4 +1,4 @@
-"""How far the lattice of spots shows in a map that was made from them."""
+"""How strongly the lattice of spots shows in a map that was made from them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from scipy import stats
 from stsr.metrics._columns import constant, matrices
 from stsr.metrics.spot_edges import SpotEdges
 
-FEWEST = 5
-"""Spots below which a mean over them says nothing."""
+MIN_SPOTS = 5
+"""Spots that a mean needs, at least."""
 
 CAUTION = 2.0
-"""Factor on standard errors over blocks, which come out too small where a few spots hold most of a gene. With it, of the
-p-values of log-normal random fields, of any smoothness and without imprint, at most 3 % are below 0.05 where their logarithm
-has a standard deviation of 0.7, and 9 % where it has 1.4."""
+"""Factor on standard errors over blocks, which are too small where a few spots hold most counts of a gene. With it, of the
+p-values of simulated log-normal random fields without imprint and of any smoothness, at most 3 % are below 0.05 where their
+logarithm has a standard deviation of 0.7, and 9 % where it has 1.4."""
 
 
 @dataclass(frozen=True, eq=False)
 class LatticeImprint:
-    """How far spots show, for each gene and for all.
+    """How strongly spots show, for each gene and for all together.
 
     Parameters
     ----------
@@ -47,12 +47,12 @@ class LatticeImprint:
 
     @property
     def p(self) -> NDArray[np.float64]:
-        """(genes,) two-sided p-values of an imprint that is 1."""
+        """(genes,) two-sided p-values of the hypothesis that the imprint is 1."""
         return _p_values(*self._contrasts())
 
     @property
     def p_all(self) -> float:
-        """The same for the mean of all genes."""
+        """P-value of the mean over all genes."""
         whole, without = self._contrasts()
         known = np.isfinite(whole) & np.isfinite(without).all(axis=0)
         if not known.any():
@@ -60,24 +60,24 @@ class LatticeImprint:
         return float(_p_values(whole[known].mean(keepdims=True), without[:, known].mean(axis=1, keepdims=True))[0])
 
     def _contrasts(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(genes,) difference of the squares as a share of their sum, and (blocks, genes) the same without each block."""
+        """(genes,) difference of the squares as a share of their sum, and (blocks, genes) the same leaving out each block."""
         total = self.true.sum(axis=0), self.displaced.sum(axis=0)
         return _contrast(*total), _contrast(total[0] - self.true, total[1] - self.displaced)
 
     @classmethod
     def join(cls, parts: Sequence[LatticeImprint]) -> LatticeImprint:
-        """One of all genes, from batches of them that were looked at with the same edges."""
+        """Join results for batches of genes that were measured with the same edges."""
         fields = ("true", "displaced", "step")
         return cls(*(np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in fields))
 
 
 def lattice_imprint(values: ArrayLike, edges: SpotEdges) -> LatticeImprint:
-    r"""How far the spots that a map was made from show in it, as discs.
+    r"""How strongly the spots that a map was made from show in it, as discs.
 
     .. math:: I_g = \sqrt{\frac{\overline{d_{sg}^2}}{\overline{\overline{d_{sg}^2}}_\text{displaced}}}
 
-    where d is the step at the edge of spot s, from just outside to just inside. The same lattice displaced tells what the
-    tissue's own structure makes of discs that are not there.
+    where d is the step at the edge of spot s, from just outside to just inside. The displaced lattice gives the steps
+    that the tissue's own structure makes.
 
     Parameters
     ----------
@@ -90,12 +90,12 @@ def lattice_imprint(values: ArrayLike, edges: SpotEdges) -> LatticeImprint:
     -------
     Its ``imprint`` is 1 where nothing shows, above 1 where there are discs, and below 1 where a map is flatter at the
     edges of spots than elsewhere, as are the plateaus of nearest-neighbour interpolation. ``p``, for each gene, and
-    ``p_all``, for all together, tell whether it can be told from 1: by Student's t of (true - displaced) / (true +
-    displaced) of the squares, with the standard error that the jackknife [1]_ over blocks of 3 x 3 pitches gives,
-    doubled. ``step`` tells whether discs are brighter than what surrounds them.
+    ``p_all``, for all together, are for a difference from 1: by Student's t of (true - displaced) / (true + displaced) of
+    the squares, with twice the standard error of the jackknife [1]_ over blocks of 3 x 3 pitches. ``step`` is above 0
+    where discs are brighter than their surroundings.
 
-    All are NaN for a constant gene or one with a value that is no number, and where fewer than 5 spots can be looked at;
-    p-values also where a gene is found in one block alone.
+    All are NaN for a constant gene or one with a value that is not finite, and where fewer than 5 spots can be used;
+    p-values also where a gene is found in one block only.
 
     Raises
     ------
@@ -116,7 +116,9 @@ def lattice_imprint(values: ArrayLike, edges: SpotEdges) -> LatticeImprint:
     >>> edges = stsr.metrics.spot_edges(cells, spots, diameter=55, pitch=101, bin_size=8)
     >>> tissue = np.exp(9 * gaussian_filter(rng.normal(size=(150, 150)), 5).ravel())
     >>> apart = np.linalg.norm(cells[:, None] - spots, axis=2)
-    >>> noise = np.exp(rng.normal(0, 0.5, len(spots)))[apart.argmin(axis=1)]  # of each spot, met by the cells under it
+    >>> noise = np.exp(rng.normal(0, 0.5, len(spots)))[
+    ...     apart.argmin(axis=1)
+    ... ]  # of each spot, shared by the cells under it
     >>> discs = tissue * np.where(apart.min(axis=1) < 27.5, noise, 1)
     >>> found = stsr.metrics.lattice_imprint(np.column_stack([tissue, discs]), edges)
     >>> found.imprint.round(1), found.p.round(2)
@@ -129,9 +131,9 @@ def lattice_imprint(values: ArrayLike, edges: SpotEdges) -> LatticeImprint:
     unknown = constant(values) | ~np.isfinite(values).all(axis=0)
     if unknown.any():
         values = np.where(unknown, np.nan, values)
-    times = np.sum([_seen(operator) for operator in displaced], axis=0)
-    used = _seen(true) & (times >= len(displaced) / 2)
-    if used.sum() < FEWEST:
+    times = np.sum([_usable(operator) for operator in displaced], axis=0)
+    used = _usable(true) & (times >= len(displaced) / 2)
+    if used.sum() < MIN_SPOTS:
         nothing = np.full((1, len(unknown)), np.nan)
         return LatticeImprint(nothing, nothing, nothing[0])
     steps = (true @ values)[used].astype(np.float64)
@@ -147,23 +149,23 @@ def lattice_imprint(values: ArrayLike, edges: SpotEdges) -> LatticeImprint:
     )
 
 
-def _seen(steps: sp.csr_array) -> NDArray[np.bool_]:
-    """(spots,) those that can be looked at."""
+def _usable(steps: sp.csr_array) -> NDArray[np.bool_]:
+    """(spots,) whether the step of a spot can be measured."""
     return np.diff(steps.indptr) > 0
 
 
 def _ratio(values: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values as shares; NaN of zero."""
+    """Ratio; NaN where the divisor is 0."""
     return values / np.where(of == 0, np.nan, of)
 
 
 def _contrast(true: NDArray[np.float64], displaced: NDArray[np.float64]) -> NDArray[np.float64]:
-    """-1 to 1, and 0 where the two are equal."""
+    """Difference over sum: -1 to 1, and 0 where the two are equal."""
     return _ratio(true - displaced, true + displaced)
 
 
 def _p_values(whole: NDArray[np.float64], without: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(genes,) two-sided p-values of contrasts that are 0, from the contrasts without each block."""
+    """(genes,) two-sided p-values of the hypothesis that a contrast is 0, by the jackknife over blocks."""
     n = len(without)
     if n < 2:
         return np.full(len(whole), np.nan)

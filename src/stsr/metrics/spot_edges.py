@@ -17,31 +17,31 @@ BAND_CELLS, BAND_UM = 1.5, 12.0
 """Width of a band at either side of an edge: so many cells, and no less than so many µm."""
 
 WHOLE = 0.95
-"""Share of the area out to the outer band's rim that must be cells."""
+"""Share of the area within the outer rim of the outer band that must be cells."""
 
-LEAST = 3
-"""Cells on either side of an edge: of discs hardly wider than a cell there is no inside to be seen."""
+MIN_CELLS = 3
+"""Cells on either side of an edge, at least: discs hardly wider than a cell have no inside to measure."""
 
 CLEAR, REACH = 0.3, 0.75
-"""Pitches from the nearest spot to which a lattice is displaced: where it no longer sees what the spots left, and no farther
-than places between spots are, .71 on a square lattice and .58 on a hexagonal one."""
+"""Length in pitches of a displacement: far enough for the spots' own edges not to be measured, and no farther than points
+between spots are from the nearest one, 0.71 on a square lattice and 0.58 on a hexagonal one."""
 
 BLOCK = 3.0
 """Side in pitches of the squares of tissue that count as independent of each other."""
 
 DISPLACED = Whole(1, 10_000)
-"""Lattices."""
+"""Rule for the number of displaced lattices."""
 
 
 @dataclass(frozen=True, eq=False)
 class SpotEdges:
-    """Where to look for spots in a map: at their edges, and at those of the same spots displaced.
+    """Where to measure the imprint of spots: at their edges, and at those of the same spots displaced.
 
     Parameters
     ----------
     steps
         For the true lattice, then for each displaced one, a sparse (spots, cells) matrix, whose product with values per cell
-        is the step at the edge of each spot. Rows of spots that cannot be looked at are empty.
+        is the step at the edge of each spot. Rows of spots that cannot be measured are empty.
     blocks
         (blocks, spots) sparse matrix of ones that sums over the spots of a block of tissue.
     """
@@ -62,14 +62,14 @@ def spot_edges(
 ) -> SpotEdges:
     """Bands of cells at the edges of spots, and of the same spots displaced.
 
-    The step of a spot is the mean of the cells just inside its edge less that of the cells just outside, both on one slope:
-    a plane with a jump at the edge is fitted to them by least squares. Without the slope, cells that do not lie quite
-    evenly around a spot would pass the tissue's own gradients off as steps. The bands on either side are 1.5 cells wide,
+    The step of a spot is the mean of the cells just inside its edge less that of the cells just outside, corrected for
+    gradients of the tissue: a plane with a jump at the edge is fitted to them by least squares. Without the plane, cells
+    that do not lie evenly around a spot would make a gradient look like a step. The bands on either side are 1.5 cells wide,
     at least 12 µm; a cell belongs to the spot nearest to it. Spots are left out that do not lie wholly on cells, with the
     outer band, and those with fewer than 3 cells on either side, as where cells are as wide as spots.
 
-    Lattices are displaced as a whole, by the way from the nearest spot to a place drawn at random on the tissue, at least
-    0.3 pitches from it.
+    Lattices are displaced as a whole, by the vector from the nearest spot to a random place on the tissue, at least 0.3
+    pitches from it.
 
     Parameters
     ----------
@@ -90,8 +90,8 @@ def spot_edges(
 
     Returns
     -------
-    What :func:`lattice_imprint` looks at: spots that are not left out on the true lattice, nor on half of the displaced
-    ones.
+    Input of :func:`lattice_imprint`, which uses spots that are not left out on the true lattice, nor on more than half of
+    the displaced ones.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def _displacements(
     number: int,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """(number, 2) ways in µm from the nearest spot to places on cells."""
+    """(number, 2) vectors in µm from the nearest spot to random places on cells."""
     distance, nearest = cKDTree(spots).query(xy, distance_upper_bound=REACH * pitch)
     between = np.flatnonzero((distance >= CLEAR * pitch) & np.isfinite(distance))
     if not len(between):
@@ -141,12 +141,12 @@ def _displacements(
 
 
 def _steps(cells: cKDTree, spots: NDArray[np.float64], radius: float, bin_size: float) -> sp.csr_array:
-    """(spots, cells) weights of the step at the edge of each spot; none for those that cannot be looked at."""
+    """(spots, cells) weights of the step at the edge of each spot; none for spots that cannot be measured."""
     band = max(BAND_CELLS * bin_size, BAND_UM)
     rim = radius + band
     pairs: Any = cells.sparse_distance_matrix(cKDTree(spots), rim, output_type="ndarray")
     cell, spot, distance = pairs["i"], pairs["j"], pairs["v"]
-    # A circle of radius r holds about πr² centres of cells, give or take twice the root of r.
+    # A circle with a radius of r cells holds πr² centres of cells, with an error of up to about 2√r.
     full = np.pi * (rim / bin_size) ** 2
     least = min(WHOLE * full, full - 2 * np.sqrt(rim / bin_size))
     within = np.bincount(spot, minlength=len(spots)) >= least
@@ -155,12 +155,12 @@ def _steps(cells: cKDTree, spots: NDArray[np.float64], radius: float, bin_size: 
     own[order[np.append(True, np.diff(cell[order]) > 0)[: len(order)]]] = True
     in_band, inside = own & (distance > radius - band), distance <= radius
     for side in (inside, ~inside):
-        within &= np.bincount(spot[in_band & side], minlength=len(spots)) >= LEAST
+        within &= np.bincount(spot[in_band & side], minlength=len(spots)) >= MIN_CELLS
     in_band &= within[spot]
     cell, spot, inside = cell[in_band], spot[in_band], inside[in_band]
     offset = (cells.data[cell] - spots[spot]) / rim
     design = np.column_stack([inside, np.ones(len(cell)), offset])
-    # Least squares of each spot: the first row of its inverse, times the design, are the weights of its step.
+    # Least squares: with the design X of a spot's cells, the weights of the step are the first row of (XᵀX)⁻¹Xᵀ.
     gram = np.zeros((len(spots), 4, 4))
     for a in range(4):
         for b in range(4):

@@ -115,9 +115,9 @@ def in_memory(adata: AnnData, layer: str | None) -> sp.csr_matrix:
 def spots_lattice(
     adata: AnnData, xy: NDArray[np.float64], inside: NDArray[np.bool_], size: tuple[int, int]
 ) -> tuple[Lattice | None, bool]:
-    """The lattice of the spots, None when they tell none; and whether it was fitted to row and column of the array.
+    """The lattice of the spots, None when they form none; and whether it was fitted to row and column of the array.
 
-    ``xy`` (rows, 2) are pixels of an image of ``size`` (width, height), ``inside`` (rows,) tells which lie on tissue.
+    ``xy`` (rows, 2) are pixels of an image of ``size`` (width, height), ``inside`` (rows,) marks those on tissue.
 
     Raises
     ------
@@ -157,8 +157,8 @@ def vendor_facts(
         names = [name for name in names if name in set(adata.obs[LIBRARY][inside].astype(str))] or names
     library = libraries[names[0]] if len(names) == 1 else {}
     factors, images = (_entries(library, key) for key in ("scalefactors", "images"))
-    alike = [name for name in REDUCED if tuple(getattr(images.get(name), "shape", ())[:2]) == size[::-1]]
-    return factors, alike[0] if alike else None
+    matching = [name for name in REDUCED if tuple(getattr(images.get(name), "shape", ())[:2]) == size[::-1]]
+    return factors, matching[0] if matching else None
 
 
 def _entries(holder: Any, key: str) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""What the spots of a section say of where its tissue lies."""
+"""Evidence of the spots for the position of a section's tissue."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ IN_TISSUE = "in_tissue"
 """``obs`` column of Space Ranger: whether a spot was called in tissue."""
 
 REACH = 200.0
-"""µm around what was measured within which the section's own tissue lies or borders; two pitches where that is more."""
+"""Distance from spots in µm, or two pitches if more; pieces of tissue wholly beyond it belong to another section."""
 
 PAIRS = 2**22
-"""Pairs of a spot and a pixel looked at together."""
+"""Pairs of a spot and a pixel processed at a time."""
 
 
 def tissue_evidence(sdata: SpatialData, frame: NDArray[np.float64], shape: tuple[int, int]) -> Evidence | None:
     """The spots of a section on an image of ``shape`` whose pixels (col, row) ``frame`` (3, 3) takes to µm.
 
-    None for a section without spots, or whose table or spots are not at hand.
+    None for a section without spots, or without its table or spots in ``sdata``.
     """
     facts = record(sdata)
     if facts.table is None or facts.table not in sdata.tables or facts.spots not in sdata:
@@ -56,7 +56,7 @@ def tissue_evidence(sdata: SpatialData, frame: NDArray[np.float64], shape: tuple
 
 
 def _called(table: object) -> NDArray[np.bool_]:
-    """(spots,) which spots were called in tissue: all of them where the table does not say."""
+    """(spots,) whether a spot was called in tissue; all are where the table has no such column."""
     obs = table.obs  # type: ignore[attr-defined]
     if IN_TISSUE not in obs:
         return np.ones(len(obs), dtype=bool)
@@ -66,14 +66,14 @@ def _called(table: object) -> NDArray[np.bool_]:
 def touched(place: NDArray[np.float64], aperture: Aperture, mpp: float, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """(rows, cols) which pixels of ``mpp`` µm the spots at (spots, 2) pixels (x, y) touch.
 
-    Discs touch a pixel when any part of it is in them; of bins, pixels whose middle they hold, or that hold theirs.
+    A disc touches all pixels that it overlaps; a bin touches those with their centre in it, or with its centre in them.
     """
     mask = np.zeros(shape, dtype=bool)
     reach = int(np.ceil(aperture.reach / mpp)) + 1
     offsets = np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * 2), axis=-1).reshape(-1, 2)
-    for some in np.array_split(place, max(1, -(-len(place) * len(offsets) // PAIRS))):
-        pixel = np.floor(some).astype(np.int64)[:, None] + offsets
-        apart = pixel + 0.5 - some[:, None]
+    for batch in np.array_split(place, max(1, -(-len(place) * len(offsets) // PAIRS))):
+        pixel = np.floor(batch).astype(np.int64)[:, None] + offsets
+        apart = pixel + 0.5 - batch[:, None]
         if isinstance(aperture, Disc):
             covered = aperture.covers(np.maximum(np.abs(apart) - 0.5, 0) * mpp)
         else:
@@ -86,8 +86,8 @@ def touched(place: NDArray[np.float64], aperture: Aperture, mpp: float, shape: t
 def joined_discs(discs: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
     """The discs and the gaps between neighbours: a morphological closing by ``radius`` pixels.
 
-    A radius of half the diagonal of four neighbours on a square lattice, less that of a disc, closes the middle of
-    hexagonal and of square lattices, and does not bridge the place of a missing spot.
+    A radius of half the diagonal of a square lattice's cell, less the radius of a disc, closes the gaps of square and
+    hexagonal lattices, but not the place of a missing spot.
     """
     if radius <= 0 or not discs.any():
         return discs

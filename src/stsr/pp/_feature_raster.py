@@ -34,7 +34,7 @@ def write_features(
     overwrite: bool,
     progress: bool,
 ) -> None:
-    """Have an encoder look at a raster and keep what it says of the cells, with what it was made of.
+    """Compute the features of the cells with an encoder, and write them with their provenance.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def layout(dim: int, grid: Grid) -> tuple[int, tuple[int, int, int]]:
 
 
 def skeleton(sdata: SpatialData, encoder: Encoder, grid: Grid) -> Any:
-    """The image element with nothing in it yet."""
+    """The image element, still empty."""
     import dask.array as da
     from spatialdata.models import Image2DModel
 

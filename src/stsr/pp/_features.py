@@ -1,4 +1,4 @@
-"""What a feature raster was made of, kept with it, and whether that is still so."""
+"""Provenance of a feature raster: kept with it, and checked before the features are used."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ KEYS = ("encoder", "source", "grid", "bin_size", "cells", "image")
 
 @dataclass(frozen=True)
 class Made:
-    """What a feature raster was made of.
+    """Provenance of a feature raster.
 
     Parameters
     ----------
     encoder
-        What the features are.
+        Identity of the encoder.
     source
-        What tells the encoder from others before it is loaded; None where nobody can tell.
+        A text that identifies the encoder before it is loaded; None when it cannot be identified.
     grid, bin_size
         Name of the grid, and the side of its cells in µm.
     cells
@@ -58,7 +58,7 @@ class Made:
 
 
 def made_of(sdata: SpatialData, features: str) -> Made:
-    """What an image element with features was made of.
+    """Provenance of an image element with features.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def made_of(sdata: SpatialData, features: str) -> Made:
         )
     if not set(KEYS) <= set(content):
         raise ValueError(
-            f"features={features!r} do not say what they were made of, as an older stsr left them, or are none; run "
+            f"features={features!r} have no record of what they were made of, being from an older stsr or no features; run "
             "stsr.pp.extract_features with overwrite=True, or pass others."
         )
     encoder, bin_size = Identity.of(content["encoder"]), LENGTH("bin_size", content["bin_size"])
@@ -86,7 +86,7 @@ def made_of(sdata: SpatialData, features: str) -> Made:
 
 
 def checked(sdata: SpatialData, features: str, grid: str) -> Made:
-    """What features were made of, when they still lie on a grid and show the image as it is.
+    """Provenance of features that still belong to a grid and to the present image.
 
     Raises
     ------

@@ -54,7 +54,7 @@ class Bins:
     barcodes
         Their names.
     genes
-        What the vendor tells of the genes, by symbol.
+        The vendor's columns on the genes, by symbol.
     """
 
     size: float

@@ -147,8 +147,8 @@ def on_image(
     return inside
 
 
-def tell_repeated_symbols(symbols: Iterable[str]) -> None:
-    """Say which gene symbols will be made unique."""
+def log_repeated_symbols(symbols: Iterable[str]) -> None:
+    """Log which gene symbols will be made unique."""
     repeated = [symbol for symbol, times in Counter(symbols).items() if times > 1]
     if repeated:
         logger.warning(
@@ -176,7 +176,7 @@ def unique_symbols(symbols: Iterable[str], *, source: str) -> pd.Index:
             f"{source} has {int(blank.sum())} genes without a name (the first in column {int(blank.argmax())}); give them "
             "their identifiers as names, or leave them out."
         )
-    tell_repeated_symbols(index)
+    log_repeated_symbols(index)
     return make_index_unique(index.astype(str))
 
 

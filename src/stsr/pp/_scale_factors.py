@@ -16,8 +16,8 @@ logger = logging.getLogger(__name__)
 PITCHES = 100 / 65
 """Pitch of a Visium slide, in diameters of a spot as the vendor states them."""
 
-ALIKE = 0.15
-"""Relative difference between two lengths that are the same."""
+TOLERANCE = 0.15
+"""Relative difference up to which two lengths count as equal."""
 
 REDUCED = {"hires": "tissue_hires_scalef", "lowres": "tissue_lowres_scalef"}
 """The reduced images and their scale factors."""
@@ -95,4 +95,4 @@ def refuse_reduced_positions(
 
 
 def _alike(one: float, other: float) -> bool:
-    return other > 0 and abs(one / other - 1) <= ALIKE
+    return other > 0 and abs(one / other - 1) <= TOLERANCE

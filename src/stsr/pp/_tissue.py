@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOST_LEFT_OUT = 0.02
-"""Share of the spots above which it is worth a warning that they lie off a mask."""
+"""Share of the spots off a mask above which there is a warning."""
 
 BAND = 32
 """Rows of the overview read at a time, so that an image without a pyramid need not fit in memory."""
 
 MOST_OFF = 0.5
-"""Share of the spots off every mask from which on image and spots may not belong together."""
+"""Share of the spots off the chosen mask from which on image and spots may not belong together."""
 
 REMEDY = (
     "Look at stsr.pl.tissue(sdata), and if the mask is wrong pass your own: "
@@ -36,7 +36,7 @@ REMEDY = (
 """What to do about a mask that may be wrong."""
 
 GIVEN = "given"
-"""What stands for the detector of a mask that the user made."""
+"""Name of the detector for a mask that the user made."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class SectionTissue:
 
 
 def section_tissue(sdata: SpatialData, raster: Raster, tissue: TissueLike | None) -> SectionTissue:
-    """Find the tissue, or take the user's word for it: ``tissue``, or their own element ``"tissue"``.
+    """Find the tissue, or use the user's mask: ``tissue``, or their own element ``"tissue"``.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def put_tissue(sdata: SpatialData, raster: Raster, tissue: SectionTissue) -> Non
 
 
 def mask_mpp(raster: Raster) -> float:
-    """µm per pixel at which tissue is looked for; finer where the image is smaller than such a pixel."""
+    """µm per pixel for tissue detection; finer where the image is smaller than such a pixel."""
     return min(TISSUE_MPP, min(raster.levels[0][0].shape[1:]) * raster.mpp)
 
 
@@ -174,8 +174,8 @@ def _found(
             logger.warning("%s", _spots_left_out(found.detector, alone, chosen))
     elif found.confidence < SURE:
         logger.warning(
-            "It is unsure what of the image is tissue (found by %s, confidence %.2f of 1), and there are no spots to "
-            "tell. %s",
+            "The tissue mask is uncertain (found by %s, confidence %.2f of 1), and there are no spots to confirm "
+            "it. %s",
             found.detector,
             found.confidence,
             REMEDY,
@@ -186,15 +186,15 @@ def _found(
 
 
 def _spots_left_out(detector: str, alone: float, chosen: float) -> str:
-    """What to say of spots where the image alone shows no tissue."""
-    told = f"{100 * alone:.1f} % of the spots called in tissue lie where the image alone shows none"
+    """The warning about spots where the image alone shows no tissue."""
+    text = f"{100 * alone:.1f} % of the spots called in tissue lie where the image alone shows none"
     if detector == BY_SPOTS:
-        told += ". It shows none at all, and the mask is their discs and the gaps between. "
+        text += ". It shows none at all, and the mask is their discs and the gaps between. "
     else:
-        told += f". The mask was found by {detector}, which agrees best with the spots"
-        told += (
+        text += f". The mask was found by {detector}, which agrees best with the spots"
+        text += (
             f" but leaves out {100 * chosen:.1f} %; their discs and the gaps between were added. " if chosen else ". "
         )
     if chosen > MOST_OFF:
-        told += "Check that the image is of this section, and how the spots lie on it (stsr.pp.register_check). "
-    return told + REMEDY
+        text += "Check that the image is of this section, and how the spots lie on it (stsr.pp.register_check). "
+    return text + REMEDY

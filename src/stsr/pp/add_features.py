@@ -1,4 +1,4 @@
-"""Features that the user has already, for every grid cell."""
+"""Features of the user's own, for every grid cell."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def add_features(
     """Add features of your own for every cell of a grid, to fit and predict with.
 
     For features that no encoder of stsr makes: of another program, another stain, or measured by hand. They are kept as
-    :func:`stsr.pp.extract_features` keeps its own: float16, 0 outside tissue, clipped at ±65504. What stsr cannot know
-    is whether they show the image as it is calibrated now; whether they lie on the grid is checked.
+    :func:`stsr.pp.extract_features` keeps its own: float16, 0 outside tissue, clipped at ±65504. stsr checks that
+    they lie on the grid, but cannot check that they show the image as it is calibrated now.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def add_features(
     bin_size
         Side of a cell in µm, when ``grid`` is not given.
     identity
-        What tells them from others of that name, such as a version, or a checksum of the weights.
+        A text that distinguishes them from others of that name, such as a version, or a checksum of the weights.
     key_added
         Name of the element; ``"features_{name}_008um"`` for cells of 8 µm.
     overwrite
@@ -117,12 +117,12 @@ def add_features(
 
 @dataclass(eq=False)
 class _Own:
-    """An array on the grid that answers as an encoder does.
+    """An array on the grid, with the interface of an encoder.
 
     Parameters
     ----------
     info
-        What is told of it.
+        Its description.
     values
         The array.
     last
@@ -138,7 +138,7 @@ class _Own:
 
     @classmethod
     def of(cls, values: Any, name: str, grid: str, cells: Grid, given: str) -> _Own:
-        """Tell the axes of an array apart by the grid's rows and columns; features first where both ways fit."""
+        """Find the axis of features by the grid's rows and columns; it is the first where both fit."""
         names = list(map(str, values.coords["c"].values)) if "c" in getattr(values, "coords", ()) else None
         values = values.data if hasattr(values, "coords") else values
         if not hasattr(values, "shape") or not isinstance(getattr(values, "dtype", None), np.dtype):

@@ -122,10 +122,10 @@ def extract_features(
         if not overwrite:
             raise ValueError(
                 f"key_added={key!r} exists already and was made from another image, grid or encoder"
-                f"{'' if who else ', or nobody can tell, as the object has neither identity nor state_dict()'}; pass "
+                f"{'' if who else ', or cannot be identified, as the object has neither identity nor state_dict()'}; pass "
                 "overwrite=True to replace it or another name."
             )
-        logger.info("%s: made again, its image, grid or encoder has changed or cannot be told.", key)
+        logger.info("%s: made again, its image, grid or encoder has changed or cannot be identified.", key)
     maker = create(encoder, weights=weights, device=device, batch_size=batch_size)
     identity = Identity(
         name, kind_of_weights(encoder, weights), getattr(maker, "checksum", None), maker.info.dim, VERSION
@@ -148,8 +148,8 @@ def up_to_date(
 ) -> str:
     """Name of an encoder's features on a grid, made where they are missing.
 
-    Where the image or the grid has changed since they were made, or nobody can tell whether they are of the same own
-    object, they are made again; those of other weights are only replaced with ``overwrite``.
+    Where the image or the grid has changed since they were made, or the user's own object cannot be
+    identified, they are made again; those of other weights are only replaced with ``overwrite``.
     """
     from stsr.encoders import plain_name, source
 
@@ -174,7 +174,7 @@ def up_to_date(
 
 
 def _known(sdata: SpatialData, key: str) -> Made | None:
-    """What an element was made of, where it holds features and says so."""
+    """Provenance of an element, where it holds features and has one."""
     try:
         return made_of(sdata, key)
     except (KeyError, ValueError):

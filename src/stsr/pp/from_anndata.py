@@ -184,17 +184,17 @@ def _ordered(places: Any) -> Any:
 
 
 def _measured(lattice: Lattice | None, mpp: float | None, pitch: float | None, stated: float | None) -> float:
-    """µm per pixel by the lattice of the spots; by the user where they tell none or its pitch is not known."""
+    """µm per pixel by the lattice of the spots; by the user where there is none or its pitch is not known."""
     if lattice is not None and pitch is not None:
         return pitch / lattice.pitch
     if mpp is None:
         hint = "" if stated is None else f", {stated:.4g} by what the file states"
         raise ValueError(
-            f"pitch={pitch} gives no µm per pixel here: the spots have no array_row and array_col that tell a lattice, and "
+            f"pitch={pitch} gives no µm per pixel here: the spots have no array_row and array_col that form a lattice, and "
             f"neighbours are not one distance apart; pass mpp, the µm per pixel of fullres_image{hint}."
         )
     if pitch is not None:
-        logger.warning("pitch=%g was not compared with mpp=%g: the spots do not tell a lattice.", pitch, mpp)
+        logger.warning("pitch=%g was not compared with mpp=%g: the spots form no lattice.", pitch, mpp)
     return mpp
 
 

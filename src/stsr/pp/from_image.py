@@ -41,7 +41,7 @@ def from_image(
         The H&E: a file, TIFF (any kind), PNG or JPEG; or a uint8 array (rows, columns, 3), an image of Pillow or of a
         SpatialData object. What samples mean comes from the file: see the page on platforms.
     mpp
-        µm per pixel of it. A file may state another, which the log then tells; yours is taken.
+        µm per pixel of it. A file may state another, which is then logged; yours is used.
     store
         Where to write the zarr store.
     dataset_id

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 USUAL = 8.0
-"""Bin size in µm unless told otherwise."""
+"""Default bin size in µm."""
 
 SAME = 0.001
 """Relative difference between two sizes that is none."""

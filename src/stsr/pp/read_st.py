@@ -274,5 +274,5 @@ def _microns_per_pixel(
     except (TypeError, ValueError) as error:
         raise ValueError(f"selection={str(file)!r} describes no array of spots: {error}") from error
     if lattice is None and mpp is None:
-        raise ValueError(f"selection={str(file)!r} lists one spot, which tells no pitch; pass mpp.")
+        raise ValueError(f"selection={str(file)!r} lists one spot, which gives no pitch; pass mpp.")
     return float(mpp or 0) if lattice is None else pitch / lattice.pitch

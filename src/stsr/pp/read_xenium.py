@@ -171,7 +171,7 @@ def _check_folder(folder: Path) -> float:
 
 
 def _specs(folder: Path) -> dict[str, Any]:
-    """What the instrument says of the run."""
+    """The instrument's facts about the run."""
     try:
         specs = json.loads((folder / SPECS).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

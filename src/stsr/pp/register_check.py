@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stsr.arguments import SEED
 from stsr.geometry import Aperture, Square, cell_lookup, nearest_pitch
-from stsr.imaging.registration import FEWEST, STEP, block_maps
+from stsr.imaging.registration import MIN_POINTS, STEP, block_maps
 from stsr.imaging.similarity import fit_similarity
 from stsr.options import Number
 from stsr.pp.registration import Registration, registration_of
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FINEST = 8.0
-"""Bins smaller than this, in µm, are joined: each holds too few counts for their logarithm to say much."""
+"""Smaller bins, in µm, are joined: each has too few counts for a logarithm."""
 
 SUBSAMPLES = 5
-"""Points across a pixel at which it is told whether a spot covers it."""
+"""Points across a pixel at which its coverage by a spot is measured."""
 
 
 def register_check(
@@ -39,12 +39,12 @@ def register_check(
     reach: float = 120.0,
     seed: int = 0,
 ) -> Registration:
-    """Measure by how much the counts of a section are off its image.
+    """Measure the displacement between the counts of a section and its image.
 
-    Where nuclei are dense, counts are high, or low: either way the two go together, and best where they belong. The
+    Counts and density of nuclei are correlated, positively or negatively, and most strongly in the right position. The
     section is cut into blocks. In each, the logarithm of the total counts is correlated with the haematoxylin under the
     spots (or bins), for every shift up to ``reach``. One shift, rotation and scale is fitted to all blocks together by
-    maximum likelihood, so that a block without structure has no say. Nothing in ``sdata`` is changed.
+    maximum likelihood, so that a block without structure has no influence. Nothing in ``sdata`` is changed.
 
     The haematoxylin is taken from the image as it was read, in its own colours.
 
@@ -59,14 +59,14 @@ def register_check(
         Side of a block in µm. By default 1000, less where the section would have fewer than three blocks each way, and
         at least six spots across.
     reach
-        Largest shift in µm that is looked for, along each axis.
+        Largest tested shift in µm, along each axis.
     seed
         Seed of the resampling behind ``error_um``.
 
     Returns
     -------
     The result, for :func:`stsr.pl.registration` to draw. The log warns when any block is off by more than the radius of
-    a spot, and when the answer is not reliable.
+    a spot, and when the result is not reliable.
 
     Raises
     ------
@@ -102,12 +102,12 @@ def register_check(
     blocks = block_maps(image, xy, np.log1p(totals), _kernel(aperture), window=window, reach=reach)
     if not len(blocks.xy):
         raise ValueError(
-            f"window={window:g} µm holds {FEWEST} spots of different counts on tissue nowhere; pass a wider one, and check "
+            f"window={window:g} µm holds {MIN_POINTS} spots of different counts on tissue nowhere; pass a wider one, and check "
             f"that the image {facts.image!r} is the H&E."
         )
     fit, error = fit_similarity(blocks, seed=seed)
     check = registration_of(blocks, fit, error, radius=aperture.reach, reach=reach)
-    _tell(check, table)
+    _log_result(check, table)
     return check
 
 
@@ -140,7 +140,7 @@ def _kernel(aperture: Aperture) -> NDArray[np.float64]:
     return aperture.covers(points).reshape(side, SUBSAMPLES, side, SUBSAMPLES).mean(axis=(1, 3))
 
 
-def _tell(check: Registration, table: str) -> None:
+def _log_result(check: Registration, table: str) -> None:
     """Log the result, and warn of what is wrong with it."""
     logger.info(
         "%s fits the image best when moved by (%.1f, %.1f) µm, turned by %.2f° and scaled by %.4f: correlation %.2f, "
@@ -155,7 +155,7 @@ def _tell(check: Registration, table: str) -> None:
     )
     if not check.reliable:
         logger.warning(
-            "Whether %s fits the image cannot be told: %d of %d blocks have a clear answer, and that of all varies by %.0f "
+            "Whether %s fits the image cannot be decided: %d of %d blocks have a clear shift, and that of all varies by %.0f "
             "µm; the section shows too little structure, or try a wider window or reach.",
             table,
             check.blocks["clear"].sum(),

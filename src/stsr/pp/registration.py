@@ -1,4 +1,4 @@
-"""What the check of an image against its counts has found."""
+"""Result of the check of an image against its counts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CLEAR_BLOCKS = 3
-"""Blocks with a clear answer that a reliable one needs."""
+"""Blocks with a clear shift that a reliable result needs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,30 +25,30 @@ class Registration:
     Parameters
     ----------
     shift_um
-        (x, y) by which the counts have to be moved to fit the image best, at their centre.
+        (x, y) shift of the counts, at their centre, for the best fit to the image.
     scale
-        What their distances from the centre have to be multiplied with.
+        Factor on their distances from the centre.
     rotation
-        By how many degrees they have to be turned around the centre, clockwise as seen in the image.
+        Rotation around the centre in degrees, clockwise as seen in the image.
     correlation
-        Mean correlation of log counts with haematoxylin in the blocks after that.
+        Mean correlation of log counts with haematoxylin over blocks, after these movements.
     largest_um
-        Distance by which the block that is off the most has to be moved.
+        Largest distance by which a block has to be moved.
     error_um
-        Standard error of such distances, by drawing blocks at random.
+        Standard error of such distances, by the bootstrap over blocks.
     radius_um
-        How far a spot or bin reaches from its centre.
+        Radius of a spot, or that of the circle around a bin.
     reliable
-        Whether three or more blocks have a clear answer and ``error_um`` is at most half of ``radius_um``. If not, the
-        section shows too little structure to tell, or is off by more than was searched.
+        Whether three or more blocks have a clear shift and ``error_um`` is at most half of ``radius_um``. If not, the
+        section shows too little structure, or is off by more than the tested shifts.
     centre_um
         (x, y) of the centre.
     blocks
-        A row for each block: its middle ``x``, ``y`` and how many ``points`` it has; ``dx``, ``dy`` by which it fits best
-        on its own and the ``error`` of that, all in µm; the ``correlation`` there; and whether the answer is ``clear``, its
-        error less than a quarter of what was searched.
+        A row for each block: its centre ``x``, ``y`` and number of ``points``; its own best shift ``dx``, ``dy`` and the
+        ``error`` of this shift, all in µm; the ``correlation`` there; and whether it is ``clear``, with an error below a
+        quarter of the largest tested shift.
     surface
-        (shifts, shifts) mean correlation of all blocks when they are moved together by so much in y and x.
+        (shifts, shifts) mean correlation of all blocks by their common shift in y and x.
     step_um
         Distance of the shifts in ``surface``; its middle is no shift.
     """

@@ -195,7 +195,7 @@ def _with_counts(bins: AnnData, counts: Any) -> AnnData:
 
 
 def _tell(spots: AnnData, slide: Slide, table: str, *, molecules: int, offered: int) -> None:
-    """Say what the spots caught; refuse when that is nothing."""
+    """Log the molecules that the spots caught; an error when there are none."""
     caught = _total(spots.X)
     if caught == 0:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The grids behind tables: of those that annotate a grid, and of those that only say where their bins lie."""
+"""The grids of tables: of tables that annotate a grid, and of tables with positions of bins only."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def rows_grid(sdata: SpatialData, rows: AnnData, *, name: str) -> tuple[Grid, ND
 
 
 def _check_places(rows: AnnData, grid: Grid, cells: NDArray[np.int64], name: str, region: str) -> None:
-    """Refuse a table of stsr whose rows lay elsewhere on their grid: one made anew numbers other cells alike."""
+    """Check that the cells of a table of stsr are still the same: a grid that was made again has other cells of these numbers."""
     if UNS not in rows.uns or not {ARRAY_ROW, ARRAY_COL} <= set(rows.obs):
         return
     places = rows.obs[[ARRAY_ROW, ARRAY_COL]].to_numpy()

@@ -30,7 +30,7 @@ FINENESS, FINEST = 5, 16
 """Fewest and most points across a cell at which labels are looked up."""
 
 COARSE = 2.0
-"""µm: it is told when labels of larger pixels may be one pixel off."""
+"""Pixel size of labels in µm above which there is a message when they may be one pixel off."""
 
 VALUES = 2**21
 """Points at which labels are looked up together."""

@@ -2,8 +2,8 @@
 
 ``bounding_box_query`` and ``polygon_query`` of SpatialData keep the pixels whose centre lies in the box, and then count
 the first of them as the box's edge rounded up. Where that edge lies in the first half of a pixel, the crop ends up one
-pixel off along that axis: nothing for an image, but 8 µm for a grid of such cells. Tables say where their cells are, so
-they tell by how many cells.
+pixel off along that axis: nothing for an image, but 8 µm for a grid of such cells. Tables have
+the positions of their cells, which give the number of cells it is off.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ CLOSE = 0.1
 
 
 def crops(element: Any, coordinate_system: str) -> int:
-    """How many times an element was cropped, as its transformation tells."""
+    """How many times an element was cropped, by its transformation."""
     return len(cuts(element, coordinate_system))
 
 
 def cuts(element: Any, coordinate_system: str | None = None) -> list[tuple[int, int]]:
     """Row and column at which an element was cropped, each time: a whole translation then comes first.
 
-    As told by the transformation to a coordinate system, any when None.
+    Read from the transformation to a coordinate system, any when None.
     """
     from spatialdata.transformations import Sequence, Translation, get_transformation
 

@@ -124,7 +124,7 @@ def _fill_levels(levels: list[Any], fill: Fill) -> list[Any]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Leave out warnings that tell the user of stsr nothing."""
+    """Suppress warnings that are of no use to the user of stsr."""
     reader = logging.getLogger("ome_zarr.reader")  # it misses a parent for every labels element of SpatialData
     level = reader.level
     reader.setLevel(logging.ERROR)

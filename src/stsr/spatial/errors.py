@@ -30,10 +30,10 @@ LOST = {
 
 
 @contextmanager
-def told(path: Path, what: str) -> Iterator[None]:
-    """Say in one sentence why ``what`` could not be written to the store ``path``.
+def write_errors(path: Path, what: str) -> Iterator[None]:
+    """Raise errors of writing ``what`` to the store ``path`` with a one-sentence message.
 
-    Errors that are not about the store, such as a missing file that a computation reads, pass as they are.
+    Errors that do not concern the store, such as a missing file that a computation reads, are raised unchanged.
     """
     try:
         yield

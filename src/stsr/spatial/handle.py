@@ -124,7 +124,7 @@ class _Fresh:
 def _update(sdata: SpatialData, fresh: _Fresh, kind: str, name: str, first: bool) -> bool:
     """Bring one element up to date; False when it could not be read, as while somebody writes it.
 
-    Of an object that is seen for the ``first`` time nobody knows whether an element of others was left out on purpose.
+    For an object that is seen for the ``first`` time it is unknown whether an element of others was left out on purpose.
     """
     mark = marks.on_disk(fresh.path, kind, name)
     present = name in sdata

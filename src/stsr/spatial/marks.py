@@ -85,7 +85,7 @@ def on_disk(path: Path, kind: str, name: str) -> dict[str, Any] | None:
 
 
 def stamp(path: Path, kind: str, name: str, mark: Mapping[str, Any]) -> None:
-    """Put a mark on an element of a store that nobody reads yet."""
+    """Put a mark on an element of a store that no process reads yet."""
     import zarr
     from anndata.io import write_elem
 
@@ -147,7 +147,7 @@ def _cut_from(mark: Mapping[str, Any], kind: str, element: Any) -> bool:
 
 
 def looks(element: Any, kind: str, *, crc: bool = True) -> dict[str, Any]:
-    """What tells a raster from others; nothing of other elements.
+    """Facts that identify a raster; empty for other elements.
 
     That is its size, a checksum unless it is a pyramid, and for masks and grids which pixels lie inside, as text.
     """
@@ -175,7 +175,7 @@ def _outline(labels: NDArray[Any]) -> str | None:
 
 
 def _inside(mark: Mapping[str, Any]) -> NDArray[np.bool_]:
-    """(rows, cols) that an outline tells of."""
+    """(rows, cols) mask of an outline."""
     bits = np.frombuffer(zlib.decompress(base64.b64decode(mark["outline"])), dtype=np.uint8)
     rows, cols = mark["shape"]
     return np.unpackbits(bits, count=rows * cols).reshape(rows, cols).astype(bool)

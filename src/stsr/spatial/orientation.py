@@ -1,4 +1,4 @@
-"""Images that are stored turned or mirrored, with a tag that says how viewers are to show them."""
+"""Images that are stored turned or mirrored, with a tag for the orientation to show."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def upright(pixels: Any, tag: Any, path: Path) -> Any:
     """(3, y, x) pixels as viewers show them.
 
     Positions of spots are measured on the image as it is shown; a reader that leaves the tag aside puts them on turned
-    tissue. Which of the two a program did cannot be told from its files, so the log says that the image was turned.
+    tissue. The files do not show which of the two a program did, so it is logged that the image was turned.
 
     Parameters
     ----------

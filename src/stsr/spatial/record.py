@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from stsr.constants import ATTRS
 from stsr.options import Number, Rule, Text
 from stsr.spatial import marks
-from stsr.spatial.errors import told
+from stsr.spatial.errors import write_errors
 from stsr.spatial.handle import adopt, refresh
 from stsr.spatial.root import KINDS, check_same, local, merge, own
 from stsr.spatial.transaction import locked, transaction
@@ -159,7 +159,7 @@ def note(sdata: SpatialData, **entries: Any) -> None:
         return
     path = local(sdata.path)
     check_same(sdata, path)
-    with told(path, "the record of the section"), transaction(path) as work, locked(path):
+    with write_errors(path, "the record of the section"), transaction(path) as work, locked(path):
         check_same(sdata, path)
         adopt(sdata, merge(path, work, entries))
 

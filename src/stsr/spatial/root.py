@@ -22,7 +22,7 @@ KINDS = ("images", "labels", "points", "shapes", "tables")
 """Groups of a store that hold elements."""
 
 STORE_ID = "store_id"
-"""Key of ``attrs["stsr"]``: tells a store from another one that was written to the same path later."""
+"""Key of ``attrs["stsr"]``: distinguishes a store from another one that was written to the same path later."""
 
 LONGEST = 255
 """Bytes of a file's name that every usual file system takes."""
@@ -142,7 +142,7 @@ def groups(path: Path) -> Iterator[tuple[str, str, Path]]:
 
 
 def _is_table(meta: Path) -> bool:
-    """Whether a table was written to its end: AnnData says last of a group what it holds. A damaged one is told on reading."""
+    """Whether a table was written to its end: AnnData writes the type of a group last. Other damage is found on reading."""
     try:
         return json.loads(meta.read_bytes()).get("attributes") != {}
     except (ValueError, AttributeError):

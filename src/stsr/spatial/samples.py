@@ -21,7 +21,7 @@ FULL_RANGE = (0.0, 255.0, 128.0, 255.0, 128.0, 255.0)
 """Codes of black and white of Y, Cb and Cr, when a TIFF states none."""
 
 
-GREY = "is grey: colours of the stain are lost, and so is what they tell of the tissue"
+GREY = "is grey: colours of the stain are lost, and with them information on the tissue"
 """What to warn of when an image has no colours."""
 
 
@@ -125,7 +125,7 @@ class Meaning:
     samples
         What they are.
     coloured
-        Whether the file says that they are colours; if not, only a bright ground tells an H&E from fluorescence.
+        Whether the file says that they are colours; if not, only a bright background distinguishes an H&E from fluorescence.
     deep
         Whether they have 16 bits of which the file does not say how many it uses.
     doubt

@@ -159,7 +159,7 @@ def spot_positions(sdata: SpatialData, table: AnnData, record: SpotsRecord) -> N
 
 
 def _check_spots(names: Any, index: Any, record: SpotsRecord, column: str) -> None:
-    """Refuse rows of which it cannot be told which spot they are."""
+    """Check that each row can be assigned to a spot."""
     if not index.is_unique:
         twice = index[index.duplicated()]
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Where the spots of a section could show in a map of it."""
+"""Edges of a section's spots, at which an imprint on its maps is measured."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from stsr.arguments import SWITCH
 from stsr.spatial import elements, handle, marks, tables
 from stsr.spatial.elements import Fill
-from stsr.spatial.errors import told
+from stsr.spatial.errors import write_errors
 from stsr.spatial.record import check_object, known, note
 from stsr.spatial.root import LONGEST, STORE_ID, attributes, check_same, check_store, groups, local, merge, own
 from stsr.spatial.transaction import NEW, locked, recover, swap_in, transaction
@@ -34,7 +34,7 @@ class TakenError(ValueError):
 
 
 def unless_made(sdata: SpatialData, make: Callable[[], Any]) -> None:
-    """Run a step that nobody asked for by name; what another run has written of it meanwhile is as good."""
+    """Run a step that the user did not request by name; the result of another run since is used if there is one."""
     try:
         make()
     except TakenError as error:
@@ -124,7 +124,7 @@ def create_store(sdata: SpatialData, path: str | os.PathLike[str], *, overwrite:
         When the store cannot be written, as on a full disk; what was at ``path`` is as it was.
     """
     path = local(path)
-    with told(path, "the section"):
+    with write_errors(path, "the section"):
         path.parent.mkdir(parents=True, exist_ok=True)
         recover(path)
         check_vacant(path, overwrite)
@@ -158,7 +158,7 @@ def check_vacant(path: str | os.PathLike[str], overwrite: bool) -> None:
     if not isinstance(path, str | os.PathLike) or not str(path).strip():
         raise ValueError(f"store={path!r} is no path; pass that of a folder to write, such as 'section.zarr'.")
     path = local(path)
-    with told(path, "the section"):
+    with write_errors(path, "the section"):
         if not os.path.lexists(path):
             return
         is_store = attributes(path) is not None
@@ -243,7 +243,7 @@ def _write(
     """Write one element into the store of ``sdata``, where ``before`` was; returns it as read back, and its mark."""
     path = local(sdata.path)
     check_same(sdata, path)
-    with told(path, f"key_added={name!r}"), transaction(path) as work:
+    with write_errors(path, f"key_added={name!r}"), transaction(path) as work:
         mark = marks.new(kind, name, made)
         if kind == "shapes":  # what their attrs hold is written with them
             element = elements.light_copy(element)

@@ -43,7 +43,7 @@ class StoredArray:
         return values
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
-        """What tells it from any other array, also from the next one of its name."""
+        """Token that identifies the array, also against a later one of its name."""
         return type(self).__name__, str(self.path), self.opened
 
     def _stamp(self) -> tuple[int, ...]:

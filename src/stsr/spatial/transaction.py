@@ -1,7 +1,7 @@
 """Replace a directory of a zarr store so that a kill at any moment leaves a store that opens.
 
 New data are written into a scratch directory beside the store, then swapped in with one rename. The scratch directory
-is locked for as long as its writer lives, so what a killed run left behind can be told from a run in progress. The
+is locked for as long as its writer lives, so leftovers of a killed run can be distinguished from a run in progress. The
 store itself is locked only while something is moved into it.
 """
 

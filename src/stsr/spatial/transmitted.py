@@ -1,4 +1,4 @@
-"""An image in RGB, once its pixels bear out that light passed through the tissue: what glows is no H&E."""
+"""Conversion of an image to RGB, after a check that it is a bright-field image and not fluorescence."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from stsr.spatial.samples import Meaning, Samples
 logger = logging.getLogger(__name__)
 
 WINDOWS, SIDE = 6, 64
-"""Windows along each side of the image that are looked at, and their side in pixels."""
+"""Windows along each side of the image that are checked, and their side in pixels."""
 
 SPAN = 320
-"""Pixels that are looked at along a side that cannot be read in parts."""
+"""Pixels that are checked along a side that cannot be read in parts."""
 
 LIT, PALE = 40, 64
 """Codes from which a pixel is no black margin, and from which light of all colours passes through it."""
@@ -40,7 +40,7 @@ def in_rgb(
     pixels
         The samples.
     meaning
-        What the file says that they are.
+        Their meaning, by the file.
     path
         The file.
     pieces

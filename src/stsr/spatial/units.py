@@ -1,8 +1,8 @@
-"""Whether a table still holds counts: what was written is remembered by its sums, which move with its rows and columns.
+"""Whether a table still holds counts: checked by sums that are stored with its rows and columns.
 
-Expected counts are no whole numbers, so they cannot be told from normalised or logged values by looking at them. A table
-of predictions therefore carries the sum of each row in ``obsm`` and of each column in ``varm``. Taking some cells or some
-genes leaves it counts; scaling, logging or smoothing it in place does not, and then the sums disagree.
+Expected counts are not whole numbers, so their values alone do not distinguish them from normalised or logged ones. A
+table of predictions therefore carries the sum of each row in ``obsm`` and of each column in ``varm``. A subset of cells or
+genes still holds counts. After scaling, logging or smoothing in place, the sums disagree.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 State = Literal["counts", "changed", "unknown"]
-"""Counts for all that is known; changed since they were written; or values of which nothing is known."""
+"""Counts, as far as known; changed since they were written; or unknown values."""
 
 AGREE = 0.01
-"""Relative difference between two sums that is none: half precision, or zeros for tiny values, leave counts counts."""
+"""Relative difference up to which two sums agree, to allow for half precision and for tiny values set to 0."""
 
 ROWS, GENES = 64, 16
-"""How many rows and genes are looked at."""
+"""Numbers of rows and genes that are checked."""
 
 
 class Tally:

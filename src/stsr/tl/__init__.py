@@ -1,4 +1,4 @@
-"""Tools: fit a super-resolution model, apply it, score it, look for its spots, sum it into regions."""
+"""Tools: fit a super-resolution model, predict with it, score it, measure imprints of spots, sum into regions."""
 
 from stsr.methods.model import Model
 from stsr.tl.aggregate import aggregate

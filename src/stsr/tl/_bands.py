@@ -1,4 +1,4 @@
-"""Predictions of a section, band after band, written as they are made once they are seen to be counts."""
+"""Predictions of a section, made, checked and written one band of the grid at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from stsr.section import Section
 
 ROUNDING = 1e-5
-"""How far below zero a count may come out, as a share of the largest: sums of weights that are not quite 0 and 1."""
+"""Largest negative value that counts as a rounding error, as a share of the largest count; such values become 0."""
 
 NOTHING_WRITTEN = "nothing was written; fit the model again, with other options, or check the features and counts."
 
@@ -29,7 +29,7 @@ NOTHING_WRITTEN = "nothing was written; fit the model again, with other options,
 def write_bands(
     open_: Any, predictor: Predictor, section: Section, table: AnnData, progress: bool, method: str
 ) -> None:
-    """Predict band after band, see that all are counts, write in whole chunks."""
+    """Predict one band after another, check the values, and write whole chunks."""
     from tqdm.auto import tqdm
 
     target = {"X": "mean", f"obsm/{LATENT}": "latent", f"layers/{SD}": "sd"}
@@ -51,7 +51,7 @@ def write_bands(
     with ThreadPoolExecutor(1) as writer:
         written = writer.submit(lambda: None)
         for run in runs:
-            # One run is written while the next is predicted, never more: they would fill memory.
+            # One run is written while the next is predicted; more would fill memory.
             written.result()
             written = writer.submit(write, run, start)
             start += len(run["mean"])
@@ -59,14 +59,14 @@ def write_bands(
 
 
 def proper(prediction: Prediction, method: str, genes: Sequence[str]) -> Prediction:
-    """A prediction whose every value is finite, and no count or deviation of it negative.
+    """Check that all values of a prediction are finite, and that no count or standard deviation is negative.
 
-    What is below zero by no more than rounding is zero.
+    Negative values within rounding error become 0.
 
     Raises
     ------
     ValueError
-        For any other; the message names the method and the first gene of which it is so.
+        For a prediction that fails; the message names the method and the first gene concerned.
     """
     mean = _counts(prediction.mean, method, genes)
     sd = None if prediction.sd is None else _counts(prediction.sd, method, genes)
@@ -78,7 +78,7 @@ def proper(prediction: Prediction, method: str, genes: Sequence[str]) -> Predict
 def _counts(values: NDArray[np.float32], method: str, genes: Sequence[str]) -> NDArray[np.float32]:
     if not values.size:
         return values
-    # two passes, and no copy: a value that is not finite is in one of the two
+    # minimum and maximum need no copy, and one of them is not finite when any value is not
     low, high = float(values.min()), float(values.max())
     if np.isfinite(low) and np.isfinite(high) and low >= 0:
         return values

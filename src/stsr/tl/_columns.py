@@ -25,11 +25,11 @@ METRICS: dict[str, Callable[[Any, Any], NDArray[np.float64]]] = {
 """Scores of (cells, genes) truth and prediction that need nothing else; ``"ssim"`` also needs the cells' places."""
 
 STANDARD = ("pearson", "spearman", "rmse", "ssim", "deviance", "mae", "nrmse", "jensen_shannon")
-"""Scores told unless asked otherwise."""
+"""Default scores."""
 
 
 def check_metrics(metrics: Sequence[str]) -> None:
-    """Refuse a metric that there is not.
+    """Check the names of metrics.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def check_metrics(metrics: Sequence[str]) -> None:
 def score_columns(
     truth: NDArray, prediction: NDArray, metrics: Sequence[str], *, rowcol: NDArray[np.int64] | None = None
 ) -> dict[str, Any]:
-    """(genes,) scores by their name, of (cells, genes); SSIM is NaN where the cells have no row and column."""
+    """(genes,) scores by name, of (cells, genes) truth and prediction; SSIM is NaN without ``rowcol``."""
 
     def ssim() -> Any:
         return np.nan if rowcol is None else score.ssim(truth, prediction, rowcol)

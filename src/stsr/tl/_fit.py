@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ready:
-    """A section with the names of its grid and, for a method that looks at them, of its features."""
+    """A section with the names of its grid and, for a method that uses them, of its features."""
 
     sdata: SpatialData
     grid: str
@@ -27,7 +27,7 @@ class Ready:
 
     @property
     def encoder(self) -> Identity | None:
-        """What made the features; refused when they are not of the grid and the image as these are now."""
+        """Encoder of the features; an error when they do not belong to the present grid and image."""
         from stsr.pp._features import checked
 
         return None if self.features is None else checked(self.sdata, self.features, self.grid).encoder
@@ -46,7 +46,7 @@ def ready(
     progress: bool = True,
     overwrite: bool = False,
 ) -> Ready:
-    """Make of grid and features what is missing or out of date; parameters as in :func:`stsr.tl.fit_super_resolution`."""
+    """Make grid and features where they are missing or out of date; parameters as in :func:`stsr.tl.fit_super_resolution`."""
     from stsr.pp._features import checked
     from stsr.pp.extract_features import up_to_date
     from stsr.pp.make_grid import default_grid
@@ -69,7 +69,7 @@ def fit(sections: Sequence[Ready], method: Method, genes: Sequence[str], *, seed
     Raises
     ------
     ValueError
-        When the features of the sections are of different encoders or weights, or they cannot be joined.
+        When the sections' features are of different encoders or weights, or the sections cannot be joined.
     """
     encoder = _one_encoder(sections)
     need_image = "image" in method.info.needs
@@ -90,7 +90,7 @@ def fit(sections: Sequence[Ready], method: Method, genes: Sequence[str], *, seed
 
 
 def _one_encoder(sections: Sequence[Ready]) -> Identity | None:
-    """What made the features of all sections; refused where it is not one."""
+    """Encoder of the features of all sections; an error when there are several."""
     first, *others = [section.encoder for section in sections]
     for section, other in zip(sections[1:], others, strict=True):
         if first is not None and other is not None and not first.same(other):

@@ -1,4 +1,4 @@
-"""Genes batch after batch, where a table is read column by column."""
+"""Batches of genes, to read a table column by column."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ BATCH_VALUES = 2**23
 
 
 def batches(n_genes: int, n_bins: int) -> Iterator[slice]:
-    """Runs of genes whose values in all bins may be held at a time."""
+    """Slices of genes whose values in all bins fit in one batch."""
     size = max(1, BATCH_VALUES // n_bins)
     return (slice(start, start + size) for start in range(0, n_genes, size))

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 INSTANCE_ID, AREA, COVERED = "instance_id", "area_um2", "covered"
-"""``obs`` columns: which instance of the element a region is, its area, and the share of it that the table covers."""
+"""``obs`` columns: id of the region in its element, its area, and the share of it that the table covers."""
+
+WHOLLY = 0.99
+"""Share of a region on the table's cells from which on it counts as wholly on them; for the log."""
 
 BATCH_VALUES = 2**25
 """Values of a dense (cells, genes) matrix held at a time: 128 MB as float32."""
@@ -42,9 +45,9 @@ def aggregate(
 ) -> str:
     r"""Sum a table on a grid into cells, nuclei, annotations or spots, by area.
 
-    The counts of a grid cell are spread evenly over it; a region gets the share of each cell that lies in it. So regions
-    that tile the grid together hold exactly what the table holds, and what no region covers is left out. Overlapping
-    regions each get their full sum.
+    The counts of a grid cell are spread evenly over it; a region gets the share of each cell that lies in it. Regions that
+    tile the grid together hold all counts of the table; counts outside all regions are left out. Overlapping regions each
+    get their full sum.
 
     Parameters
     ----------
@@ -68,13 +71,13 @@ def aggregate(
     -------
     The new table's name. It annotates ``by`` and has a row for each region, in the element's order (labels ascending).
     ``X`` holds expected UMI counts per region, float32, sparse where the source is; sums of other values, such as another
-    program's predictions, are called so in ``uns["stsr"]["units"]``. ``obs["area_um2"]`` is the region's
+    program's predictions, are marked as such in ``uns["stsr"]["units"]``. ``obs["area_um2"]`` is the region's
     area and ``obs["covered"]`` the share of it that lies on cells of the table; ``obsm["spatial"]`` are centroids in
-    pixels of the full-resolution image. ``uns["stsr"]`` says from what it was made.
+    pixels of the full-resolution image. ``uns["stsr"]`` records its source.
 
-    Where a dense source has ``layers["sd"]``, so has the sum. A cell's variance is taken as that of counting, its expected
-    count :math:`\mu`, and that of its rate. Counting is independent from cell to cell, whereas errors of the rate are
-    taken as the same for all cells of a region, which is the careful choice. With shares :math:`w`,
+    Where a dense source has ``layers["sd"]``, so has the sum. A cell's variance has two parts: that of counting, which is
+    its expected count :math:`\mu`, and that of its rate. Counting is independent from cell to cell; errors of the rate are
+    taken as fully correlated within a region, which is the conservative choice. With shares :math:`w`,
 
     .. math:: \sigma^2 = \sum w \mu + \Bigl(\sum w \sqrt{\max(\sigma_c^2 - \mu, 0)}\Bigr)^2 .
 
@@ -125,14 +128,14 @@ def aggregate(
         "%s: %d regions x %d genes; %d regions lie wholly on the table's cells, %d beside them.",
         key,
         *result.shape,
-        int((covered > 0.99).sum()),
+        int((covered > WHOLLY).sum()),
         int((covered == 0).sum()),
     )
     return key
 
 
 def _skeleton(source: AnnData, regions: Regions, sums: Any, *, mpp: float, by: str) -> AnnData:
-    """The table of sums; dask arrays stand where they are yet to be written."""
+    """The table of sums, with dask arrays as placeholders for values that are written later."""
     import dask.array as da
     from anndata import AnnData
     from spatialdata.models import TableModel
@@ -155,7 +158,7 @@ def _skeleton(source: AnnData, regions: Regions, sums: Any, *, mpp: float, by: s
 
 
 def _fill(open_: Any, source: AnnData, values: Any, shares: sp.csr_array) -> None:
-    """Sum a batch of genes after the other, in whole chunks of both tables."""
+    """Sum one batch of genes after another, in whole chunks of both tables."""
     width = max(1, BATCH_VALUES // source.n_obs // CHUNKS[1]) * CHUNKS[1]
     for start in range(0, source.n_vars, width):
         genes = slice(start, start + width)

@@ -38,11 +38,17 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-USUAL = (8.0, 16.0, 32.0, 56.0)
-"""µm: scales that are scored unless told otherwise; 56 is about a spot of Visium."""
+DEFAULT_SCALES = (8.0, 16.0, 32.0, 56.0)
+"""Default scales in µm; 56 is about the diameter of a Visium spot."""
 
-FEWEST = 3
-"""Blocks that a correlation needs."""
+MIN_BLOCKS = 3
+"""Blocks that a correlation needs, at least."""
+
+SCALE_TOLERANCE = 0.05
+"""Relative difference between a scale and a whole number of bins, at most."""
+
+WHOLLY = 0.999
+"""Share of a bin that the prediction's grid must cover; less than 1 because of rounding."""
 
 
 def evaluate(
@@ -60,10 +66,10 @@ def evaluate(
 
     Prediction and truth are compared on the truth's own bins, and on sums over square blocks of them at coarser scales.
     A prediction on another grid is moved onto the bins by area, each cell's counts spread evenly over it. Only bins that
-    the prediction's grid covers wholly take part; the log says how many do not.
+    the prediction's grid covers wholly are scored; the number of the others is logged.
 
-    A warning tells when the section's spots counted the very molecules of the truth, as simulated spots may: the two then
-    share the noise of counting, and a method that copies it from the spots scores for that. It is seen from the counts
+    A warning is logged when spots and truth share molecules, as simulated spots may: they then share the noise of counting,
+    and copying it from the spots raises a method's scores. This is detected from the counts
     (:func:`stsr.metrics.noise_ratio`).
 
     Parameters
@@ -81,31 +87,31 @@ def evaluate(
         Sides of the blocks in µm, whole multiples of the truth's bin. Blocks with fewer than 90 % of their bins are left
         out. When None, those of 8, 16, 32 and 56 that are multiples of the bin; or one, two and four bins when none is.
     metrics
-        Which scores to tell, by the name of their function in ``stsr.metrics``: any of ``"pearson"``,
+        Names of the scores, which are those of their functions in ``stsr.metrics``: any of ``"pearson"``,
         ``"spearman"``, ``"rmse"``, ``"ssim"``, ``"deviance"``, ``"mae"``, ``"mse"``, ``"nrmse"``,
         ``"jensen_shannon"``, ``"auc"`` and ``"mutual_information"``. Those that rank the bins take most of the time.
     ceiling
-        Also tell the noise ceiling.
+        Also compute the noise ceiling.
     seed
         Seed of the ceiling's random split of the counts.
 
     Returns
     -------
-    One row for each gene that both tables have, scale and place, with the columns
+    One row for each gene that both tables have, each scale and each kind of place, with the columns
 
     ``gene``, ``scale_um``
         The gene, and the side of the blocks in µm.
     ``where``
         ``"all"`` blocks; those ``"under"`` a spot, whose centre the spot covers, and those ``"between"``.
-        Blocks wider than its radius (27.5 µm for Visium) are as a rule neither, so they only have ``"all"``, as have
-        all blocks of a section without spots.
+        Blocks wider than a spot's radius (27.5 µm for Visium) are mostly partly under it, so they only have ``"all"``, as
+        have all blocks of a section without spots.
     ``pearson``, ...
         A column for each of ``metrics``, of the counts as they are; ``rmse`` and ``ssim`` after scaling both to 0 to 1.
-        ``ssim`` compares pictures, so it is NaN but for ``"all"``.
+        ``ssim`` compares whole maps, so it is NaN except for ``"all"``.
     ``ceiling``
         :func:`stsr.metrics.noise_ceiling` of ``pearson``; NaN when not asked for.
 
-    Scores are NaN where the truth or the prediction of a gene is constant; the log says for how many genes.
+    Scores are NaN where the truth or the prediction of a gene is constant; a warning gives the number of these genes.
 
     Raises
     ------
@@ -138,7 +144,7 @@ def evaluate(
     grid, rows = table_grid(sdata, NAME("table", table))
     check_counts(sdata.tables[table], table, layer=layer)
     bins, position = bin_grid(truth, facts.mpp, name="truth")
-    factors = _usual_factors(bins.bin_size) if asked is None else _factors(asked, bins.bin_size)
+    factors = _default_factors(bins.bin_size) if asked is None else _factors(asked, bins.bin_size)
     genes = _shared_genes(sdata.tables[table], truth, table)
     to_bins, covered = _onto_bins(grid, rows, bins, position)
 
@@ -163,19 +169,21 @@ def evaluate(
             prediction, true, *split = (place.operator @ values for values in fine)
             for where, chosen in place.parts.items():
                 raster = place.rowcol if where == "all" else None
-                told = score_columns(true[chosen], prediction[chosen], metrics, rowcol=raster)
-                told["ceiling"] = noise_ceiling(*(half[chosen] for half in split)) if split else np.nan
-                frames.append(pd.DataFrame({"gene": genes[batch], "scale_um": place.scale, "where": where, **told}))
+                columns_of = score_columns(true[chosen], prediction[chosen], metrics, rowcol=raster)
+                columns_of["ceiling"] = noise_ceiling(*(half[chosen] for half in split)) if split else np.nan
+                frames.append(
+                    pd.DataFrame({"gene": genes[batch], "scale_um": place.scale, "where": where, **columns_of})
+                )
     scores = pd.concat(frames, ignore_index=True)
     order = {gene: number for number, gene in enumerate(genes)}
     scores = scores.sort_values("gene", key=lambda g: g.map(order), kind="stable", ignore_index=True)
-    _tell_undefined(scores)
+    _warn_of_undefined(scores)
     return scores
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Blocks of one scale: the operator that sums bins, their row and column, and which of them are where."""
+    """Blocks of one scale: the operator that sums bins, row and column of the blocks, and those of each kind of place."""
 
     scale: float
     operator: sp.csr_array
@@ -203,39 +211,42 @@ def _place(
 
 
 def _with_blocks(places: list[_Place], *, must: bool) -> list[_Place]:
-    """Those of some scales that leave enough blocks to compare; all must when they were asked for."""
-    few = [place for place in places if len(place.rowcol) < FEWEST]
+    """The scales with enough blocks to compare; with ``must``, an error when any has too few."""
+    few = [place for place in places if len(place.rowcol) < MIN_BLOCKS]
     if few and (must or len(few) == len(places)):
         raise ValueError(
             f"scales={few[0].scale:g} leaves {len(few[0].rowcol)} whole blocks of the truth; leave that scale out, or pass a "
             "truth of more tissue."
         )
     if few:
-        logger.info("Not scored, the truth has too few such blocks: %s µm.", ", ".join(f"{f.scale:g}" for f in few))
-    return [place for place in places if len(place.rowcol) >= FEWEST]
+        logger.info(
+            "Scales that are not scored, since the truth has too few such blocks: %s µm.",
+            ", ".join(f"{f.scale:g}" for f in few),
+        )
+    return [place for place in places if len(place.rowcol) >= MIN_BLOCKS]
 
 
 def _check_scales(scales: Sequence[float]) -> tuple[float, ...]:
-    """Refuse what are no sides of blocks."""
+    """Check the scales."""
     asked: tuple[float, ...] = Items(Number(1e-3, 1e5))("scales", scales)
     if len(set(asked)) < len(asked):
         raise ValueError(f"scales={list(asked)} names a scale twice; name each once.")
     return asked
 
 
-def _usual_factors(bin_size: float) -> dict[float, int]:
-    """Of the usual scales those that bins can make, else those of a few bins."""
-    usual = {scale: round(scale / bin_size) for scale in USUAL if _fits(scale, bin_size)}
+def _default_factors(bin_size: float) -> dict[float, int]:
+    """Bins to a block's side: for the default scales that are multiples of the bin, or else for one, two and four bins."""
+    usual = {scale: round(scale / bin_size) for scale in DEFAULT_SCALES if _fits(scale, bin_size)}
     return usual or {round(times * bin_size, 3): times for times in (1, 2, 4)}
 
 
 def _fits(scale: float, bin_size: float) -> bool:
     factor = round(scale / bin_size)
-    return factor >= 1 and abs(factor * bin_size / scale - 1) <= 0.05
+    return factor >= 1 and abs(factor * bin_size / scale - 1) <= SCALE_TOLERANCE
 
 
 def _factors(scales: Sequence[float], bin_size: float) -> dict[float, int]:
-    """Bins to a block's side, by scale."""
+    """Bins to a block's side, for each scale."""
     factors = {float(scale): round(scale / bin_size) for scale in scales}
     for scale in factors:
         if not _fits(scale, bin_size):
@@ -262,21 +273,21 @@ def _shared_genes(predicted: AnnData, truth: AnnData, table: str) -> list[str]:
 def _onto_bins(
     grid: Grid, rows: NDArray[np.int64], bins: Grid, position: NDArray[np.int64]
 ) -> tuple[sp.csr_array, NDArray[np.bool_]]:
-    """Operator from rows of the prediction to covered rows of the truth, and (truth rows,) which are covered."""
+    """Operator from rows of the prediction to covered rows of the truth, and (truth rows,) whether each is covered."""
     present = sp.csr_array(
         (np.ones(len(rows), dtype=np.float32), (rows, np.arange(len(rows)))), shape=(grid.n_cells, len(rows))
     )
     operator = (resample(grid, bins) @ present)[position]
     whole = (bins.bin_size / grid.bin_size) ** 2
-    covered = operator.sum(axis=1) > 0.999 * whole
+    covered = operator.sum(axis=1) > WHOLLY * whole
     if not covered.any():
         raise ValueError("truth lies beside the table's grid; obsm['spatial'] must be in full-resolution pixels.")
     logger.info("%d of %d bins of the truth are not covered by the grid.", (~covered).sum(), len(covered))
     return sp.csr_array(operator[covered]), covered
 
 
-def _tell_undefined(scores: pd.DataFrame) -> None:
-    """Warn of genes without a correlation: means over genes leave them out."""
+def _warn_of_undefined(scores: pd.DataFrame) -> None:
+    """Warn of genes without a correlation, since means over genes leave them out."""
     if "pearson" not in scores:
         return
     undefined = scores[scores["pearson"].isna() & (scores["where"] == "all")]

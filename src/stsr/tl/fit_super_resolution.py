@@ -1,4 +1,4 @@
-"""The main verb: learn from the spots and images of sections, and write the high-resolution tables."""
+"""The main function: learn from the spots and images of sections, and write the high-resolution tables."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def fit_super_resolution(
 ) -> Model:
     """Super-resolve a section: fit a method to its spots and image, predict every cell of the grid, write the table.
 
-    Steps that have not been run yet (image calibration, grid, features) are run with their defaults, and the log says
-    so. Everything is learned from the spots of ``sdata`` alone.
+    Steps that have not been run yet (image calibration, grid, features) are run with their defaults, which is logged.
+    Everything is learned from the spots of ``sdata`` alone.
 
-    Several sections of one platform teach one model together, and each gets a table of its own. The images are brought
-    to one stain by :func:`stsr.pp.calibrate_image`, and the counts of each section to one median library while the model
-    learns, so that a section sequenced deeper does not look richer. Methods that look at no spots where they predict
-    give their counts on that common scale, the geometric mean of the median libraries; the others on each section's own.
+    One model can be trained on several sections of one platform; each gets its own table. The stain of the images is
+    normalised by :func:`stsr.pp.calibrate_image`. For training, the counts of each section are scaled to a common median
+    library size, the geometric mean over sections, so that sequencing depth does not matter. Methods that need no spots
+    where they predict give counts on that common scale; the others give counts on each section's own.
 
     Parameters
     ----------
@@ -65,10 +65,10 @@ def fit_super_resolution(
     grid
         Labels element with the cells to predict; by default that of ``bin_size``.
     encoder
-        Image encoder, for methods that look at features; see :func:`stsr.pp.extract_features`. Not used when
+        Image encoder, for methods that use features; see :func:`stsr.pp.extract_features`. Not used when
         ``features`` is given.
     weights
-        Weights of the encoder, as there.
+        Weights of the encoder; see :func:`stsr.pp.extract_features`.
     features
         Image element from :func:`stsr.pp.extract_features` or :func:`stsr.pp.add_features`; by default that of
         ``encoder`` on the grid, made again where image or grid have changed since.
@@ -80,7 +80,7 @@ def fit_super_resolution(
         File to save the model to (``.safetensors``), before anything is predicted; see :meth:`stsr.tl.Model.save`. That
         it can be written is checked before the model is fitted, and its folder made.
     seed
-        Seed of everything random. On a CPU the same seed gives the same result.
+        Seed of all random numbers. On a CPU the same seed gives the same result.
     device
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
     progress
@@ -91,15 +91,14 @@ def fit_super_resolution(
 
     Returns
     -------
-    The fitted model, to save or to use on another section with :func:`stsr.tl.predict`, which also says what the
-    table holds.
+    The fitted model, to save or to use on another section with :func:`stsr.tl.predict`, which also describes the table.
 
     Raises
     ------
     ValueError
         For an unknown method, option, gene or encoder, a table or file that exists, too few spots, or features that are
-        not of the image and the grid as they are; for several sections also when they share no gene, or differ in what
-        spots cover, in the size of cells or in their encoder or its weights.
+        not of the image and the grid as they are; for several sections also when they share no gene, or differ in
+        the size of spots or cells, or in their encoder or its weights.
     KeyError
         For an element that is not there; the message lists those that are.
     OSError
@@ -135,7 +134,7 @@ def fit_super_resolution(
     if not sections or len({id(section) for section in sections}) < len(sections):
         which = ", some more than once" if sections else ""
         raise ValueError(f"sdata lists {len(sections)} sections{which}; pass one or several, each once.")
-    # Before minutes of training, not after.
+    # Checked before minutes of training.
     for section in sections:
         side = bin_size if grid is None or grid not in section.labels else labels_to_grid(section, grid).bin_size
         check_name(section, "tables", key_added or table_key(round(side, 3)), overwrite)
@@ -175,7 +174,7 @@ def fit_super_resolution(
 
 
 def _check_model_out(model_out: str | os.PathLike[str], sections: Sequence[SpatialData], overwrite: bool) -> None:
-    """Refuse a file that cannot be written, or that would lie in the store of a section."""
+    """Check that the file can be written, and does not lie in the store of a section."""
     stores = [local(section.path) for section in sections if section.is_backed()]
     if isinstance(model_out, str | os.PathLike):
         file = at_home(model_out).absolute()

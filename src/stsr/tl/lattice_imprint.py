@@ -1,4 +1,4 @@
-"""How far the spots of a section show in its super-resolved maps."""
+"""Measure how strongly the spots of a section show in its super-resolved maps."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def lattice_imprint(
     genes: Sequence[str] | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
-    r"""Measure how far the spots that a table was made from show in its maps.
+    r"""Measure how strongly the spots that a table was made from show in its maps.
 
-    Tissue knows nothing of where spots were printed: a map that shows them as discs is wrong, however well it scores. At
+    Tissue does not depend on where spots were printed: a map that shows them as discs is wrong, however well it scores. At
     the edge of every spot the step from just outside to just inside is measured, over a cell and a half to either side, 12
-    µm at least. The root mean square of the steps is set against that of the same spots moved to random places, all by one
-    way, 39 times: these tell what the tissue's own structure makes of discs that are not there. The formulas are those of
+    µm at least. The root mean square of the steps is compared with that of the same spots after a random common
+    displacement, 39 times: these give the steps that the tissue's own structure makes. The formulas are those of
     :func:`stsr.metrics.lattice_imprint` and :func:`stsr.metrics.spot_edges`.
 
     Parameters
@@ -49,11 +49,11 @@ def lattice_imprint(
     table
         Name of a table on a grid, such as from :func:`stsr.tl.fit_super_resolution`.
     layer
-        Layer of the table to look at; ``X`` when None.
+        Layer of the table to measure; ``X`` when None.
     genes
-        Names of the genes to look at; all of the table when None.
+        Names of the genes; all of the table when None.
     seed
-        Seed of the random places.
+        Seed of the random displacements.
 
     Returns
     -------
@@ -67,22 +67,22 @@ def lattice_imprint(
     ``step``
         Mean step as a share of the gene's mean: above 0 where discs are on the whole brighter than what surrounds them.
     ``p``
-        Two-sided p-value of ``imprint``: whether the true places can be told from the random ones. Of many genes some are
-        small by chance.
+        Two-sided p-value of ``imprint``: whether the true places differ from the displaced ones. Of many genes some are small
+        by chance.
     ``p_all``
-        The same for all genes of the table together, in every row. Above 0.05, the map cannot be told from one without
-        any imprint.
+        The same for all genes of the table together, in every row. Above 0.05, the map does not differ significantly
+        from one without any imprint.
 
-    All are NaN for a constant gene. They are for all genes, with a warning, where fewer than 5 spots lie on cells with a
-    band around them, or spots are hardly wider than cells.
+    All are NaN for a constant gene. All genes are NaN, with a warning, when fewer than 5 spots have cells inside and around
+    them, or when spots are hardly wider than cells.
 
     Raises
     ------
     KeyError
         When ``table`` or ``layer`` is not there; the message lists what is.
     ValueError
-        For an unknown gene, and when the section has no printed spots: no spots at all, one, or the bins of a grid, which
-        leave no gaps that they could be told from.
+        For an unknown gene, and when the section has no printed spots: no spots at all, one, or the bins of a grid,
+        which have no gaps between them.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def lattice_imprint(
     )
     if np.isnan(found.imprint).all():
         logger.warning(
-            "No imprint is told of %s: too few spots lie on its cells, or are wider than these, or all genes are constant.",
+            "The imprint of %s cannot be measured: too few spots lie on its cells, or are wider than these, or all genes are constant.",
             table,
         )
     return pd.DataFrame(

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+BIN_SIZE_TOLERANCE = 0.01
+"""Relative difference in bin size between a model and a grid, at most."""
+
 
 def predict(
     sdata: SpatialData,
@@ -49,12 +52,12 @@ def predict(
 ) -> str:
     """Predict a section with a fitted model and add the result as a table that annotates the grid.
 
-    The spots of ``sdata`` are the measured neighbours, whatever section the model was fitted on. Bands of the grid are
-    predicted and written one after another, so memory does not grow with the section.
+    Methods that use spots where they predict use those of ``sdata``, whatever section the model was fitted on. Bands of the
+    grid are predicted and written one after another, so memory does not grow with the section.
 
-    Methods that need no spots where they predict (see ``stsr methods``) also take a section of which there is only the
-    image, such as from :func:`stsr.pp.from_image`; and one whose table lacks genes of the model, such as those outside a
-    panel. Its spots, which say nothing of these, are then not looked at for any gene, and the log says so.
+    Methods that need no spots where they predict (see ``stsr methods``) also take a section with only an image, such as
+    from :func:`stsr.pp.from_image`, or one whose table lacks genes of the model, such as those outside a panel. The spots
+    are then used for no gene, which is logged.
 
     Parameters
     ----------
@@ -66,7 +69,7 @@ def predict(
         Labels element with the cells to predict; by default that of the model's bin size, made when missing.
     features
         Image element with their features; by default those of the model's encoder. Where these are missing they are
-        extracted if that needs no weights, or with ``weights``: nothing is downloaded because a model says so.
+        extracted if that needs no weights, or with ``weights``. Nothing is downloaded, since a model file may come from others.
     weights
         A local file with the weights of the model's encoder, or ``"random"``; see :func:`stsr.pp.extract_features`.
     key_added
@@ -81,23 +84,22 @@ def predict(
     Returns
     -------
     The table's name. Its ``X`` holds expected UMI counts per cell, on the scale of the spots' counts. Over all spots
-    together, the cells under them add up to about what was measured. Under a single spot they do not, and should not: a
-    spot's counts are partly noise. ``uns["stsr"]["balance"]`` says how far ``cross_attention`` is from them in the median;
-    its option ``balance="exact"`` makes sums match. Where no spots are looked at, the scale is that of the spots the model
-    was fitted on.
+    together, the cells under them add up to about the measured counts. Under a single spot they do not, and should not: a
+    spot's counts are partly noise. ``uns["stsr"]["balance"]`` has the median difference for ``cross_attention``; its option
+    ``balance="exact"`` makes sums match. Where no spots are used, the scale is that of the spots the model was fitted on.
     ``obsm["X_stsr"]`` is the method's latent and ``layers["sd"]`` its standard deviation, where it has them;
-    ``uns["stsr"]`` says how the table was made. Every value is finite and none is negative, or no table is written.
+    ``uns["stsr"]`` records how the table was made. All values are finite and not negative; otherwise no table is written.
 
-    Of spots that lie on the grid in part, no more than that part's share is placed on cells: ``uns["stsr"]["unplaced"]``
-    has their number ``"spots_cut"``, that of spots beside the grid, ``"spots_off"``, and the ``"share"`` of all counts
-    that cannot be placed at most.
+    Of a spot that lies partly on the grid, at most that share of its counts is placed on cells.
+    ``uns["stsr"]["unplaced"]`` has the number of these spots, ``"spots_cut"``, that of spots off the grid, ``"spots_off"``,
+    and the largest possible ``"share"`` of all counts that is not placed.
 
     Raises
     ------
     ValueError
         When the model's method needs spots and the section has none, or lacks some of the genes; or when its bin size or
         encoder, with its weights, differ from the grid's and features'; when features are missing that need weights, or
-        are not of the image and the grid as they are; when a value is predicted that is not finite or is negative.
+        are not of the image and the grid as they are; when a predicted value is not finite or is negative.
     KeyError
         For an element that is not there; the message lists those that are.
 
@@ -117,7 +119,7 @@ def predict(
     progress = SWITCH("progress", progress)
     key = key_added or table_key(model.bin_size)
     check_name(sdata, "tables", key, overwrite)
-    with_spots = _asks_spots(sdata, model)
+    with_spots = _use_spots(sdata, model)
     grid, features = _ready(sdata, model, grid, features, weights, device, progress, overwrite)
     section = read_section(
         sdata,
@@ -127,7 +129,7 @@ def predict(
         need_image="image" in model.method.info.needs,
         with_spots=with_spots,
     )
-    if abs(section.grid.bin_size / model.bin_size - 1) > 0.01:
+    if abs(section.grid.bin_size / model.bin_size - 1) > BIN_SIZE_TOLERANCE:
         raise ValueError(
             f"grid={grid!r} has cells of {section.grid.bin_size:g} µm, the model was fitted on {model.bin_size:g} µm; "
             "pass a grid of that size."
@@ -150,8 +152,8 @@ def predict(
     return key
 
 
-def _asks_spots(sdata: SpatialData, model: Model) -> bool:
-    """Whether the spots of a section serve a model; refused when they do not and its method needs them."""
+def _use_spots(sdata: SpatialData, model: Model) -> bool:
+    """Whether a model can use the spots of a section; an error when it cannot and its method needs them."""
     facts = record(sdata)
     lack = "has no spots"
     if facts.table is not None:
@@ -168,9 +170,7 @@ def _asks_spots(sdata: SpatialData, model: Model) -> bool:
             f"alone: {others}."
         )
     if facts.table is not None:
-        logger.info(
-            "Section %r %s: all is predicted from the image, its spots are not looked at.", facts.dataset_id, lack
-        )
+        logger.info("Section %r %s: all is predicted from the image, its spots are not used.", facts.dataset_id, lack)
     return False
 
 
@@ -196,7 +196,7 @@ def _ready(
     wanted = model.encoder
     if features is None:
         features = features_key(wanted.name, grid)
-        # The name is out of a file, perhaps somebody else's: nothing is fetched from anywhere because of it.
+        # The name comes from a model file, which others may have made: nothing is downloaded because of it.
         if wanted.weights != OWN and is_local(wanted.name, weights):
             features = up_to_date(
                 sdata, wanted.name, grid, weights=weights, device=device, progress=progress, overwrite=overwrite
@@ -216,7 +216,7 @@ def _ready(
 
 
 def _skeleton(sdata: SpatialData, model: Model, grid: Grid, region: str, key: str, predictor: Predictor) -> AnnData:
-    """The table without its values: dask arrays stand where bands will be written."""
+    """The table without its values: dask arrays are placeholders for the bands."""
     import dask.array as da
 
     facts = record(sdata)
@@ -251,7 +251,7 @@ def _skeleton(sdata: SpatialData, model: Model, grid: Grid, region: str, key: st
 
 
 def _version(package: str) -> str:
-    """Version of a package, as it is installed; some builds leave no note of it."""
+    """Installed version of a package; some builds do not record it."""
     try:
         return version(package)
     except PackageNotFoundError:

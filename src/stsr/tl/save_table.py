@@ -1,4 +1,4 @@
-"""Keep what was added to a table."""
+"""Save what was added to a table."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def save_table(sdata: SpatialData, table: str = "sr_008um") -> str:
     'sr_008um'
     """
     held = getattr(sdata, "tables", {}).get(table)
-    facts = record(sdata)  # which reads again what another job has written
+    facts = record(sdata)  # this also reads what another job has written since
     if table not in sdata.tables:
         raise KeyError(f"table={table!r} not found; sdata holds the tables {', '.join(sdata.tables) or 'none'}.")
     if not sdata.is_backed():

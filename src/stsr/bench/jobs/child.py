@@ -27,7 +27,7 @@ def end_with(pipe: int) -> None:
 
 
 def main() -> None:
-    """Run the module named first on the other arguments."""
+    """Run the module that the first argument names, with the other arguments."""
     end_with(sys.stdin.fileno())
     _, module, *sys.argv[1:] = sys.argv
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -1,4 +1,4 @@
-"""Run a plan: each run in a process of its own, those that are there already skipped, those that fail recorded."""
+"""Run a plan, each run in its own process: finished runs are skipped, and failures recorded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run and what came of it.
+    """A run and its result.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Outcome:
     facts
         ``seconds``, ``peak_gb`` and, where spots were hidden, their numbers; empty when there is no result.
     error
-        Why there is no result: what the run failed with, or that it has not been run; None when there is one.
+        Why there is no result: the error of the run, or that it was not run; None when there is a result.
     """
 
     run: Run
@@ -46,8 +46,8 @@ class Outcome:
 def execute(plan: Plan, out: Path, *, tell: Tell = print) -> None:
     """Run what is missing.
 
-    Results of the same fingerprint stay; those of another, and runs that failed, are done again. What was running when
-    the bench was stopped is lost, nothing else.
+    Results with the same fingerprint are kept. Those with another one, and failed runs, are run again. A bench that is
+    stopped loses only the run in progress.
 
     Parameters
     ----------
@@ -56,43 +56,46 @@ def execute(plan: Plan, out: Path, *, tell: Tell = print) -> None:
     out
         Folder of the bench.
     tell
-        Takes a line for every run.
+        Called with one line of text for every run.
 
     Raises
     ------
     RuntimeError
-        When stsr's code is changed meanwhile.
+        When stsr's code changes during the bench.
     """
-    unfit: dict[Path, str] = {}
+    unprepared: dict[Path, str] = {}
     for number, run in enumerate(plan.runs, 1):
         name = f"[{number}/{len(plan.runs)}] {run.section} {run.setting} {run.entry.label} seed {run.seed}"
         known = outcome(plan, out, run).error is None
         if not known:
-            _do(plan, out, run, tell, unfit)
+            _execute_run(plan, out, run, tell, unprepared)
         result = outcome(plan, out, run)
         cost = result.error or f"{result.facts['seconds']:.0f} s, {result.facts['peak_gb']:.1f} GB"
         tell(f"{name}: {'there already, ' if known else ''}{cost}")
 
 
 def outcome(plan: Plan, out: Path, run: Run) -> Outcome:
-    """What is known of a run; results of another fingerprint count as none."""
+    """Result of a run; one with another fingerprint counts as not run."""
     facts = read_json(run_folder(out, run.key) / RUN)
     if facts is None or facts["fingerprint"] != plan.fingerprint(run):
         return Outcome(run, {}, "not run")
     return Outcome(run, facts, facts.get("error"))
 
 
-def _do(plan: Plan, out: Path, run: Run, tell: Tell, unfit: dict[Path, str]) -> None:
-    """One run, after its section, and those it is trained on, were prepared; ``unfit`` keeps why one could not be."""
+def _execute_run(plan: Plan, out: Path, run: Run, tell: Tell, unprepared: dict[Path, str]) -> None:
+    """Prepare a run's section and those it is trained on, then run it.
+
+    ``unprepared`` keeps the error of each section that could not be prepared.
+    """
     folder = run_folder(out, run.key)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     prepared, *training = (section_folder(out, name, run.image) for name in (run.section, *run.trained_on))
     error = None
     for name, place in zip((run.section, *run.trained_on), (prepared, *training), strict=True):
-        error = error or unfit.get(place) or _prepare(plan, name, run.image, place, tell)
+        error = error or unprepared.get(place) or _prepare(plan, name, run.image, place, tell)
         if error is not None:
-            unfit.setdefault(place, error)
+            unprepared.setdefault(place, error)
             break
     if error is None:
         with tempfile.TemporaryDirectory(prefix=WORK, dir=out) as work:
@@ -118,7 +121,7 @@ def _do(plan: Plan, out: Path, run: Run, tell: Tell, unfit: dict[Path, str]) -> 
 
 
 def _prepare(plan: Plan, section: str, image: str, folder: Path, tell: Tell) -> str | None:
-    """Prepare a section unless it is there; returns why it could not be."""
+    """Prepare a section unless it is prepared; returns the error, if any."""
     fingerprint = plan.prepared_fingerprint(section, image)
     if (known := read_json(folder / PREPARED)) and known["fingerprint"] == fingerprint:
         return None
@@ -141,19 +144,19 @@ def _prepare(plan: Plan, section: str, image: str, folder: Path, tell: Tell) -> 
 
 
 def _check_code(planned: str, now: str, folder: Path) -> None:
-    """Stop when the code is no longer what was planned: nobody knows which of the two a child has imported."""
+    """Stop when the code differs from the planned one: the child may have imported either."""
     if now != planned:
         shutil.rmtree(folder)
         raise RuntimeError("The code of stsr was changed while the bench ran: its last step is undone; start it again.")
 
 
 def spawn(module: str, job: dict[str, Any], log: Path) -> str | None:
-    """Run a module on a job in a child process, which ends with this one; returns the last line it printed when it fails."""
-    order = log.with_name("job.json")
-    write_json(order, job)
+    """Run a module on a job in a child process, which ends with this one; returns its last line of output when it fails."""
+    job_file = log.with_name("job.json")
+    write_json(job_file, job)
     with log.open("w", encoding="utf-8") as stream:
         child = subprocess.Popen(
-            [sys.executable, "-m", "stsr.bench.jobs.child", module, str(order)],
+            [sys.executable, "-m", "stsr.bench.jobs.child", module, str(job_file)],
             stdin=subprocess.PIPE,
             stdout=stream,
             stderr=subprocess.STDOUT,
@@ -162,7 +165,7 @@ def spawn(module: str, job: dict[str, Any], log: Path) -> str | None:
         try:
             code = child.wait()
         finally:
-            child.kill()  # when this process is told to stop
+            child.kill()  # also when this process is interrupted
             child.wait()
             if child.stdin is not None:
                 child.stdin.close()

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 from stsr.bench.files import RESULT
 
 EACH = 2
-"""Genes from either end."""
+"""Genes drawn from either end of the ranking."""
 
-CLEAR = 0.25
-"""Ceiling above which there is something to see in the truth of a gene."""
+MIN_CEILING = 0.25
+"""Noise ceiling above which the true map of a gene shows more than noise."""
 
 
 def extremes(scores: pd.DataFrame) -> list[str]:
     """The genes that come nearest to their noise ceiling at the finest scale, and those that stay farthest below it."""
     finest = scores[(scores["where"] == "all") & (scores["scale_um"] == scores["scale_um"].min())]
-    clear = finest[finest["ceiling"] > CLEAR]
+    clear = finest[finest["ceiling"] > MIN_CEILING]
     clear = finest if clear["pearson"].count() < 2 * EACH else clear
     best = clear["ceiling"] if clear["ceiling"].notna().any() else 1.0
     share = (clear["pearson"] / best).set_axis(clear["gene"]).dropna().sort_values(ascending=False)

@@ -1,4 +1,4 @@
-"""A child process of the bench: fit and predict with one method, then score it."""
+"""A child process of the bench: fit one method, predict with it, and score it."""
 
 from __future__ import annotations
 
@@ -24,25 +24,28 @@ if TYPE_CHECKING:
     from stsr.methods.model import Model
 
 METRICS = ("pearson", "spearman", "deviance", "mse", "mae", "nrmse", "jensen_shannon")
-"""Scores of spots: those of the bins, without the two that take a gene as a picture, and with the squared error."""
+"""Scores on spots: those on bins without ``rmse`` and ``ssim``, which compare maps scaled to 0 to 1, and with ``mse``."""
 
 RELATIVE = ("pearson", "spearman", "nrmse")
-"""Scores of bins whose counts are another platform's; the last only tells which genes vary. The noise ceiling is that of
-counting alone, and says nothing where two sections differ."""
+"""Scores on bins of another platform; ``nrmse`` only shows which genes vary. There is no noise ceiling: it accounts for
+counting noise alone, not for differences between sections."""
+
+MIN_COVERED = 0.5
+"""Share of a spot's area that must lie on the grid for the spot to be scored."""
 
 
 @dataclass(frozen=True)
 class MeasureJob:
-    """What the child is told.
+    """Input of the child process, passed as JSON.
 
     Parameters
     ----------
     method, options, seed, setting
-        What is run.
+        The method and its options, the seed, and the name of the setting.
     genes
-        Names of the genes to score, how many, or ``"all"``: asked where the prepared section's own list is not to be.
+        Names of the genes to score, how many, or ``"all"``; used only with ``training``, else the prepared list is.
     training
-        Folders of the prepared sections that are trained on, where these are others.
+        Folders of the prepared sections to train on, when these are other sections.
     encoder, device
         Encoder of the features, and where the method runs.
     prepared
@@ -74,7 +77,7 @@ class MeasureJob:
 
 
 def measure(job: MeasureJob) -> None:
-    """Fit and predict, note time and memory, then, no longer counted, score and draw."""
+    """Fit and predict with time and memory measured, then score and draw."""
     import anndata
 
     from stsr.bench.jobs.maps import draw_extremes
@@ -117,14 +120,14 @@ def measure(job: MeasureJob) -> None:
         draw_extremes(sdata, scores, truth, folder / MAPS)
     else:
         scores = score_spots(sdata, measured, parts)
-        elsewhere = sum(other.tables[spots_record(other).table].n_obs for other in training)
-        cost |= {"given": elsewhere or int(parts.given.sum()), "hidden": int(parts.hidden.sum())}
+        training_spots = sum(other.tables[spots_record(other).table].n_obs for other in training)
+        cost |= {"given": training_spots or int(parts.given.sum()), "hidden": int(parts.hidden.sum())}
     with_imprint(scores, sdata).to_parquet(folder / SCORES, index=False)
     write_json(folder / RUN, {"fingerprint": job.fingerprint, **cost})
 
 
 def transferred_genes(genes: Genes, training: Sequence[SpatialData], measured: AnnData) -> list[str]:
-    """Genes that all sections have, chosen by those that are trained on when a number is asked for."""
+    """Genes that all sections have; a number of them is chosen on the training sections."""
     from stsr.pp.shared_genes import shared_genes
 
     shared = shared_genes(training, "all", among=measured.var_names)
@@ -137,17 +140,17 @@ def transferred_genes(genes: Genes, training: Sequence[SpatialData], measured: A
 
 
 def run_method(job: MeasureJob, training: Sequence[SpatialData], sdata: SpatialData, genes: list[str]) -> Model:
-    """Fit the method to the sections ``training``, of which nothing is changed, and predict ``sdata``."""
+    """Fit the method to the sections ``training``, which stay as they are, and predict ``sdata``."""
     from stsr.methods import Training, create
     from stsr.tl._fit import fit, ready
     from stsr.tl.predict import predict
 
     method = create(job.method, job.options)
-    settled = [
+    inputs = [
         ready(section, method, grid=GRID, encoder=job.encoder, device=job.device, progress=False)
         for section in training
     ]
-    model = fit(settled, method, genes, seed=job.seed, training=Training(device=job.device, progress=False))
+    model = fit(inputs, method, genes, seed=job.seed, training=Training(device=job.device, progress=False))
     predict(sdata, model, grid=GRID, key_added=RESULT, device=job.device, progress=False)
     return model
 
@@ -155,24 +158,24 @@ def run_method(job: MeasureJob, training: Sequence[SpatialData], sdata: SpatialD
 def arrange(
     sdata: SpatialData, setting: Setting, truth: AnnData | None, seed: int
 ) -> tuple[AnnData, Parts | None, AnnData | None]:
-    """Leave in ``sdata``, in memory, only what the method is given.
+    """Reduce ``sdata``, in memory, to what the method is given.
 
     Parameters
     ----------
     sdata
         The section.
     setting
-        What is put to the test.
+        The setting.
     truth
         Counts of its true bins, where it has them and they are scored.
     seed
-        Seed of all that is drawn.
+        Seed of all random choices.
 
     Returns
     -------
     measured, parts, truth
-        The table of the spots as it was measured; which of them are given and hidden, None when none is; and the counts
-        that are scored, None when spots are.
+        The table of all measured spots; which of them are given and hidden, None when no spot is hidden; and the counts of
+        true bins to score against, None when spots are scored.
     """
     from stsr.bench.protocol.molecules import molecules_apart
     from stsr.spatial import Record, set_record, spot_positions, spots_record
@@ -201,7 +204,7 @@ def arrange(
 
 
 def with_imprint(scores: pd.DataFrame, sdata: SpatialData) -> pd.DataFrame:
-    """Scores, and beside them how far the spots that are given show in the map of a gene; the p-value is that of all."""
+    """Add to the scores of every gene the lattice imprint of the given spots; the p-value is that of all genes together."""
     from stsr.tl.lattice_imprint import lattice_imprint
 
     names = {"step": "imprint_step", "p_all": "imprint_p"}
@@ -210,9 +213,10 @@ def with_imprint(scores: pd.DataFrame, sdata: SpatialData) -> pd.DataFrame:
 
 
 def score_spots(sdata: SpatialData, measured: AnnData, parts: Parts) -> pd.DataFrame:
-    """Score sums over the cells of spots against what the spots measured, on those hidden and, unless it is these, on all.
+    """Score the predicted sum under each spot against its measured counts.
 
-    Spots that lie on the grid with less than half of their area are left out.
+    Hidden spots are scored and, unless all are hidden, all spots. Spots with less than half of their area on the grid are
+    left out.
     """
     import pandas as pd
 
@@ -226,7 +230,7 @@ def score_spots(sdata: SpatialData, measured: AnnData, parts: Parts) -> pd.DataF
     grid, rows = table_grid(sdata, RESULT)
     aperture = spot_aperture(sdata, facts)
     cells = footprint(grid, spot_positions(sdata, measured, facts), aperture)[:, rows]
-    covered = cells.sum(axis=1) >= 0.5 * aperture.area / grid.bin_size**2
+    covered = cells.sum(axis=1) >= MIN_COVERED * aperture.area / grid.bin_size**2
     genes = list(sdata.tables[RESULT].var_names)
     counts = raw_counts(measured, name=facts.table)[:, gene_positions(measured.var_names, genes, where="spots")]
     expected = cells @ read_columns(sdata, RESULT, genes).astype(np.float32, copy=False)

@@ -1,4 +1,4 @@
-"""A child process of the bench: from a source to a store with image, grid and features that every method is given."""
+"""A child process of the bench: read a source into a store, with the image, grid and features that all methods share."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
-TOLD = ("tissue_detector", "spots_off_tissue_by_image", "spots_off_tissue_by_detector")
-"""Figures on the image that are kept with the section."""
+IMAGE_FACTS = ("tissue_detector", "spots_off_tissue_by_image", "spots_off_tissue_by_detector")
+"""Facts about the image that are kept with the section."""
 
 
 @dataclass(frozen=True)
 class PrepareJob:
-    """What the child is told.
+    """Input of the child process, passed as JSON.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class PrepareJob:
 
 
 def prepare(job: PrepareJob) -> None:
-    """Read, calibrate, lay the grid and extract features; then, no longer counted, keep the truth of the genes."""
+    """Read, calibrate, make the grid and extract features with time and memory measured, then write the true counts."""
     from stsr.pp.calibrate_image import calibrate_image
     from stsr.pp.extract_features import extract_features
     from stsr.pp.make_grid import make_grid
@@ -70,7 +70,7 @@ def prepare(job: PrepareJob) -> None:
     clock = Clock()
     sdata = source.read(folder / STORE)
     if isinstance(job.genes, list):
-        select_genes(sdata, job.genes)  # a name that is not there is told before minutes of work
+        select_genes(sdata, job.genes)  # an unknown gene is an error now, not after minutes
     calibrate_image(sdata)
     if job.shuffled:
         shuffle_image(sdata)
@@ -100,22 +100,24 @@ def prepare(job: PrepareJob) -> None:
             "relative": source.relative,
             "scales": source.scales,
             "imprint": imprint,
-            "image_qc": {name: value for name, value in sdata.attrs[ATTRS].get("image_qc", {}).items() if name in TOLD},
+            "image_qc": {
+                name: value for name, value in sdata.attrs[ATTRS].get("image_qc", {}).items() if name in IMAGE_FACTS
+            },
             **cost,
         },
     )
 
 
 def truth_imprint(sdata: SpatialData, truth: AnnData) -> dict[str, float] | None:
-    """How far the spots show in the true counts of the same tissue, which know nothing of them.
+    """Lattice imprint of the spots in the true counts, as a reference: these do not depend on where spots lie.
 
     Returns
     -------
-    ``mean`` over genes, and ``p`` of all together; None where spots are too few to tell.
+    ``mean`` over genes, and ``p`` of all together; None when there are too few spots.
     """
     import numpy as np
 
-    # Not by stsr.tl, so that a prepared section does not depend on the code of the methods.
+    # stsr.tl is not used: its code imports the methods, and would make the prepared section depend on them.
     from stsr.metrics.lattice_imprint import LatticeImprint, lattice_imprint
     from stsr.spatial import record
     from stsr.spatial.bins import bin_grid

@@ -12,8 +12,9 @@ from stsr.geometry.spots import catch
 from stsr.metrics import noise_ratio, thin
 from stsr.spatial import gene_positions, raw_counts
 
-SAME = 0.1
-"""Noise ratio, median of genes, below which spots are sums of the bins: it is 0 for these, and 1 or more for others."""
+SUMS_BELOW = 0.1
+"""Median noise ratio of genes below which spots are sums of the bins: it is 0 for sums, and 1 or more for independent
+counts."""
 
 
 def molecules_apart(
@@ -26,14 +27,14 @@ def molecules_apart(
     diameter: float,
     seed: int,
 ) -> tuple[AnnData, AnnData]:
-    """Spots and truth as a setting asks for them; those that were measured apart stay as they are.
+    """Split the molecules between spots and truth as a setting asks; spots that were measured apart stay as they are.
 
     Parameters
     ----------
     spots, truth
         Tables of the spots and of the true bins.
     setting
-        Its ``share`` and ``sums_only`` say what is asked for.
+        Its ``share`` and ``sums_only`` are used.
     places
         (spots, 2) centres in µm.
     mpp
@@ -45,7 +46,8 @@ def molecules_apart(
 
     Returns
     -------
-    The two tables. Genes that the truth lacks are not scored; the spots keep the same share of them, for library sizes.
+    The two tables. Genes that the truth lacks are not scored; the spots keep ``share`` of their molecules, so that
+    library sizes are right.
 
     Raises
     ------
@@ -57,7 +59,7 @@ def molecules_apart(
     measured = raw_counts(spots, name="spots")
     bins = np.asarray(truth.obsm["spatial"], dtype=np.float64) * mpp
     ratio, _ = noise_ratio(measured[:, columns], under(counts, bins, places, diameter))
-    if not np.nanmedian(ratio) < SAME:
+    if not np.nanmedian(ratio) < SUMS_BELOW:
         if setting.sums_only:
             raise ValueError(
                 "These spots were measured apart from the truth and share no molecule; use the setting truth."

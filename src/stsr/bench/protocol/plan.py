@@ -18,7 +18,7 @@ from stsr.methods import METHODS, create
 from stsr.nn.training.device import check_device
 
 PREPARE = "prepare"
-"""Key of the code that prepares sections among that of the methods."""
+"""Key in :attr:`Plan.code` of the code that prepares sections, beside those of the methods."""
 
 OWN, SHUFFLED = "own", "shuffled"
 """The two images a section is prepared with."""
@@ -31,7 +31,7 @@ class Entry:
     Parameters
     ----------
     label
-        What tables and folders call it: the method's name, or ``"histex:faithful=true"``.
+        Its name in tables and folders: the method's name, or ``"histex:faithful=true"``.
     method
         Name of the method.
     options
@@ -50,13 +50,13 @@ class Run:
     Parameters
     ----------
     section, setting
-        Names of what is put to which test.
+        Names of the section and of its setting.
     entry
         The method.
     seed
         Seed of the hidden spots, of the permuted labels and of the method.
     trained_on
-        Names of the sections whose spots are given, where these are others.
+        Names of the sections to train on, when these are other sections.
     """
 
     section: str
@@ -67,7 +67,7 @@ class Run:
 
     @property
     def key(self) -> str:
-        """Its folder below that of all runs."""
+        """Its folder, relative to that of all runs."""
         return f"{self.section}/{self.setting}/{quote(self.entry.label, safe=':=,')}/seed{self.seed}"
 
     @property
@@ -85,15 +85,15 @@ class Plan:
     sources
         The sections by their name.
     runs
-        What is run.
+        The runs.
     genes
         Genes to score instead of the sections' own.
     encoder, device
         Encoder of the image features, and where methods run.
     others
-        Sections that are trained on and not among ``sources``, by their name.
-    blind
-        Labels of methods that need spots where they predict, and so have no run where there are none.
+        Sections to train on that are not among ``sources``, by their name.
+    need_spots
+        Labels of methods that need spots where they predict, and so cannot be used in ``transfer``.
     """
 
     sources: Mapping[str, Source]
@@ -102,7 +102,7 @@ class Plan:
     encoder: str = "texture"
     device: str = "auto"
     others: Mapping[str, Source] = field(default_factory=dict)
-    blind: tuple[str, ...] = ()
+    need_spots: tuple[str, ...] = ()
 
     @property
     def all_sources(self) -> dict[str, Source]:
@@ -116,7 +116,7 @@ class Plan:
 
     @cached_property
     def code(self) -> dict[str, str]:
-        """Digest of the code behind every method, and behind ``"prepare"``, when it was first asked for."""
+        """Digest of the code of every method, and of ``"prepare"``, computed once."""
         methods = sorted({run.entry.method for run in self.runs})
         return {PREPARE: code_digest("stsr.bench.jobs.prepare"), **{method: run_code(method) for method in methods}}
 
@@ -125,12 +125,12 @@ class Plan:
         return self.all_sources[section].genes if self.genes is None else self.genes
 
     def prepared_fingerprint(self, section: str, image: str) -> str:
-        """What a prepared section depends on."""
+        """Fingerprint of a prepared section."""
         facts = repr(type(self.all_sources[section])), section, self.data[section], self.genes_of(section)
         return digest(facts, image, self.encoder, self.code[PREPARE], versions())
 
     def fingerprint(self, run: Run) -> str:
-        """What the scores of a run depend on."""
+        """Fingerprint of the scores of a run."""
         sections = [self.prepared_fingerprint(name, run.image) for name in (run.section, *run.trained_on)]
         return digest(sections, asdict(run), self.device, self.code[run.entry.method])
 
@@ -145,7 +145,7 @@ def make_plan(
     encoder: str = "texture",
     device: str = "auto",
 ) -> Plan:
-    """The product of sections, settings, methods and seeds, without settings that a section or method cannot be put to.
+    """All combinations of sections, settings, methods and seeds, without those that cannot be run.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def make_plan(
     entries
         The methods.
     settings
-        Names of the settings; those that are usual for each section when None.
+        Names of the settings; the defaults of each section when None.
     seeds
         Seeds.
     genes, encoder, device
@@ -181,7 +181,7 @@ def make_plan(
         SEED("seed", seed)
     for what, given in (("sources", sources), ("entries", entries), ("seeds", seeds), ("settings", settings)):
         if given is not None and not given:
-            raise ValueError(f"{what} is empty, so that nothing is left to run; name one or several.")
+            raise ValueError(f"{what} is empty, so there is nothing to run; name one or several.")
     for setting in settings or ():
         if setting not in SETTINGS:
             raise ValueError(f"setting={setting!r} is not known; choose from {', '.join(SETTINGS)}.")
@@ -195,7 +195,7 @@ def make_plan(
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"{what}={min(twice)!r} is named twice; name each once.")
     others = {source.name: source.others for source in sources}
-    blind = tuple(entry.label for entry in entries if "spots" in METHODS[entry.method].info.needs)
+    need_spots = tuple(entry.label for entry in entries if "spots" in METHODS[entry.method].info.needs)
     runs = tuple(
         Run(source.name, setting, entry, seed, tuple(other.name for other in others[source.name] if transfer))
         for seed, source in product(seeds, sources)
@@ -203,7 +203,7 @@ def make_plan(
         if SETTINGS[setting].applies(source.has_truth, bool(others[source.name]), source.relative)
         for transfer in [SETTINGS[setting].transfer]
         for entry in entries
-        if not (transfer and entry.label in blind)
+        if not (transfer and entry.label in need_spots)
     )
     if not runs:
         raise ValueError(
@@ -219,5 +219,5 @@ def make_plan(
         encoder=encoder,
         device=device,
         others={other.name: other for found in others.values() for other in found if other.name in trained_on},
-        blind=blind,
+        need_spots=need_spots,
     )

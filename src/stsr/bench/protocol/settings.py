@@ -9,27 +9,27 @@ from stsr.bench.protocol.splits import Split, alternate, blocked, random_half
 
 @dataclass(frozen=True)
 class Setting:
-    """A way to put a method to the test.
+    """A test: what a method is given, and what its prediction is scored on.
 
     Parameters
     ----------
     name, title
-        Its key, and one line that says what is done.
+        Its key, and a description in one line.
     on_truth
         All spots are given and the true bins scored, on sections that have them.
     share
-        Where the spots are sums of the true bins: share of their molecules that make the spots, the others being the
-        truth. None leaves both as they are, so that they share all molecules.
+        Where the spots are sums of the true bins: share of the molecules that go to the spots; the others are the truth.
+        None leaves both as they are, so that they share all molecules.
     sums_only
-        Only for sections whose spots are sums of the true bins.
+        Whether it is only for sections whose spots are sums of the true bins.
     split
-        Where there are no true bins, or ``on_truth`` is not set: the spots that are given and those that are scored.
+        Splits the spots into given and scored ones; used where there are no true bins, or ``on_truth`` is not set.
     shuffled_image
         Blocks of the H&E are permuted over the tissue before features are extracted.
     shuffled_labels
         The counts of the spots that are given are permuted over them.
     transfer
-        The spots of the other sections of the folder are given, and of the section itself its image alone.
+        The spots of the other sections of the folder are given, but only the image of the section itself.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Setting:
     transfer: bool = False
 
     def applies(self, has_truth: bool, has_others: bool = False, apart: bool = False) -> bool:
-        """Whether a section can be put to this test: with true bins, perhaps measured apart, and others in its folder or not."""
+        """Whether a section can be used: whether it has true bins, other sections in its folder, and bins measured apart."""
         on_truth = self.on_truth and has_truth and not (self.sums_only and apart)
         return self.split is not None or on_truth or (self.transfer and has_others)
 
@@ -58,21 +58,21 @@ SETTINGS = {
         Setting(
             "truth",
             "all spots given, scored on true bins that share no molecule with them: where the spots are sums of these bins, "
-            "every molecule goes to the spots or to the truth by the toss of a coin",
+            "each molecule goes to the spots or to the truth with equal probability",
             on_truth=True,
             share=0.5,
         ),
         Setting(
             "truth_80",
-            "the same with four fifths of the molecules for the spots, which are then as deep as can be, and one for the truth",
+            "the same with four fifths of the molecules for the spots, for nearly their full sequencing depth, and one for the truth",
             on_truth=True,
             share=0.8,
             sums_only=True,
         ),
         Setting(
             "shared_noise",
-            "as published: spots that are sums of the true bins, scored on these; their noise is that of the truth, so that "
-            "copying it scores",
+            "as published: spots that are sums of the true bins, scored on these; both share the noise of counting, so that "
+            "copying it raises the score",
             on_truth=True,
             sums_only=True,
         ),
@@ -109,7 +109,7 @@ SETTINGS = {
 
 
 def usual(has_truth: bool, has_others: bool = False) -> tuple[str, ...]:
-    """Settings that a section is put to unless asked otherwise."""
+    """Default settings of a section."""
     if has_truth:
         return ("truth",)
     return ("random_half", "blocked", "transfer") if has_others else ("random_half", "blocked")

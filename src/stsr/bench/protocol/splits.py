@@ -1,4 +1,4 @@
-"""Which spots a method is given, and which are hidden from it to be predicted."""
+"""Splits of the spots: those that a method is given, and those that are hidden and predicted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BLOCK = 4.0
 """Side of a hidden block in pitches."""
 
 BUFFER = 1.5
-"""Pitches around hidden spots within which none is given: the ring of neighbours, diagonal ones too."""
+"""Distance in pitches from hidden spots within which no spot is given: that of their neighbours, diagonal ones too."""
 
 SHARE = 0.2
 """Share of the blocks that is hidden."""
@@ -28,9 +28,9 @@ class Lattice:
     Parameters
     ----------
     rowcol
-        (spots, 2) whole row and column.
+        (spots, 2) row and column, whole numbers.
     xy
-        (spots, 2) where these lie, in µm; spots of legacy sections are printed up to 40 µm beside it.
+        (spots, 2) position of that row and column in µm; spots of legacy sections are printed up to 40 µm off it.
     pitch
         µm between neighbours.
     """
@@ -65,10 +65,10 @@ def random_half(lattice: Lattice, rng: np.random.Generator) -> Parts:
 
 
 def alternate(lattice: Lattice, rng: np.random.Generator) -> Parts:
-    """Give the spots of every second row and column, which are a quarter, and hide the others.
+    """Give the spots of every second row and column, a quarter of all, and hide the others.
 
-    On a hexagonal lattice columns are counted along a row, where every second number is taken. Where rows and columns
-    start is drawn.
+    On a hexagonal lattice a row has only every second column number; columns are counted along the row. The first row
+    and column are random.
     """
     row, col = lattice.rowcol.T
     hexagonal = len(np.unique((row + col) % 2)) == 1
@@ -78,10 +78,10 @@ def alternate(lattice: Lattice, rng: np.random.Generator) -> Parts:
 
 
 def blocked(lattice: Lattice, rng: np.random.Generator) -> Parts:
-    """Hide a fifth of the square blocks of 4 pitches, and give what lies more than 1.5 pitches from them."""
+    """Hide a fifth of the square blocks of 4 pitches, and give the spots more than 1.5 pitches from hidden ones."""
     block = np.floor((lattice.xy - lattice.xy.min(axis=0)) / (BLOCK * lattice.pitch) + rng.random(2)).astype(np.int64)
     _, home, size = np.unique(block, axis=0, return_inverse=True, return_counts=True)
-    candidates = np.flatnonzero(size >= size.max() / 2)  # a sliver at the edge hides nothing
+    candidates = np.flatnonzero(size >= size.max() / 2)  # blocks cut by the edge are left out
     chosen = rng.choice(candidates, max(1, round(SHARE * len(candidates))), replace=False)
     hidden = np.isin(home.ravel(), chosen)
     distance, _ = cKDTree(lattice.xy[hidden]).query(lattice.xy)

@@ -1,4 +1,4 @@
-"""What a worse image costs: the default against its own score and against interpolation, as a table and a page."""
+"""Loss of score on degraded images: the default method against its own score and against interpolation."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from stsr.bench.sources.degraded import NONE, Degraded
 from stsr.datasets.distortions import DISTORTIONS, SEVERITIES
 
 OURS, THEIRS = "cross_attention", "idw"
-"""The default, and the interpolation that it is held against."""
+"""The default method, and the interpolation that it is compared with."""
 
 SETTING = {True: "shared_noise", False: "random_half"}
-"""How sections with and without true bins are scored. Scores are only compared with one another here."""
+"""Setting of sections with true bins, and without. Scores are only compared with one another here."""
 
 SCALE = 16.0
-"""Side in µm of the true bins whose score is told."""
+"""Side in µm of the true bins whose score is shown."""
 
 KEPT = 0.9
-"""Share of its score that the default is to keep on images that are mildly worse."""
+"""Share of its score that the default is to keep on mildly degraded images."""
 
 HEAD = """\
-# Images as people have them
+# Degraded images
 
-The whole job (tissue mask, stain, features, fit, prediction) on sections whose image was made worse, each in one way:
+The whole pipeline (tissue mask, stain, features, fit, prediction) on sections whose image was degraded in one way each:
 mildly, as slides often are, and badly. The spots stay as they are. Scores are mean correlations over genes, on
-{what}. Only their differences mean something: where there are true bins, the spots are sums of them.
+{what}. Only compare them with one another: where there are true bins, the spots are sums of them and share their noise.
 
-*Kept* is the default's score over the one it has on the image as it is. Mildly worse images are to leave nine tenths of
-it, and no image is to bring it below `idw`, which looks at no image. *By image* is the share of the spots in tissue that a
-mask made from the image alone holds; the mask that is used holds them all.
+*Kept* is the default's score as a share of its score on the original image. On mildly degraded images it is to keep nine
+tenths, and on no image to fall below `idw`, which uses no image. *By image* is the share of the spots in tissue that a
+mask made from the image alone covers; the mask that is used covers them all.
 
 ```bash
 {command}
@@ -44,14 +44,14 @@ mask made from the image alone holds; the mask that is used holds them all.
 
 
 def degradation_plan(folders: Sequence[Path], *, distortions: Sequence[str] | None = None, **options: object) -> Plan:
-    """Default and interpolation on sections from :func:`~stsr.bench.sources.degraded.write_section`, in every way made worse.
+    """Default and interpolation on sections from :func:`~stsr.bench.sources.degraded.write_section`, degraded in every way.
 
     Parameters
     ----------
     folders
         The sections.
     distortions
-        Names; all when None.
+        Names of the distortions; all when None.
     **options
         Options of the default.
 
@@ -75,8 +75,8 @@ def degradation_table(plan: Plan, out: Path) -> pd.DataFrame:
     Returns
     -------
     Columns ``section``, ``distortion``, ``severity``, ``default`` and ``idw`` (mean correlations; NaN where a run failed),
-    ``kept`` (share of the default's score on the image as it is), ``by_image`` (share of the spots that the mask made from
-    the image alone holds), and ``error``.
+    ``kept`` (share of the default's score on the original image), ``by_image`` (share of the spots that the mask made from
+    the image alone covers), and ``error``.
     """
     tables = collect(plan, out, "")
     means = summarise(tables.scores)
@@ -101,10 +101,10 @@ def degradation_table(plan: Plan, out: Path) -> pd.DataFrame:
             }
         )
     table = pd.DataFrame(rows)
-    as_it_is = table[table["distortion"] == NONE].set_index("section")["default"]
+    original = table[table["distortion"] == NONE].set_index("section")["default"]
     numbers = table[["default", "idw", "by_image"]].astype(float)
     table[numbers.columns] = numbers
-    table.insert(6, "kept", table["default"] / table["section"].map(as_it_is.astype(float)))
+    table.insert(6, "kept", table["default"] / table["section"].map(original.astype(float)))
     return table
 
 
@@ -118,19 +118,19 @@ def degradation_page(table: pd.DataFrame, command: str) -> str:
 
 
 def _section(name: str, rows: pd.DataFrame) -> Iterator[str]:
-    bare = rows[rows["distortion"] == NONE].iloc[0]
+    original = rows[rows["distortion"] == NONE].iloc[0]
     worse = rows[rows["distortion"] != NONE]
-    yield f"## {name}\n\nThe image as it is: default {_number(bare['default'])}, idw {_number(bare['idw'])}.\n"
+    yield f"## {name}\n\nThe original image: default {_number(original['default'])}, idw {_number(original['idw'])}.\n"
     by_way = {way: group.set_index("severity") for way, group in worse.groupby("distortion", sort=False)}
     severities = list(dict.fromkeys(worse["severity"]))
     head = [f"{bad}: {what}" for bad in severities for what in ("default", "kept", "idw", "by image")]
     lines = []
     for way, group in by_way.items():
-        told: list[str] = []
+        cells: list[str] = []
         for bad in severities:
             row = group.loc[bad]
-            told += [_number(row["default"]), _share(row["kept"]), _number(row["idw"]), _share(row["by_image"])]
-        lines.append([str(way).replace("_", " "), *told])
+            cells += [_number(row["default"]), _share(row["kept"]), _number(row["idw"]), _share(row["by_image"])]
+        lines.append([str(way).replace("_", " "), *cells])
     yield markdown(["", *head], lines)
     mild, hard = (worse[worse["severity"] == bad] for bad in SEVERITIES)
     yield (

@@ -22,7 +22,7 @@ DPI = 130
 
 
 def draw(plan: Plan, tables: Tables, out: Path) -> dict[str, str]:
-    """Write all figures; returns what each shows by its path below ``out``."""
+    """Write all figures; returns the caption of each by its path, relative to ``out``."""
     import matplotlib.pyplot as plt
 
     found: dict[str, str] = {}

@@ -11,7 +11,7 @@ import pandas as pd
 
 from stsr.bench.protocol.settings import SETTINGS
 from stsr.bench.report.degradation import OURS, THEIRS
-from stsr.bench.report.page import INTERPOLATIONS, markdown, told
+from stsr.bench.report.page import INTERPOLATIONS, markdown, with_spread
 from stsr.bench.report.tables import PLACE, RUN, read_summary
 
 CONTROL = "shuffled_image"
@@ -176,12 +176,12 @@ def _rows(summary: pd.DataFrame, claim: Claim) -> Iterator[list[str]]:
         yield [
             f"{_named(sections)}, {claim.words} ({claim.setting})",
             f"{scale:g} µm",
-            told(ours, "pearson"),
+            with_spread(ours, "pearson"),
             f"{_best(others)} (of {len(others)})" if len(others) else "–",
             _share(ours["pearson"] / best - 1, sign="+") if best > 0 else "–",
             _best(others[others.index.isin(INTERPOLATIONS)]),
             "–" if pd.isna(ceiling) else f"{ceiling:.3f} ({_share(ours['pearson'] / ceiling)})",
-            told(ours, "imprint", digits=2),
+            with_spread(ours, "imprint", digits=2),
             _control(summary, claim, here),
         ]
 
@@ -217,7 +217,7 @@ def _control(summary: pd.DataFrame, claim: Claim, here: pd.DataFrame) -> str:
         return "–"
     scores = _mean_over_sections(control[control["section"].isin(sections)], sections).reindex([OURS, THEIRS])
     told_of = "" if set(sections) == set(here["section"]) else f"{_named(sections)}: "
-    return told_of + " / ".join(told(row, "pearson") for _, row in scores.iterrows())
+    return told_of + " / ".join(with_spread(row, "pearson") for _, row in scores.iterrows())
 
 
 def _named(sections: Sequence[str]) -> str:
@@ -231,7 +231,7 @@ def _best(scores: pd.DataFrame) -> str:
     if scores["pearson"].isna().all():
         return "–"
     best = scores.nlargest(1, "pearson").iloc[0]
-    return f"{best.name} {told(best, 'pearson')}"
+    return f"{best.name} {with_spread(best, 'pearson')}"
 
 
 def _share(value: float, sign: str = "-") -> str:

@@ -1,4 +1,4 @@
-"""The report: Markdown from the committed tables, and nothing else."""
+"""The report: Markdown, made from the written tables alone."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from stsr.bench.protocol.settings import SETTINGS
 from stsr.bench.report.tables import COSTS, SUMMARY, read_facts, read_summary
 
 INTERPOLATIONS = ("nearest", "idw", "linear", "kriging")
-"""Methods that look at no image."""
+"""Methods that use no image."""
 
 HOW_TO_READ = """\
-All methods see the same spots, genes, image features and seed. What is scored is a gene's correlation with measured
-counts; figures are means over genes, and over seeds with their standard deviation where there are several. The **noise
+All methods are given the same spots, genes, image features and seed. The score is each gene's correlation with measured
+counts; numbers are means over genes, and over seeds with their standard deviation where there are several. The **noise
 ceiling** is the correlation that a perfect prediction would have with counts this noisy; percentages are shares of it.
 RMSE and SSIM are those of values scaled to 0 to 1; MSE, MAE and the Poisson deviance are those of counts. Time and peak
 memory are those of a process that fits and predicts with one method; preparing the section is the same for all. *As
-published* is that time extrapolated to the epochs and networks of the publication, an epoch taking as long as here.
+published* is that time extrapolated to the epochs and networks of the publication, at the time per epoch measured here.
 """
 
 IMPRINT = """\
-**Imprint** tells how far spots show in a map as discs: by how much cells just inside their edges differ from those just
-outside, relative to the same spots moved elsewhere. 1 is none; above 1, discs show; below 1, the map is flatter at the edges
-than elsewhere, as are the plateaus of `nearest`. Above a p-value of 0.05 it cannot be told from 1.
+**Imprint** measures how strongly spots show in a map as discs: how much cells just inside their edges differ from those
+just outside, relative to the same spots moved to random places. 1 means no imprint. Above 1, discs show. Below 1, the map is
+flatter at the edges than elsewhere, as with the plateaus of `nearest`. With a p-value above 0.05 it does not differ
+significantly from 1.
 """
 
 
@@ -46,13 +47,13 @@ def render(
     opening
         What comes right below the heading.
     figures
-        Pictures to show at the end: what each shows by its path.
+        Pictures to show at the end: their captions by path.
 
     Returns
     -------
     The text. It depends on these files and the arguments alone.
     """
-    # Tables of earlier benches tell none.
+    # Tables of earlier benches have no imprint.
     imprint = [IMPRINT] if any("imprint" in pd.read_csv(folder / SUMMARY, nrows=0) for folder in folders) else []
     parts = [
         f"# {title}\n",
@@ -78,10 +79,10 @@ def _bench(folder: Path) -> Iterator[str]:
                 table[(table["section"] == section) & (table["setting"] == setting)] for table in (summary, costs)
             ]
             if len(chosen[1]):
-                blind = facts.get("blind", []) if SETTINGS[setting].transfer else []
+                need_spots = facts.get("blind", []) if SETTINGS[setting].transfer else []
                 left_out = (
-                    f" Not applicable to {escaped(', '.join(blind))}, which need spots where they predict."
-                    if blind
+                    f" Not applicable to {escaped(', '.join(need_spots))}, which need spots where they predict."
+                    if need_spots
                     else ""
                 )
                 tables = _setting(*chosen, relative=bool(known.get("relative")))
@@ -109,7 +110,7 @@ def _section(known: Mapping[str, Any]) -> str:
 
 
 def _setting(summary: pd.DataFrame, costs: pd.DataFrame, *, relative: bool) -> str:
-    """The tables of one section and setting, and what they do not show."""
+    """Tables of one section and setting, with notes on constant genes and failed runs."""
     on_bins = "hidden" not in set(summary["where"])
     tables = [_against_interpolation if relative else _by_scale, _at_finest] if on_bins else [_on_spots]
     parts = [table(summary, costs) for table in tables] if len(summary) else []
@@ -125,18 +126,18 @@ def _by_scale(summary: pd.DataFrame, costs: pd.DataFrame) -> str:
     for method, group in everywhere.groupby("method", sort=False):
         at = [group[group["scale_um"] == scale].iloc[0] for scale in scales]
         correlations.append([str(method), *(_share(row) for row in at)])
-        deviances.append([str(method), *(told(row, "deviance", digits=4) for row in at)])
+        deviances.append([str(method), *(with_spread(row, "deviance", digits=4) for row in at)])
     head = [f"{scale:g} µm" for scale in scales]
     return f"{markdown(['mean Pearson', *head], correlations)}\n{markdown(['mean deviance', *head], deviances)}"
 
 
 def _against_interpolation(summary: pd.DataFrame, costs: pd.DataFrame) -> str:
-    """Mean correlations at every scale, and by how much they exceed those of the best interpolation."""
+    """Mean correlations at every scale, and their gain over those of the best interpolation."""
     everywhere = summary[summary["where"] == "all"]
     scales = list(dict.fromkeys(everywhere["scale_um"]))
     head = [f"{scale:g} µm" for scale in scales]
     parts = [
-        "The truth is another platform's, on the section beside: scores tell how methods compare, not how good they are. "
+        "The truth was measured by another platform on the adjacent section: scores compare methods, and are no absolute measure. "
         f"Gains are over the best of {', '.join(INTERPOLATIONS)} that was run.\n"
     ]
     for score, title in (("pearson", "mean Pearson"), ("spearman", "mean Spearman")):
@@ -151,7 +152,7 @@ def _against_interpolation(summary: pd.DataFrame, costs: pd.DataFrame) -> str:
 
 
 def _gain(score: float, best: float) -> str:
-    """By how much a score exceeds that of the best interpolation; nothing where none was run."""
+    """Gain of a score over that of the best interpolation; empty where none was run."""
     return f" ({score / best - 1:+.0%})" if best > 0 else ""
 
 
@@ -165,7 +166,7 @@ def _at_finest(summary: pd.DataFrame, costs: pd.DataFrame) -> str:
         "between spots": lambda at: _value(at, "between", "pearson"),
     }
     for title, score in (("RMSE", "rmse"), ("SSIM", "ssim")):
-        # Not told of true bins of another platform.
+        # Not computed for true bins of another platform.
         if score in summary and summary[score].notna().any():
             columns[title] = lambda at, score=score: _value(at, "all", score)  # type: ignore[misc]
     columns |= _imprint(summary, "all")
@@ -192,15 +193,15 @@ def _on_spots(summary: pd.DataFrame, costs: pd.DataFrame) -> str:
 
 
 def _imprint(summary: pd.DataFrame, where: str) -> dict[str, Callable[[pd.DataFrame], str]]:
-    """The column of how far spots show, where it was measured."""
+    """The column of the lattice imprint, where it was measured."""
     if "imprint" not in summary or summary["imprint"].isna().all():
         return {}
 
-    def with_p(at: pd.DataFrame) -> str:
+    def shown(at: pd.DataFrame) -> str:
         value = _value(at, where, "imprint")
         return value if value == "–" else f"{value} ({_p(float(at['imprint_p'][where]))})"
 
-    return {"imprint": with_p}
+    return {"imprint": shown}
 
 
 def _p(value: float) -> str:
@@ -210,14 +211,14 @@ def _p(value: float) -> str:
 def _wide(
     head: str, columns: Mapping[str, Callable[[pd.DataFrame], str]], scores: pd.DataFrame, costs: pd.DataFrame
 ) -> str:
-    """A row for each method: its scores, and what it took."""
+    """A row for each method: its scores, time and memory."""
     rows = []
     for method, group in scores.groupby("method", sort=False):
         at = group.set_index("where")
         took = costs[costs["method"] == method][["seconds", "published_seconds", "peak_gb"]].astype(float).mean()
-        scored = [column(at) for column in columns.values()]
+        values = [column(at) for column in columns.values()]
         published = "–" if pd.isna(took["published_seconds"]) else f"≈ {_duration(took['published_seconds'])}"
-        rows.append([str(method), *scored, _duration(took["seconds"]), published, f"{took['peak_gb']:.1f} GB"])
+        rows.append([str(method), *values, _duration(took["seconds"]), published, f"{took['peak_gb']:.1f} GB"])
     return markdown([head, *columns, "fit + predict", "as published", "peak memory"], rows)
 
 
@@ -227,13 +228,13 @@ def _notes(summary: pd.DataFrame, costs: pd.DataFrame, where: str) -> list[str]:
     for scale, group in here[here["flat_truth"] > 0].groupby("scale_um", sort=False):
         lost = f"{group['flat_truth'].max()} of {group['genes'].max()} genes are constant in the truth"
         notes.append(f"- {lost} at {scale:g} µm: they have no correlation and are in no mean.")
-    alike: dict[str, list[str]] = {}
+    methods_by_note: dict[str, list[str]] = {}
     for method, group in here[here["flat_prediction"] > 0].groupby("method", sort=False):
         numbers = zip(group["flat_prediction"], group["genes"], group["scale_um"], strict=True)
-        flats = ", ".join(f"{flat} of {genes} genes at {scale:g} µm" for flat, genes, scale in numbers)
-        alike.setdefault(flats, []).append(escaped(method))
-    for flats, methods in alike.items():
-        notes.append(f"- Predicted constant by {', '.join(methods)}: {flats}. They count as a correlation of 0.")
+        note = ", ".join(f"{flat} of {genes} genes at {scale:g} µm" for flat, genes, scale in numbers)
+        methods_by_note.setdefault(note, []).append(escaped(method))
+    for note, methods in methods_by_note.items():
+        notes.append(f"- Predicted constant by {', '.join(methods)}: {note}. They count as a correlation of 0.")
     for method, group in costs[costs["error"].notna()].groupby("method", sort=False):
         for error, runs in group.groupby("error", sort=False):
             seeds = ", ".join(str(seed) for seed in runs["seed"])
@@ -248,18 +249,12 @@ def _share(row: Any) -> str:
 
 
 def _value(at: pd.DataFrame, where: str, name: str) -> str:
-    """A score of one place, and its spread over seeds."""
-    return told(at.loc[where], name) if where in at.index else "–"
+    """A score on one kind of place, with its spread over seeds."""
+    return with_spread(at.loc[where], name) if where in at.index else "–"
 
 
-def told(row: Any, name: str, digits: int = 3) -> str:
-    """A score and its spread over seeds, where there are several; a dash where there is none.
-
-    Examples
-    --------
-    >>> told({"pearson": 0.1661, "pearson_sd": 0.0021}, "pearson")
-    '0.166 ± 0.002'
-    """
+def with_spread(row: Any, name: str, digits: int = 3) -> str:
+    """A score and its spread over seeds."""
     return "–" if pd.isna(row[name]) else f"{row[name]:.{digits}f}{_spread(row[f'{name}_sd'], digits)}"
 
 
@@ -274,7 +269,7 @@ def _duration(seconds: float) -> str:
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table with its first column to the left and the others to the right.
+    """A table with its first column aligned left and the others right.
 
     Examples
     --------
@@ -290,7 +285,7 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def escaped(text: object) -> str:
-    r"""Text of one line in which nothing is Markdown or HTML.
+    r"""Text in one line, with Markdown and HTML escaped.
 
     Examples
     --------

@@ -22,18 +22,18 @@ RUN = ["section", "setting", "method", "seed"]
 """Columns that name a run."""
 
 PLACE = ["scale_um", "where"]
-"""Columns that say which scores of a run."""
+"""Columns that name the scale and the kind of place of a score."""
 
 KNOWN = ("seconds", "published_seconds", "peak_gb", "given", "hidden")
-"""What a run tells of itself; see :class:`Tables`."""
+"""Facts that a run records; see :class:`Tables`."""
 
 SUMMARY, COSTS, GENES, FACTS = "summary.csv", "costs.csv", "genes.csv", "bench.json"
-"""All that a report is written from, and every gene's correlation by method."""
+"""Files: the report is made of ``SUMMARY``, ``COSTS`` and ``FACTS``; ``GENES`` has every gene's correlation by method."""
 
 
 @dataclass(frozen=True)
 class Tables:
-    """What came of a bench.
+    """Results of a bench.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Tables:
         A row for each run: ``seconds``; ``published_seconds``, extrapolated to the published number of epochs and networks;
         ``peak_gb``; numbers of spots ``given`` and ``hidden``; and the ``error``.
     facts
-        Command, machine, versions, and what the sections are.
+        Command, machine, versions, sections and settings.
     """
 
     scores: pd.DataFrame
@@ -75,7 +75,7 @@ def collect(plan: Plan, out: Path, command: str) -> Tables:
 def _facts(plan: Plan, out: Path, command: str) -> dict[str, Any]:
     prepared = {
         run.section: read_json(section_folder(out, run.section, run.image) / PREPARED)
-        for run in reversed(plan.runs)  # so that a section's first setting tells
+        for run in reversed(plan.runs)  # so that a section's first setting comes last and counts
     }
     return {
         "command": command,
@@ -84,14 +84,14 @@ def _facts(plan: Plan, out: Path, command: str) -> dict[str, Any]:
         "encoder": plan.encoder,
         "sections": {section: prepared[section] for section in plan.sources if prepared.get(section)},
         "settings": {name: SETTINGS[name].title for name in dict.fromkeys(run.setting for run in plan.runs)},
-        "blind": list(plan.blind),
+        "blind": list(plan.need_spots),
     }
 
 
 def summarise(scores: pd.DataFrame) -> pd.DataFrame:
     """Mean over genes of every score, then over seeds, with the standard deviation over seeds where there are several.
 
-    A gene that is predicted constant counts as a correlation of 0: left out, it would flatter the method. A gene whose
+    A gene that is predicted constant counts as a correlation of 0: leaving it out would favour the method. A gene whose
     truth is constant has no correlation, whatever the method, and is left out.
 
     ``pearson_median`` is the median over genes. ``flat_truth`` and ``flat_prediction`` are the largest numbers of such
@@ -100,7 +100,7 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
     if scores.empty:
         return pd.DataFrame(columns=[*RUN[:-1], *PLACE, "genes", "flat_truth", "flat_prediction"])
     keys = [*RUN, *PLACE]
-    varies = scores["nrmse"].notna()  # it is a share of the truth's range, and lacks nothing else
+    varies = scores["nrmse"].notna()  # it divides by the truth's range, so it is NaN only where that is 0
     flat = scores["pearson"].isna()
     correlations = scores[["pearson", "spearman"]].mask(flat & varies, 0.0)
     counted = scores.drop(columns="gene").assign(**correlations)
@@ -129,7 +129,7 @@ def by_gene(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_tables(tables: Tables, out: Path) -> None:
-    """Write all tables and facts into a folder."""
+    """Write all tables and facts to a folder."""
     tables.scores.to_parquet(out / "scores.parquet", index=False)
     tables.scores.to_csv(out / "scores.csv", index=False, float_format="%.5g")
     summarise(tables.scores).to_csv(out / SUMMARY, index=False, float_format="%.5g")
@@ -139,7 +139,7 @@ def write_tables(tables: Tables, out: Path) -> None:
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """What :func:`write_tables` wrote of the facts."""
+    """The facts that :func:`write_tables` wrote."""
     return json.loads((folder / FACTS).read_text(encoding="utf-8"))
 
 

@@ -1,4 +1,4 @@
-"""A section of a bench, wherever it comes from."""
+"""Base of the sections of a bench."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Genes = list[str] | int | str
 """Names of genes, how many, or ``"all"``."""
 
 GENES = 300
-"""Highly variable genes that a section without a list of its own is scored on."""
+"""Number of highly variable genes to score, for a section without a gene list of its own."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Source(ABC):
     Parameters
     ----------
     name
-        What tables and folders call it.
+        Its name in tables and folders.
     argument
-        What :func:`stsr.bench.sources.find.find_sources` finds it by.
+        Argument of :func:`stsr.bench.sources.find.find_sources` that finds it.
 
     Attributes
     ----------
@@ -49,12 +49,12 @@ class Source(ABC):
 
     @property
     def dataset_id(self) -> str:
-        """Its name in letters that elements may carry."""
+        """Its name in characters that the names of elements allow."""
         return self.name.replace("/", "_")
 
     @property
     def files(self) -> list[Path]:
-        """All that it is read from."""
+        """All files it is read from."""
         return []
 
     @property

@@ -1,4 +1,4 @@
-"""Sections whose image was made worse: the whole job, from the tissue mask to the score, on slides as people have them."""
+"""Sections with a degraded image, to test the whole pipeline on slides of poor quality."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 IMAGE, SPOTS, TRUE_BINS, GENES, FACTS = "he.tif", "spots.h5ad", "truth.h5ad", "genes.txt", "facts.json"
-"""Files of a section as it is before its image is made worse."""
+"""Files of a section before its image is degraded."""
 
 MPP = 2.0
-"""µm per pixel of that image, or its own where that is coarser."""
+"""µm per pixel of that image, unless the source image is coarser."""
 
 DEGRADED = "degraded:"
-"""Beginning of the argument of such a section."""
+"""Prefix of the argument of such a section."""
 
 NONE = "none"
-"""The image as it is."""
+"""Name of the distortion, and of the severity, of the original image."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Degraded(Source):
     Parameters
     ----------
     folder
-        Where it lies.
+        Folder with the section.
     distortion, severity
-        What is done to its image, and how badly; ``"none"`` for the image as it is.
+        Name of the distortion of its image, and how strong it is; ``"none"`` for the original image.
     """
 
     folder: Path
@@ -68,22 +68,22 @@ class Degraded(Source):
 
     @property
     def bin_size(self) -> float:  # type: ignore[override]
-        """That of the section it was made of."""
+        """Bin size of the section it was made from."""
         return float(self._facts["bin_size"])
 
     @property
     def scales(self) -> tuple[float, ...]:  # type: ignore[override]
-        """Those of the section it was made of."""
+        """Scales of the section it was made from."""
         return tuple(self._facts["scales"])
 
     @property
     def files(self) -> list[Path]:
-        """All of the folder."""
+        """All files of the folder."""
         return sorted(file for file in self.folder.iterdir() if file.is_file())
 
     @property
     def genes(self) -> Genes:
-        """Those of the folder."""
+        """The gene list of the folder."""
         return (self.folder / GENES).read_text(encoding="utf-8").split()
 
     @property
@@ -93,7 +93,7 @@ class Degraded(Source):
         return read_json(self.folder / FACTS)
 
     def read(self, store: Path) -> SpatialData:
-        """Make the image worse, and read it with the spots."""
+        """Distort the image, and read it with the spots."""
         import tempfile
 
         import anndata
@@ -120,7 +120,7 @@ class Degraded(Source):
             )
 
     def truth(self, sdata: SpatialData, genes: list[str]) -> AnnData | None:
-        """The true bins of the folder. The grid is not laid over them, but over the tissue that is found."""
+        """The true bins of the folder. The grid covers the detected tissue, not these bins."""
         import anndata
 
         return anndata.read_h5ad(self.folder / TRUE_BINS)[:, genes].copy() if self.has_truth else None
@@ -190,7 +190,7 @@ def _within(xy: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.
 
 
 def _write(table: AnnData, counts: object, pixels: NDArray[np.float64], path: Path) -> None:
-    """Counts, rows and columns, and places of a table, and nothing else."""
+    """Write only counts, rows and columns, and positions of a table."""
     import scipy.sparse as sp
     from anndata import AnnData
 

@@ -72,7 +72,9 @@ def find_sources(argument: str) -> list[Source]:
             f"holds {', '.join(sections) or 'none'}."
         )
     if not sections:
-        raise ValueError(f"section={argument!r} has no layout that the bench knows; it looked for {LAYOUTS}.")
+        raise ValueError(
+            f"section={argument!r} has no layout that the bench knows; give the folder one of these: {LAYOUTS}."
+        )
     return [LegacySection(f"{name}/{known}", argument, folder, known) for known in ([section] if section else sections)]
 
 

@@ -1,4 +1,4 @@
-"""Spots of one section, and the single cells of the serial section as what is true."""
+"""Spots of one section, with the single cells of the serial section as the truth."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ BIN = 4.0
 """Side in µm of the bins that cells are summed to: 16, 32, 56 and 100 are multiples of it."""
 
 EDGE = 0.005
-"""Share of the cells at each side of their window that are left out: what was registered has no straight edges."""
+"""Share of the cells that is left out at each side of their window: a registered section has no straight edges."""
 
 
 @dataclass(frozen=True)
 class SpotsAndCells(Source):
     """True Visium with its H&E, and Xenium cells of the serial section registered to it.
 
-    Two platforms on two sections: scores tell how methods compare, and nothing else.
+    Two platforms on two sections: scores compare methods, and are no absolute measure.
     """
 
     has_truth: ClassVar = True
@@ -56,7 +56,7 @@ class SpotsAndCells(Source):
 
     @property
     def filled(self) -> Path | None:
-        """The mask of the H&E's pixels that were filled in, where there is one."""
+        """The mask of the H&E's filled-in pixels, where there is one."""
         file = self.image.with_name(f"{self.image.stem}_filled_mask.png")
         return file if file.is_file() else None
 
@@ -136,11 +136,11 @@ class SpotsAndCells(Source):
         return pd.read_csv(self.folder / SPOTS, sep="\t")
 
     def _mpp(self, spots: pd.DataFrame) -> float:
-        """µm per pixel, by the places that are given in both."""
+        """µm per pixel, from the spot positions given in both units."""
         return float(np.round(np.median(spots["x_um"] / spots["px_x"]), 4))
 
     def _on_filled(self, pixels: NDArray[np.float64], side: float) -> NDArray[np.bool_]:
-        """(bins,) those, ``side`` pixels wide around (bins, 2) places, that any filled pixel touches."""
+        """(bins,) whether a bin, ``side`` pixels wide around its centre (bins, 2), touches a filled-in pixel."""
         from PIL import Image
         from scipy.ndimage import maximum_filter
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Synthetic(Source):
-    """The synthetic section, whose truth is known: to try the bench on."""
+    """The synthetic section, whose truth is known, to try out the bench."""
 
     has_truth: ClassVar = True
 
@@ -23,11 +23,11 @@ class Synthetic(Source):
 
     @property
     def genes(self) -> Genes:
-        """All of them."""
+        """All genes."""
         return "all"
 
     def read(self, store: Path) -> SpatialData:
-        """Make it."""
+        """Make the section."""
         from stsr.datasets.synthetic import synthetic_section
 
         return synthetic_section(size=(self.side, self.side), store=store, overwrite=True)
