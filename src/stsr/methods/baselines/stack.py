@@ -26,13 +26,13 @@ from stsr.section import Section
 logger = logging.getLogger(__name__)
 
 PRIOR_COUNTS = 300.0
-"""UMI counts that the prior of equal weights stands for: members are highly correlated, so few counts cannot separate them."""
+"""Strength of the prior of equal weights in UMI counts: members are highly correlated, so few counts cannot separate them."""
 
 TINY = 1e-6
 """Smallest weight while fitting, and smallest expected count of a spot."""
 
 TOLERANCE = 1e-10
-"""Of L-BFGS-B, which stops when the loss or its gradient changes by less."""
+"""Of L-BFGS-B: relative change of the loss, and size of the gradient, at which it stops."""
 
 
 @dataclass(frozen=True)

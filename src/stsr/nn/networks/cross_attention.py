@@ -92,7 +92,7 @@ class ExpressionQueriesImage(nn.Module):
         rows = rowcol[..., 0, None, None] + steps[:, None]
         cols = rowcol[..., 1, None, None] + steps[None, :]
         place = (rows * key_values.shape[1] + cols).flatten(2)
-        around = F.embedding(place, key_values.flatten(0, 1)).view(n * p, 9, 2, self.heads, -1)
+        around = F.embedding(place, key_values.flatten(0, 1)).view(n * p, len(steps) ** 2, 2, self.heads, -1)
         key, value = around.permute(2, 0, 3, 1, 4)
         query = self.query(expression).view(n * p, 1, self.heads, -1).transpose(1, 2)
         attended = F.scaled_dot_product_attention(query, key, value)
