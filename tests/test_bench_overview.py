@@ -32,7 +32,7 @@ def means(section, setting, scores, *, scale=8.0, where="all", sd=np.nan, ceilin
     return pd.concat([one, one.assign(where=other, pearson=0.9, ceiling=0.9, imprint=9.0)])
 
 
-def with_spread(*tables):
+def cells_of(*tables):
     """The rows of the overview, as lists of cells by what they are of."""
     lines = overview(pd.concat(tables, ignore_index=True)).splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if line.startswith("| ")]
@@ -41,7 +41,7 @@ def with_spread(*tables):
 
 def test_a_row_tells_the_default_and_what_it_is_above():
     scores = {"nearest": 0.1, "idw": 0.2, "histex": 0.24, OURS: 0.3}
-    assert with_spread(means("kidney", "truth", scores, sd=0.01, imprint=1.214)) == [
+    assert cells_of(means("kidney", "truth", scores, sd=0.01, imprint=1.214)) == [
         [
             "kidney, independent halves of the molecules (truth)",
             "8 µm",
@@ -57,24 +57,22 @@ def test_a_row_tells_the_default_and_what_it_is_above():
 
 
 def test_what_was_not_measured_is_a_dash():
-    (row,) = with_spread(means("breast", "truth", {OURS: 0.3, "ridge": 0.4}, ceiling=np.nan))
+    (row,) = cells_of(means("breast", "truth", {OURS: 0.3, "ridge": 0.4}, ceiling=np.nan))
     assert row[2:] == ["0.300", "ridge 0.400 (of 1)", "-25%", "–", "–", "–", "–"]
-    (row,) = with_spread(means("kidney", "truth", {"idw": 0.2}))
+    (row,) = cells_of(means("kidney", "truth", {"idw": 0.2}))
     assert row[2:] == ["–", "idw 0.200 (of 1)", "–", "idw 0.200", "0.500 (–)", "–", "–"]
-    (row,) = with_spread(means("kidney", "truth", {OURS: 0.3}).drop(columns=["imprint", "imprint_sd"]))
+    (row,) = cells_of(means("kidney", "truth", {OURS: 0.3}).drop(columns=["imprint", "imprint_sd"]))
     assert row[2:] == ["0.300", "–", "–", "–", "0.500 (60%)", "–", "–"]
 
 
 def test_the_default_with_other_options_is_no_other_method():
-    (row,) = with_spread(
-        means("kidney", "truth", {OURS: 0.3, f"{OURS}:balance=exact": 0.31, "histex:faithful=true": 0.2})
-    )
+    (row,) = cells_of(means("kidney", "truth", {OURS: 0.3, f"{OURS}:balance=exact": 0.31, "histex:faithful=true": 0.2}))
     assert row[3] == "histex:faithful=true 0.200 (of 1)"
 
 
 def test_claims_come_in_their_order_and_scales_from_fine_to_coarse():
     one = {OURS: 0.3, "idw": 0.2}
-    rows = with_spread(
+    rows = cells_of(
         *(means("kidney", "shared_noise", one, scale=scale) for scale in (16.0, 8.0)),
         means("her2st/B4", "transfer", one, where="hidden", scale=100.0),
         means("kidney", "truth_80", one),
@@ -88,11 +86,11 @@ def test_claims_come_in_their_order_and_scales_from_fine_to_coarse():
 
 
 def test_no_claim_without_tables_has_a_row():
-    assert with_spread(means("liver", "truth", {OURS: 0.3})) == []
+    assert cells_of(means("liver", "truth", {OURS: 0.3})) == []
 
 
 def test_several_sections_are_their_mean_of_methods_that_all_have():
-    rows = with_spread(
+    rows = cells_of(
         means("her2st/C2", "random_half", {OURS: 0.2, "idw": 0.1, "istar": 0.9}, where="hidden", sd=0.1, ceiling=0.4),
         means("her2st/C4", "random_half", {OURS: 0.4, "idw": 0.3}, where="hidden", sd=0.1, ceiling=0.6),
     )
@@ -107,11 +105,11 @@ def test_the_control_is_beside_the_truth_that_it_was_scored_on():
         means("kidney", "shared_noise", {OURS: 0.3}, ceiling=0.34),
     ]
     shuffled = {"idw": 0.2, OURS: 0.21}
-    now = with_spread(*both, means("kidney", "shuffled_image", shuffled, ceiling=0.252))
+    now = cells_of(*both, means("kidney", "shuffled_image", shuffled, ceiling=0.252))
     assert [row[-1] for row in now] == ["0.210 / 0.200", "–"]
-    before = with_spread(*both, means("kidney", "shuffled_image", shuffled, ceiling=0.34))
+    before = cells_of(*both, means("kidney", "shuffled_image", shuffled, ceiling=0.34))
     assert [row[-1] for row in before] == ["–", "0.210 / 0.200"]
-    unknown = with_spread(
+    unknown = cells_of(
         means("breast", "truth", {OURS: 0.3}, ceiling=np.nan),
         means("breast", "shuffled_image", {OURS: 0.21}, ceiling=np.nan),
     )
@@ -120,7 +118,7 @@ def test_the_control_is_beside_the_truth_that_it_was_scored_on():
 
 def test_the_control_is_beside_the_spots_that_it_hid():
     hidden = {"where": "hidden", "scale": 100.0}
-    rows = with_spread(
+    rows = cells_of(
         *(means(f"her2st/{name}", "random_half", {OURS: 0.3}, **hidden) for name in ("C2", "C3")),
         *(means(f"her2st/{name}", "blocked", {OURS: 0.3}, **hidden) for name in ("C2", "C3")),
         means("her2st/C3", "shuffled_image", {OURS: 0.2, "idw": 0.19}, **hidden),

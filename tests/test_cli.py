@@ -253,7 +253,7 @@ def test_a_model_cannot_lie_where_the_store_is_made(outs, tmp_path, capsys):
         (("--genes", "2000000"), "--genes=2000000 is not allowed"),
         (("--genes", ""), "--genes is neither a number"),
         (("--dataset-id", ""), "dataset_id='' cannot name elements"),
-        (("--device", "cuda:99"), "device='cuda:99' is not there"),
+        (("--device", "cuda:99"), "device='cuda:99' is not available"),
         (("--option", "spell=1"), "method 'idw' has no option 'spell'; it has"),
         (("--genes", "nowhere.txt"), "--genes nowhere.txt is neither a number, nor 'all', nor a file"),
         (("--encoder", "magic", "--method", "ridge"), "encoder='magic'"),

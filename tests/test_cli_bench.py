@@ -63,7 +63,7 @@ def test_a_bench_writes_its_report_and_resumes(tmp_path, capsys, monkeypatch):
         (("--genes", "0"), "--genes=0 is not allowed; pass how many"),
         (("--encoder", "magic"), "encoder='magic' is not known"),
         (("--encoder", ""), "encoder='' is not known"),
-        (("--device", "cuda:99"), "device='cuda:99' is not there"),
+        (("--device", "cuda:99"), "device='cuda:99' is not available"),
         (("--methods", "idw", "--option", "idw.power=two"), "power='two' is not allowed; pass a number"),
         (("--methods", "idw", "--option", "idw.power=2", "--option", "idw.power=3"), "--option power is given twice"),
         (("--methods", "stack:methods=[idw,magic]"), "methods lists 'magic', which cannot be stacked"),

@@ -79,7 +79,7 @@ def test_a_section_sequenced_deeper_is_the_same_map_at_its_own_scale(fitted, nam
 
 @pytest.mark.parametrize("name", ["histosge", "spabit"])
 def test_a_single_spot_is_refused_where_points_see_several(fitted, name):
-    with pytest.raises(ValueError, match="spots=1 are too few to be seen by points.*use method='nearest'"):
+    with pytest.raises(ValueError, match="spots=1 are too few to predict between them.*use method='nearest'"):
         predict(fitted[name], OTHER.subset(np.arange(1)))
 
 

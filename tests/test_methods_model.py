@@ -81,7 +81,7 @@ def test_what_is_not_finite_is_no_model():
     section = toy_section().section
     method = create("ridge").fit(section, seed=0, training=Training("cpu", progress=False))
     method.arrays["intercept"][1] = np.nan
-    with pytest.raises(ValueError, match="method='ridge' has learned nothing of use: array 'intercept'"):
+    with pytest.raises(ValueError, match="method='ridge' could not be fitted: array 'intercept'"):
         Model(method, section.genes, 8.0, toy_encoder(section), seed=0)
 
 

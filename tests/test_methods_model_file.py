@@ -70,12 +70,12 @@ def test_changed_files_are_refused_in_one_sentence_or_predict_counts(saved, sect
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("dim", 1024, "array .* where the method keeps"),
+        ("dim", 1024, "array .* but the method needs"),
         ("dim", 10**6, "dim=1000000 is not allowed"),
-        ("attention_networks", 32, "array 'net1/.*' is (missing|.* where the method keeps)"),
+        ("attention_networks", 32, "array 'net1/.*' is (missing|.* but the method needs)"),
         ("attention_networks", 10**6, "attention_networks=1000000 is not allowed"),
-        ("heads", 3, "array .* where the method keeps"),
-        ("read", [2048] * 4, "array .* (is missing|where the method keeps)"),
+        ("heads", 3, "array .* but the method needs"),
+        ("read", [2048] * 4, "array .* (is missing|but the method needs)"),
         ("unknown", 1, "has no option 'unknown'"),
     ],
 )
@@ -113,8 +113,8 @@ def test_a_path_is_tried_before_it_is_needed(tmp_path):
         ("", "is a folder"),
         (file, "exists already; pass overwrite=True"),
         (file / "model.safetensors", "is a file; choose another path|cannot be written"),
-        (None, "path=None is no path of a file"),
-        ("a\0b", "is no path of a file"),
+        (None, "path=None is not a path"),
+        ("a\0b", "is not a path"),
         (tmp_path / ("x" * 300), "cannot be written .File name too long"),
     ):
         with pytest.raises((ValueError, OSError), match=message):
@@ -156,10 +156,10 @@ def test_a_write_that_fails_leaves_what_was_there(saved, tmp_path, monkeypatch, 
 
 
 def test_what_is_no_plain_file_is_not_opened(tmp_path):
-    with pytest.raises(ValueError, match="is no file but a folder"):
+    with pytest.raises(ValueError, match="is not a file but a folder"):
         Model.load(tmp_path)
     os.mkfifo(tmp_path / "pipe")  # opening it would wait for ever
-    with pytest.raises(ValueError, match="is no file but"):
+    with pytest.raises(ValueError, match="is not a file but"):
         Model.load(tmp_path / "pipe")
-    with pytest.raises(ValueError, match="path=3 is no path"):
+    with pytest.raises(ValueError, match="path=3 is not a path"):
         Model.load(3)

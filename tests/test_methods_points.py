@@ -13,12 +13,12 @@ from stsr.geometry import Disc, Square
 from stsr.methods.shared.points import (
     Crops,
     PointPredictor,
-    depth,
+    all_neighbours,
     gene_factors,
     in_chunks,
-    seen_by_all,
-    seen_by_points,
-    seen_by_spots,
+    library_size,
+    point_neighbours,
+    spot_neighbours,
 )
 from stsr.methods.shared.requirements import spots_on_tissue
 from stsr.methods.shared.spot_sums import disc_means
@@ -73,20 +73,20 @@ def test_everyone_sees_itself_then_the_nearest_spots():
     rng = np.random.default_rng(0)
     spots, points = rng.random((30, 2)), rng.random((7, 2))
     tree = cKDTree(spots)
-    among, near = seen_by_spots(tree, 6), seen_by_points(tree, points, 6)
+    among, near = spot_neighbours(tree, 6), point_neighbours(tree, points, 6)
     assert among[:, 0].tolist() == list(range(30))
     assert near[:, 0].tolist() == list(range(30, 37))
     away = np.linalg.norm(spots[:, None] - spots, axis=-1)
     np.testing.assert_array_equal(among[:, 1:], away.argsort(axis=1)[:, 1:7])
     away = np.linalg.norm(points[:, None] - spots, axis=-1)
     np.testing.assert_array_equal(near[:, 1:], away.argsort(axis=1)[:, :6])
-    np.testing.assert_array_equal(seen_by_all(tree, points, 6), np.vstack([among, near]))
-    assert seen_by_spots(tree, 99).shape == (30, 30)
-    assert seen_by_points(tree, points, 99).shape == (7, 30)
+    np.testing.assert_array_equal(all_neighbours(tree, points, 6), np.vstack([among, near]))
+    assert spot_neighbours(tree, 99).shape == (30, 30)
+    assert point_neighbours(tree, points, 99).shape == (7, 30)
 
 
 def test_depth_is_the_library_at_a_spot_and_between_libraries_elsewhere(section):
-    at = depth(section)
+    at = library_size(section)
     np.testing.assert_allclose(at(section.spots), section.library, rtol=1e-4)
     between = at(section.grid.xy)
     assert section.library.min() <= between.min() < between.max() <= section.library.max() * 1.001

@@ -13,7 +13,7 @@ from helpers import toy_encoder, toy_section
 from scipy.optimize import nnls
 
 from stsr.methods import METHODS, Method, MethodInfo, Prediction, Training, create
-from stsr.methods.baselines.stack import STRENGTH, StackConfig, blend
+from stsr.methods.baselines.stack import PRIOR_COUNTS, StackConfig, blend
 from stsr.metrics import deviance
 from stsr.tl import Model
 
@@ -67,13 +67,13 @@ def test_it_predicts_the_weighted_sum_of_members_fitted_to_all_spots(fitted):
     np.testing.assert_allclose(fitted.on(section)(slice(None)).mean, expected, rtol=1e-4)
 
 
-def test_on_counts_that_no_one_saw_it_is_better_than_its_best_member(fitted):
-    counts, expected = fitted._answers(TOY.section, seed=9, training=QUIET)  # other folds than those of the fit
+def test_on_held_out_counts_it_is_better_than_its_best_member(fitted):
+    counts, expected = fitted._predictions(TOY.section, seed=9, training=QUIET)  # other folds than those of the fit
     stacked = deviance(counts, np.einsum("gm,msg->sg", fitted.arrays["weights"], expected)).mean()
     assert stacked < min(deviance(counts, member).mean() for member in expected)
 
 
-def test_genes_differ_in_whom_they_trust(fitted):
+def test_genes_differ_in_their_weights(fitted):
     weights = dict(zip(fitted.config.methods, fitted.arrays["weights"].T, strict=True))
     image = weights["ridge"] + weights["feature_knn"]
     assert image[-1] > image[0]  # the last gene follows the image alone, the first the trend
@@ -94,8 +94,8 @@ def test_a_gene_without_counts_keeps_equal_weights():
     few[:5] = 1
     clear = np.stack([few, 0.1 + 0 * few])
     alike = blend(few, clear)
-    assert 0.5 < alike[0, 0] < 0.6  # five counts against a prior of STRENGTH
-    many = np.float32(20 * STRENGTH)
+    assert 0.5 < alike[0, 0] < 0.6  # five counts against a prior of PRIOR_COUNTS
+    many = np.float32(20 * PRIOR_COUNTS)
     assert blend(many * few, many * clear)[0, 0] > 0.95
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from stsr.methods import Training
-from stsr.methods.shared.ensembles import load_states, train_states
+from stsr.methods.shared.ensembles import load_states, train_ensemble
 from stsr.methods.super_resolution.istar import IstarConfig
 from stsr.nn.networks.istar import IstarDiscs, IstarNet
 
@@ -43,7 +43,7 @@ def train(*, shuffle=True, seed=0, **options):
         return seen[-1]
 
     config = IstarConfig(**({"epochs": 2, "batch": 16} | options))
-    arrays, history = train_states(module, SPOTS, config, shuffle=shuffle, seed=seed, training=QUIET)
+    arrays, history = train_ensemble(module, SPOTS, config, shuffle=shuffle, seed=seed, training=QUIET)
     return arrays, history, seen
 
 

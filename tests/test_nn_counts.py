@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch.utils.data import DataLoader
 
-from stsr.nn.layers.gene_subsets import some
-from stsr.nn.training.counts import MEMORY, SpotCounts, polynomial_decay
+from stsr.nn.layers.gene_subsets import select_genes
+from stsr.nn.training.counts import AVERAGING_ETA, SpotCounts, polynomial_decay
 from stsr.nn.training.settings import Training
 from stsr.nn.training.trainer import Task, train
 
@@ -24,7 +24,7 @@ class Spots(SpotCounts):
     """Notes the rates after each step."""
 
     def spots(self, batch, genes):  # noqa: D102
-        return some(batch, genes), some(self.current.log_rate, genes).exp().expand(len(batch), -1)
+        return select_genes(batch, genes), select_genes(self.current.log_rate, genes).exp().expand(len(batch), -1)
 
     def on_train_batch_end(self, *args):  # noqa: D102
         super().on_train_batch_end(*args)
@@ -45,7 +45,7 @@ def test_what_is_kept_is_the_polynomial_decay_average_of_the_path():
     module = learn(0.1, 12)
     weights = torch.ones(1)
     for step in range(2, 13):  # Shamir & Zhang 2013: each step takes (η + 1) / (t + η) of the average
-        share = (MEMORY + 1) / (step + MEMORY)
+        share = (AVERAGING_ETA + 1) / (step + AVERAGING_ETA)
         weights = torch.cat([weights * (1 - share), torch.tensor([share])])
     torch.testing.assert_close(module.net.log_rate, (weights[:, None] * torch.stack(module.path)).sum(dim=0))
     assert weights[-3:].sum() > 0.6

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from stsr.nn.layers import gene_subsets as genes_in_turn
-from stsr.nn.layers.spot_sums import TURNS
-from stsr.nn.networks.cross_attention import CrossAttentionNet, ImageAsksExpression
+from stsr.nn.layers import gene_subsets
+from stsr.nn.layers.spot_sums import CELL_SUBSETS
+from stsr.nn.networks.cross_attention import CrossAttentionNet, ImageQueriesExpression
 from stsr.nn.networks.hidden_spots import HiddenSpots, Tile
 from stsr.nn.networks.image_tokens import ImageTokens, field_of_view
 from stsr.nn.networks.patch import Neighbours, Patch
@@ -51,7 +51,7 @@ def test_a_token_sees_no_further_than_its_field(halvings):
 
 
 def test_a_cell_on_top_of_a_spot_reads_that_spot():
-    ask = ImageAsksExpression(16, 5, 2, heads=4, width=8, lengths=(1.0, 2.0))
+    ask = ImageQueriesExpression(16, 5, 2, heads=4, width=8, lengths=(1.0, 2.0))
     with torch.no_grad():
         ask.query.weight.zero_()
         ask.query.bias.zero_()
@@ -64,7 +64,7 @@ def test_a_cell_on_top_of_a_spot_reads_that_spot():
 
 
 def test_one_product_equals_mixing_the_heads_one_by_one():
-    ask = ImageAsksExpression(16, 5, 6, heads=4, width=8, lengths=(50.0, 300.0))
+    ask = ImageQueriesExpression(16, 5, 6, heads=4, width=8, lengths=(50.0, 300.0))
     torch.nn.init.normal_(ask.choice)
     attention = torch.rand(2, 3, 4, 6).softmax(dim=-1)
     density, mean = torch.rand(2, 5, 7), torch.rand(7)
@@ -149,19 +149,19 @@ def test_some_genes_are_predicted_as_among_all():
 
 
 def test_a_step_of_training_is_judged_by_the_genes_whose_turn_it_is(monkeypatch):
-    monkeypatch.setattr(genes_in_turn, "AT_ONCE", 3)
+    monkeypatch.setattr(gene_subsets, "GENES_PER_STEP", 3)
     net, patch = CrossAttentionNet(5, 2, 7, 3, 2, **SIZES), make_patch(3, 5, 6, 5, 7, 20)
     tile = Tile(torch.randn(20, 20, 5), torch.randn(3, 80, 80), (False, False, False), patch, torch.rand(3, 8))
     module = HiddenSpots(
         net, torch.rand(8), library_weight=0.1, learning_rate=1e-3, weight_decay=0.0, total_steps=3
     ).train()
-    for step in range(4 * TURNS):
+    for step in range(4 * CELL_SUBSETS):
         monkeypatch.setattr(HiddenSpots, "global_step", step)
         net.zero_grad()
         module.losses(tile)[0].backward()
         learns = (net.log_theta.grad != 0).nonzero().flatten().tolist()
         assert learns == (net.correct.weight.grad.abs().sum(dim=1) > 0).nonzero().flatten().tolist()
-        assert learns == list(range(7))[step // TURNS % 3 :: 3]
+        assert learns == list(range(7))[step // CELL_SUBSETS % 3 :: 3]
     assert module.eval().spots(tile)[1].shape == (3, 8)
 
 
@@ -184,9 +184,9 @@ def test_cells_of_a_disc_take_turns_in_training(monkeypatch):
     whole = module.eval().spots(tile)[1]
     module.train()
     parts = []
-    for step in range(TURNS):
+    for step in range(CELL_SUBSETS):
         monkeypatch.setattr(HiddenSpots, "global_step", step)
-        share = patch.weight[:, step::TURNS].sum(dim=1) / patch.weight.sum(dim=1)
+        share = patch.weight[:, step::CELL_SUBSETS].sum(dim=1) / patch.weight.sum(dim=1)
         parts.append(module.spots(tile)[1] * share[:, None])
     torch.testing.assert_close(sum(parts), whole)
     assert (parts[0] - parts[1]).abs().max() > 1e-3

@@ -16,7 +16,7 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert pick_device("auto").type == "cpu"
     for name in ("cuda", "cuda:0", "mps"):
-        with pytest.raises(ValueError, match=f"device='{name}' is not there; choose 'auto' or one of cpu"):
+        with pytest.raises(ValueError, match=f"device='{name}' is not available; choose 'auto' or one of cpu"):
             check_device(name)
 
 
@@ -24,7 +24,7 @@ def test_one_of_several_gpus_is_named_by_its_number(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert pick_device("auto") == torch.device("cuda")
     assert pick_device("cuda:1") == torch.device("cuda", 1)
-    with pytest.raises(ValueError, match="device='cuda:2' is not there; choose 'auto' or one of cuda:0 to cuda:1"):
+    with pytest.raises(ValueError, match="device='cuda:2' is not available; choose 'auto' or one of cuda:0 to cuda:1"):
         check_device("cuda:2")
 
 

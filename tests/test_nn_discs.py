@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from stsr.nn.layers.heads import EluHead
-from stsr.nn.layers.spot_sums import TURNS, in_turn
+from stsr.nn.layers.spot_sums import CELL_SUBSETS, cell_subset
 from stsr.nn.networks.istar import IstarDiscs, IstarNet
 
 
@@ -49,7 +49,7 @@ def test_cells_of_a_disc_take_turns_and_stand_for_all(lengths, seed):
     lengths, p = torch.tensor(lengths)[:, None], max(lengths)
     inside = torch.arange(p) < lengths
     weight = torch.rand(inside.shape, generator=torch.Generator().manual_seed(seed)).add(0.1) * inside
-    turns = [in_turn(step, weight) for step in range(min(TURNS, p))]
+    turns = [cell_subset(step, weight) for step in range(min(CELL_SUBSETS, p))]
     seen = torch.stack([torch.arange(p)[now].bincount(minlength=p) for now, _ in turns]).sum(dim=0)
     assert (seen == 1).all()
     for now, own in turns:

@@ -1,4 +1,4 @@
-"""Of many genes each step of training looks at some, and every gene has its turn."""
+"""With many genes, each training step uses a subset, and every gene is in one."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stsr.nn.layers.gene_subsets import ALL, AT_ONCE, some, turn_of
+from stsr.nn.layers.gene_subsets import ALL, GENES_PER_STEP, gene_subset, select_genes
 
 
 @given(st.integers(1, 3000))
-def test_every_gene_has_one_turn(genes):
-    turns = -(-genes // AT_ONCE)
-    seen = [g for step in range(turns) for g in range(genes)[turn_of(genes, step)]]
+def test_every_gene_is_in_one_subset(genes):
+    subsets = -(-genes // GENES_PER_STEP)
+    seen = [g for step in range(subsets) for g in range(genes)[gene_subset(genes, step)]]
     assert sorted(seen) == list(range(genes))
-    assert len(range(genes)[turn_of(genes, 0)]) <= AT_ONCE
-    assert turn_of(genes, turns) == turn_of(genes, 0)
+    assert len(range(genes)[gene_subset(genes, 0)]) <= GENES_PER_STEP
+    assert gene_subset(genes, subsets) == gene_subset(genes, 0)
 
 
-def test_few_genes_are_all_looked_at():
-    assert len(range(AT_ONCE)[turn_of(AT_ONCE, 5)]) == AT_ONCE
+def test_few_genes_are_all_used():
+    assert len(range(GENES_PER_STEP)[gene_subset(GENES_PER_STEP, 5)]) == GENES_PER_STEP
 
 
-def test_the_library_size_is_always_among_them():
+def test_the_library_size_is_in_every_subset():
     values = torch.arange(7)
-    assert some(values, slice(1, None, 3)).tolist() == [1, 4, 6]
-    assert some(values, ALL).tolist() == values.tolist()
+    assert select_genes(values, slice(1, None, 3)).tolist() == [1, 4, 6]
+    assert select_genes(values, ALL).tolist() == values.tolist()

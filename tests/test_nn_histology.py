@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from stsr.nn.layers.gene_subsets import some
-from stsr.nn.layers.spot_sums import TURNS
-from stsr.nn.networks.image_only import ALONE, HistologyDiscs, HistologyMean, HistologyNet
+from stsr.nn.layers.gene_subsets import select_genes
+from stsr.nn.layers.spot_sums import CELL_SUBSETS
+from stsr.nn.networks.image_only import DROPOUT_PERIOD, HistologyDiscs, HistologyMean, HistologyNet
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_some_genes_are_predicted_as_among_all(net):
     torch.nn.init.normal_(net.head.weight)
     torch.nn.init.normal_(net.head.bias)
     told, genes = (torch.randn(2, 5), torch.randn(2, 2)), slice(1, None, 3)
-    torch.testing.assert_close(net(*told, genes)[0], some(net(*told)[0], genes))
+    torch.testing.assert_close(net(*told, genes)[0], select_genes(net(*told)[0], genes))
 
 
 def batch_of_discs(cells):
@@ -81,10 +81,10 @@ def training(net):
 def test_one_step_in_so_many_is_told_nothing(net, monkeypatch):
     module, batch = training(net), batch_of_discs(4)
     silent = [batch[0], torch.zeros(2, 4, 2), *batch[2:]]
-    for step in range(2 * ALONE):
+    for step in range(2 * DROPOUT_PERIOD):
         monkeypatch.setattr(HistologyDiscs, "global_step", step)
         told, alone = (module.spots(heard)[1] for heard in (batch, silent))
-        assert torch.equal(told, alone) == (step % ALONE == 0)
+        assert torch.equal(told, alone) == (step % DROPOUT_PERIOD == 0)
 
 
 def test_cells_of_a_disc_take_turns_and_stand_for_all_of_it(net, monkeypatch):
@@ -93,8 +93,8 @@ def test_cells_of_a_disc_take_turns_and_stand_for_all_of_it(net, monkeypatch):
     whole = module.eval().spots(batch)[1]
     module.train()
     parts = []
-    for step in range(1, 1 + TURNS):
+    for step in range(1, 1 + CELL_SUBSETS):
         monkeypatch.setattr(HistologyDiscs, "global_step", step)
-        share = weight[:, step % TURNS :: TURNS].sum(dim=1) / weight.sum(dim=1)
+        share = weight[:, step % CELL_SUBSETS :: CELL_SUBSETS].sum(dim=1) / weight.sum(dim=1)
         parts.append(module.spots(batch)[1] * share[:, None])
     torch.testing.assert_close(sum(parts), whole)

@@ -1,4 +1,4 @@
-"""Methods, each a file that registers itself; a new one is such a file and its name among the imports below."""
+"""Methods. Each is a module that registers itself; a new one is such a module, imported below."""
 
 from stsr.methods.base import METHODS, Balanced, Method, MethodInfo, Prediction, Predictor, Training, create, register
 from stsr.methods.baselines import feature_knn, idw, kriging, linear, nearest, pls, ridge, stack  # noqa: F401

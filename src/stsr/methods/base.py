@@ -1,4 +1,4 @@
-"""What a method is, and the register of all of them."""
+"""The interface of methods, and the registry."""
 
 from __future__ import annotations
 
@@ -50,31 +50,31 @@ class Predictor(Protocol):
 
 @runtime_checkable
 class Balanced(Protocol):
-    """A predictor whose cells are corrected by the spots."""
+    """A predictor that corrects its cells with the measured counts of spots."""
 
     @property
     def balance_facts(self) -> dict[str, str | float]:
-        """How, and how far sums under spots are from what these measured."""
+        """The kind of correction, and how far sums of cells under spots are from the measured counts."""
         ...
 
 
 @dataclass(frozen=True)
 class MethodInfo:
-    """What the registry, the docs and the command line tell about a method.
+    """Description of a method for the registry, the docs and the command line.
 
     Parameters
     ----------
     name, title
-        Key in the registry, and one line that says what it does.
+        Key in the registry, and one line of description.
     paper, year
         Where it was published.
     needs
-        Any of ``"features"``, ``"image"`` and ``"spots"``: what a section must have to be predicted. All methods need spots
-        to be fitted; ``"spots"`` is for those that also need them where they predict.
+        Any of ``"features"``, ``"image"`` and ``"spots"``: what a section must have to be predicted. All methods are fitted
+        to spots; ``"spots"`` is for those that also need spots in the section they predict.
     gives
-        Any of ``"latent"``, ``"sd"`` and ``"history"``.
+        Optional outputs: any of ``"latent"``, ``"sd"`` and ``"history"``.
     faithful
-        Whether its config has the ``faithful`` switch: the method exactly as published.
+        Whether its config has the ``faithful`` switch, for the method exactly as published.
     """
 
     name: str
@@ -88,10 +88,10 @@ class MethodInfo:
 
 @dataclass
 class Method(ABC):
-    """Base of all methods: ``fit`` learns from the spots of a section, ``on`` binds what was learned to a section.
+    """Base of all methods: ``fit`` learns from the spots of a section, ``on`` binds the fitted method to a section.
 
-    A subclass sets ``info`` and ``Config`` (:class:`stsr.options.Options` with a rule for each field), keeps what it learned
-    in ``arrays`` and nothing else, so that a checkpoint is the config and the arrays.
+    A subclass sets ``info`` and ``Config`` (:class:`stsr.options.Options` with a rule for each field). All that it learns
+    is in ``arrays``, so a checkpoint is the config and the arrays.
     """
 
     info: ClassVar[MethodInfo]
@@ -107,12 +107,12 @@ class Method(ABC):
 
     @abstractmethod
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
-        """Bind to ``section``: its spots are the measured neighbours, its grid is what is predicted."""
+        """Bind to ``section``: predict its grid, with its spots as measured neighbours."""
 
     def expected(self, facts: Facts) -> Expected | None:
-        """The arrays that it keeps once it is fitted, by which a file is checked; None when it does not say.
+        """Names, shapes and ranges of the learned arrays, with which a file is checked; None for no check.
 
-        Each is checked before the next is asked for, so the later ones may depend on those before in ``arrays``.
+        Each array is checked before the next is generated, so later ones may depend on earlier ones in ``arrays``.
         """
         return None
 
@@ -121,7 +121,7 @@ METHODS: dict[str, type[Method]] = {}
 
 
 def register(method: type[Method]) -> type[Method]:
-    """Add a method to the register under ``method.info.name``; use as a class decorator.
+    """Add a method to the registry under ``method.info.name``; use as a class decorator.
 
     Raises
     ------

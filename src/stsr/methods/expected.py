@@ -1,4 +1,4 @@
-"""Which arrays a fitted method keeps: what a file must hold before anything is built from it."""
+"""Names, shapes and ranges of learned arrays, with which a file is checked before anything is built from it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from torch import nn
 
 LEAST = 1e-9
-"""Smallest value of what something is divided by."""
+"""Smallest value of an array that is divided by."""
 
 
 @dataclass(frozen=True)
 class Array:
-    """What one array must be.
+    """Shape, range and type that an array must have.
 
     Parameters
     ----------
     shape
-        Its sizes; one that is a name, such as ``"spots"``, may be any number from 1 up, the same wherever it is named.
+        Its sizes. A named size, such as ``"spots"``, is any number from 1 up, but the same wherever the name is used.
     low, high
-        What its values lie between.
+        Smallest and largest allowed value.
     kind
-        ``"f"`` for floating point numbers, ``"i"`` for whole ones.
+        ``"f"`` for floating-point numbers, ``"i"`` for integers.
     """
 
     shape: tuple[int | str, ...]
@@ -36,7 +36,7 @@ class Array:
     kind: str = "f"
 
     def check(self, name: str, array: NDArray[Any], sizes: dict[str, int]) -> None:
-        """Refuse another array; ``sizes`` are those known by name, to which this one's are added.
+        """Refuse an array that does not fit; ``sizes`` are the named sizes so far, to which new ones are added.
 
         Raises
         ------
@@ -49,25 +49,25 @@ class Array:
         )
         if not fits:
             wanted = tuple(sizes.get(size, size) if isinstance(size, str) else size for size in self.shape)
-            raise ValueError(f"array {name!r} is {array.shape} where the method keeps {wanted}")
+            raise ValueError(f"array {name!r} has the shape {array.shape}, but the method needs {wanted}")
         if array.dtype.kind != self.kind:
-            raise ValueError(f"array {name!r} is of type {array.dtype}, which the method does not keep")
+            raise ValueError(f"array {name!r} has the type {array.dtype}, which the method does not use")
         if not ((array >= self.low) & (array <= self.high)).all():
             raise ValueError(f"array {name!r} has values outside {self.low:g} to {self.high:g}")
 
 
 Expected = Iterable[tuple[str, Array]]
-"""Names of arrays and what they must be; each is checked before the next is asked for."""
+"""Names of arrays and their requirements; each is checked before the next is generated."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a fitted model says of itself, beside its options.
+    """Sizes of a fitted model that are not among its options.
 
     Parameters
     ----------
     genes, features
-        How many.
+        Number of genes and of features.
     bin_size
         Side of a cell in µm.
     """
@@ -86,19 +86,19 @@ class Checklist:
     arrays
         All arrays of a method.
     sizes
-        Sizes by name, as they become known.
+        Named sizes, filled while checking.
     """
 
     arrays: Mapping[str, NDArray[Any]]
     sizes: dict[str, int] = field(default_factory=dict)
 
     def check(self, expected: Expected) -> None:
-        """Refuse arrays that are not all expected ones and nothing else.
+        """Refuse arrays unless they are exactly the expected ones.
 
         Raises
         ------
         ValueError
-            Naming the first that is missing, does not fit or is left over.
+            Names the first array that is missing, does not fit or is not expected.
         """
         seen = set()
         for name, array in expected:
@@ -107,18 +107,18 @@ class Checklist:
             array.check(name, self.arrays[name], self.sizes)
             seen.add(name)
         if extra := sorted(set(self.arrays) - seen):
-            raise ValueError(f"array {extra[0]!r} is none that the method keeps")
+            raise ValueError(f"array {extra[0]!r} is not one of the method")
 
 
 def network(make: Callable[[], nn.Module], prefix: str) -> Iterator[tuple[str, Array]]:
-    """Arrays of a network's weights.
+    """Names and shapes of a network's weights.
 
-    The network is made without memory for its weights, so that options from a file cannot ask for more than it holds.
+    The network is made on torch's ``meta`` device, without memory, so options from a damaged file cannot exhaust memory.
 
     Raises
     ------
     ValueError
-        When the options make no network.
+        When no network can be made from the options.
     """
     import torch
 
@@ -126,7 +126,7 @@ def network(make: Callable[[], nn.Module], prefix: str) -> Iterator[tuple[str, A
         with torch.device("meta"):
             state = make().state_dict()
     except (TypeError, ValueError, ArithmeticError, RuntimeError, AssertionError, MemoryError) as error:
-        raise ValueError("the options make no network") from error
+        raise ValueError("no network can be made from the options") from error
     for name, value in state.items():
-        whole = not value.dtype.is_floating_point
-        yield prefix + name, Array(tuple(value.shape), kind="i" if whole else "f")
+        kind = "f" if value.dtype.is_floating_point else "i"
+        yield prefix + name, Array(tuple(value.shape), kind=kind)

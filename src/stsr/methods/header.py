@@ -1,4 +1,4 @@
-"""What a model's file says of it beside its arrays, checked field by field before anything is made of it."""
+"""Header of a model file: all facts of a model but its arrays, checked field by field before use."""
 
 from __future__ import annotations
 
@@ -16,10 +16,16 @@ FORMAT = 3
 """Version of the header; raised when a reader of another version could misread a file."""
 
 LONGEST = 200
-"""Characters of the name of a gene, an option or a curve, and of an option that is text, at most."""
+"""Largest number of characters of a name (gene, option or curve) and of an option that is text."""
 
 MOST_ITEMS = 64
-"""Items of an option that is a list, at most."""
+"""Largest number of items of an option that is a list."""
+
+LARGEST = 1e9
+"""Largest absolute value of an option."""
+
+BIN_SIZES = (0.05, 10_000)
+"""Smallest and largest side of a cell in µm."""
 
 REASONS = {
     1: "",
@@ -30,7 +36,7 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Header:
-    """What is told of a model; see :class:`stsr.methods.model.Model`.
+    """Facts of a model; see :class:`stsr.methods.model.Model`.
 
     Parameters
     ----------
@@ -39,7 +45,7 @@ class Header:
     genes, bin_size, encoder, seed
         As in the model.
     history
-        Losses by curve; one that is not finite comes back as NaN.
+        Losses by curve; values that are not finite are read back as NaN.
     """
 
     method: str
@@ -67,11 +73,11 @@ class Header:
         Raises
         ------
         ValueError
-            When it is of another format, or a field is missing, left over, of another type or out of range.
+            For another format, and when a field is missing, unknown, of another type or out of range.
         """
         facts = parse(text)
         if not isinstance(facts, dict):
-            raise ValueError("its header is no table of fields")
+            raise ValueError("its header is not a table of fields")
         version = Whole(1)("format", facts.pop("format", None))
         if version != FORMAT:
             remedy = "update stsr" if version > FORMAT else "fit the model again"
@@ -83,33 +89,33 @@ class Header:
             method=_name("method", facts["method"]),
             options={_name("option", key): _option(key, value) for key, value in _table("options", facts).items()},
             genes=_genes(facts["genes"]),
-            bin_size=Number(0.05, 10_000)("bin_size", facts["bin_size"]),
+            bin_size=Number(*BIN_SIZES)("bin_size", facts["bin_size"]),
             encoder=None if facts["encoder"] is None else Identity.of(facts["encoder"]),
             seed=Whole(-(2**63), 2**64)("seed", facts["seed"]),
             history={_name("history", key): _losses(value) for key, value in _table("history", facts).items()},
         )
 
     def create(self) -> Method:
-        """The method, with nothing learned yet.
+        """The method, not fitted yet.
 
         Raises
         ------
         ValueError
-            When it is not registered, does not have these options, or does not go with having an encoder or none.
+            When it is not registered, does not have these options, or needs an encoder and has none, or the reverse.
         """
         try:
             method = create(self.method, self.options)
         except (TypeError, OverflowError, ZeroDivisionError) as error:
-            raise ValueError(f"its options are none of method={self.method!r}") from error
+            raise ValueError(f"its options do not fit method={self.method!r}") from error
         if ("features" in method.info.needs) != (self.encoder is not None):
             raise ValueError(
-                f"method={self.method!r} {'lacks an' if self.encoder is None else 'has no use for an'} encoder"
+                f"method={self.method!r} {'needs an' if self.encoder is None else 'does not use an'} encoder"
             )
         return method
 
 
 def parse(text: str) -> Any:
-    """JSON in which every key is there once and every number is one.
+    """Strict JSON: no key twice, no NaN or infinity.
 
     Raises
     ------
@@ -128,35 +134,35 @@ def parse(text: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=table, parse_constant=constant)
     except (ValueError, RecursionError) as error:
-        raise ValueError("its header is no proper JSON") from error
+        raise ValueError("its header is not valid JSON") from error
 
 
 def _table(name: str, facts: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(facts[name], dict):
-        raise ValueError(f"{name} is no table")
+        raise ValueError(f"{name} is not a table")
     return facts[name]
 
 
 def _name(what: str, value: Any) -> str:
-    """A name that can be shown and written."""
+    """A short name of printable characters."""
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST or not value.isprintable():
-        raise ValueError(f"{what} has no proper name")
+        raise ValueError(f"{what} has a name that is empty, too long or not printable")
     return value
 
 
 def _genes(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not value:
-        raise ValueError("genes is no list of names")
+        raise ValueError("genes is not a list of names")
     genes = tuple(value)
     if not all(isinstance(gene, str) and 0 < len(gene) <= LONGEST and _written(gene) for gene in genes):
-        raise ValueError("genes holds something else than names")
+        raise ValueError("genes holds entries that are not valid names")
     if len(set(genes)) < len(genes):
         raise ValueError("a gene is listed twice")
     return genes
 
 
 def _written(name: str) -> bool:
-    """Whether a name has no half characters, which no file can keep."""
+    """Whether a name has no lone surrogates, which UTF-8 cannot encode."""
     return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
@@ -164,16 +170,16 @@ def _option(name: str, value: Any) -> Any:
     """An option's value: text, a switch, a finite number, nothing, or a short list of such; lists become tuples."""
     if isinstance(value, list):
         if len(value) > MOST_ITEMS or any(isinstance(item, list) for item in value):
-            raise ValueError(f"option {name!r} is no short list")
+            raise ValueError(f"option {name!r} is not a list of at most {MOST_ITEMS} values")
         return tuple(_option(name, item) for item in value)
     if value is None or isinstance(value, bool) or (isinstance(value, str) and len(value) <= LONGEST):
         return value
-    if isinstance(value, int | float) and abs(value) <= 1e9:
+    if isinstance(value, int | float) and abs(value) <= LARGEST:
         return value
-    raise ValueError(f"option {name!r} is no proper value")
+    raise ValueError(f"option {name!r} has a value that is not allowed")
 
 
 def _losses(value: Any) -> list[float]:
     if not isinstance(value, list):
-        raise ValueError("history is no table of lists")
+        raise ValueError("history is not a table of lists")
     return [math.nan if loss is None else Number()("a loss", loss) for loss in value]

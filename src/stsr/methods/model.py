@@ -1,4 +1,4 @@
-"""A fitted method with all that is needed to use it again: one ``.safetensors`` file."""
+"""A fitted model: a method with all that is needed to use it again, in one ``.safetensors`` file."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ class Model:
     Parameters
     ----------
     method
-        The fitted method. Its arrays are brought into the order that files keep, so that a model predicts the same
-        before and after it was saved.
+        The fitted method. Its arrays are made row-major, as in files, so that a model predicts the same values before
+        and after saving.
     genes
         Names of the genes it predicts.
     bin_size
-        Side in µm of the cells it was fitted on.
+        Side in µm of the cells it was fitted with.
     encoder
-        What made the features it was fitted on: the encoder's name, where its weights come from, their checksum and the
-        number of features. None for a method that looks at none.
+        The encoder of its features: name, source and checksum of the weights, and number of features. None for a method
+        without features.
     seed
-        Seed it was fitted with.
+        Random seed of the fit.
 
     Raises
     ------
     ValueError
-        When the method learned values that are not finite.
+        When a learned array holds values that are not finite.
     """
 
     method: Method
@@ -52,7 +52,7 @@ class Model:
             self.method.arrays = settled(self.method.arrays)
         except ValueError as error:
             raise ValueError(
-                f"method={self.name!r} has learned nothing of use: {str(error).rstrip('.')}; check features and counts, "
+                f"method={self.name!r} could not be fitted: {str(error).rstrip('.')}; check features and counts, "
                 "or fit with a lower learning rate."
             ) from error
 
@@ -68,7 +68,7 @@ class Model:
 
     @property
     def history(self) -> dict[str, list[float]]:
-        """Losses by epoch: ``"train"`` and ``"held_out"``; empty for methods that are solved in one go."""
+        """Losses by epoch: ``"train"`` and ``"held_out"``; empty for methods without iterative training."""
         return self.method.history
 
     @property
@@ -79,9 +79,9 @@ class Model:
         }
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write the model to one ``.safetensors`` file; folders on the way to it are made.
+        """Write the model to one ``.safetensors`` file; missing folders are made.
 
-        The file is written beside ``path`` and moved into place, so a kill leaves either the old file or the new one.
+        The file is written beside ``path`` and then renamed, so a killed process leaves the old file or the new one.
 
         Raises
         ------
@@ -92,7 +92,7 @@ class Model:
         """
         path = model_file.check_vacant(path, overwrite)
         header = Header(self.name, self.options, self.genes, self.bin_size, self.encoder, self.seed, self.history)
-        Header.read(header.text)  # what could not be read back is not written
+        Header.read(header.text)  # refuse to write what could not be read back
         model_file.write(path, header.text, self.method.arrays)
         return path
 
@@ -100,7 +100,7 @@ class Model:
     def load(cls, path: str | os.PathLike[str]) -> Model:
         """Read a model from a file that :meth:`save` wrote.
 
-        All that the file says is checked before anything is made of it; nothing in it is run, and nothing is downloaded.
+        The whole content is checked before use. No code from the file is run, and nothing is downloaded.
 
         Raises
         ------
@@ -109,7 +109,7 @@ class Model:
         PermissionError
             When it may not be read.
         ValueError
-            When the file is damaged, is no stsr model, or comes from a newer stsr or one that is too old.
+            When the file is damaged, is not a model of stsr, or is from a newer stsr or one that is too old.
         """
         text, arrays, sealed = model_file.read(path)
         try:
@@ -123,6 +123,6 @@ class Model:
             if expected is not None:
                 Checklist(method.arrays).check(expected)
         except ValueError as error:
-            raise ValueError(f"path={str(path)!r} holds no model to use: {str(error).rstrip('.')}.") from error
+            raise ValueError(f"path={str(path)!r} holds no valid model: {str(error).rstrip('.')}.") from error
         method.history = {name: list(losses) for name, losses in header.history.items()}
         return cls(method, header.genes, header.bin_size, header.encoder, header.seed)

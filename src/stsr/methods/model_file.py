@@ -1,4 +1,4 @@
-"""A text and some arrays in one ``.safetensors`` file, with a checksum over both: written as a whole or not at all."""
+"""Text and arrays in one ``.safetensors`` file with a checksum over both, written atomically."""
 
 from __future__ import annotations
 
@@ -22,78 +22,81 @@ TEXT, CHECKSUM = "stsr", "sha256"
 """Keys of the file's metadata."""
 
 LONGEST = 2**24
-"""Bytes of a file's header at most: names of 400,000 genes."""
+"""Largest size of a file's header in bytes: enough for the names of 400,000 genes."""
 
-DEEPEST = 8
-"""Axes of an array at most."""
+LENGTH_BYTES = 8
+"""Bytes at the start of a file that state the length of its header."""
+
+MOST_AXES = 8
+"""Largest number of axes of an array."""
 
 TYPES = frozenset({"F16", "F32", "F64", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64", "BOOL"})
-"""Types of arrays that numpy has too."""
+"""Types of arrays that numpy can read."""
 
 
 def check_vacant(path: str | os.PathLike[str], overwrite: bool, *, name: str = "path") -> Path:
-    """Make the folder of a file that is to be written, and refuse a path where it cannot be.
+    """Make the folder of a file to be written, and refuse a path that cannot be written to.
 
     Parameters
     ----------
     path
-        Where the file goes.
+        Path of the file.
     overwrite
-        Whether a file that is there may be replaced.
+        Whether an existing file may be replaced.
     name
-        What messages call the path.
+        Name of the parameter in messages.
 
     Raises
     ------
     ValueError
-        When the path is none, is a folder's, or is taken.
+        When it is not a path, or a folder or another file is there.
     OSError
         When its folder cannot be made or written to: a :class:`PermissionError` where that is not allowed.
     """
-    path, told = _path(path, name), f"{name}={str(path)!r}"
-    with _told(told):
-        there, plain, folder = path.exists(), path.is_file(), path.is_dir()
+    path, parameter = _path(path, name), f"{name}={str(path)!r}"
+    with _write_errors(parameter):
+        exists, regular, folder = path.exists(), path.is_file(), path.is_dir()
     if folder or not path.name:
-        raise ValueError(f"{told} is a folder; name a file in it, such as 'model.safetensors'.")
-    if there and not plain:
-        raise ValueError(f"{told} is no plain file; choose another path.")
-    if there and not overwrite:
-        raise ValueError(f"{told} exists already; pass overwrite=True to replace it or another path.")
-    with _told(told):
+        raise ValueError(f"{parameter} is a folder; name a file in it, such as 'model.safetensors'.")
+    if exists and not regular:
+        raise ValueError(f"{parameter} is not a regular file; choose another path.")
+    if exists and not overwrite:
+        raise ValueError(f"{parameter} exists already; pass overwrite=True to replace it or another path.")
+    with _write_errors(parameter):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
-            pass  # only tried: a folder may look writable and not be so
+            pass  # permission bits do not tell on all file systems whether a folder is writable
     return path
 
 
 def write(path: Path, text: str, arrays: Arrays) -> None:
-    """Write the file beside ``path`` and move it into place; arrays go to the disk as they lie in memory.
+    """Write the file beside ``path`` and rename it; arrays must be row-major, since their memory is written as it is.
 
     Parameters
     ----------
     path
-        A path that :func:`check_vacant` let pass.
+        A path that :func:`check_vacant` accepted.
     text
-        Kept as it is.
+        Any text.
     arrays
-        Row-major.
+        Row-major arrays by name.
 
     Raises
     ------
     OSError
-        When it cannot be written; what was at ``path`` is as it was.
+        When it cannot be written; an existing file at ``path`` is unchanged.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    told = f"path={str(path)!r}"
+    parameter = f"path={str(path)!r}"
     scratch = path.with_name(f".stsr-{secrets.token_hex(8)}")
     try:
-        with _told(told):
+        with _write_errors(parameter):
             try:
                 save_file(arrays, scratch, metadata={TEXT: text, CHECKSUM: checksum(text, arrays)})
             except SafetensorError as error:
-                # the library gives the system's reason in words only
+                # safetensors has no errno, only the operating system's text: 28 is ENOSPC, 122 is EDQUOT on Linux
                 full = "os error 28" in str(error) or "os error 122" in str(error)
                 raise OSError(errno.ENOSPC if full else errno.EIO, str(error)) from error
             if not _header_fits(scratch):
@@ -105,7 +108,7 @@ def write(path: Path, text: str, arrays: Arrays) -> None:
 
 
 def read(path: str | os.PathLike[str]) -> tuple[str, Arrays, bool]:
-    """The text and the arrays of a file that :func:`write` wrote, and whether it has a checksum; those of old have none.
+    """Text and arrays of a file from :func:`write`, and whether it has a checksum, which the oldest files lack.
 
     Raises
     ------
@@ -118,28 +121,30 @@ def read(path: str | os.PathLike[str]) -> tuple[str, Arrays, bool]:
     """
     from safetensors import SafetensorError, safe_open
 
-    path, told = _path(path, "path"), f"path={str(path)!r}"
-    damaged = f"{told} is damaged or no .safetensors file; save the model again."
+    path, parameter = _path(path, "path"), f"path={str(path)!r}"
+    damaged = f"{parameter} is damaged or no .safetensors file; save the model again."
     try:
         if not path.exists():
-            raise FileNotFoundError(f"{told} does not exist; pass a file written by Model.save.")
+            raise FileNotFoundError(f"{parameter} does not exist; pass a file written by Model.save.")
         if not path.is_file():
-            raise ValueError(f"{told} is no file but a folder or device; pass a file written by Model.save.")
+            raise ValueError(f"{parameter} is not a file but a folder or device; pass a file written by Model.save.")
         if not _header_fits(path):
             raise ValueError(damaged)
         with safe_open(path, framework="numpy") as file:
             notes = file.metadata() or {}
             if TEXT not in notes:
-                raise ValueError(f"{told} was not written by stsr; pass a file written by Model.save.")
+                raise ValueError(f"{parameter} was not written by stsr; pass a file written by Model.save.")
             arrays = {name: _array(file, name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise
     except PermissionError as error:
-        raise PermissionError(error.errno, f"{told} may not be read; ask for permission or copy the file.") from error
+        raise PermissionError(
+            error.errno, f"{parameter} may not be read; ask for permission or copy the file."
+        ) from error
     except (SafetensorError, OSError, TypeError, OverflowError) as error:
         raise ValueError(damaged) from error
     if CHECKSUM in notes and notes[CHECKSUM] != checksum(notes[TEXT], arrays):
-        raise ValueError(f"{told} is damaged: its content does not have the checksum it was saved with; save it again.")
+        raise ValueError(f"{parameter} is damaged: its content does not match its checksum; save the model again.")
     return notes[TEXT], arrays, CHECKSUM in notes
 
 
@@ -155,27 +160,27 @@ def checksum(text: str, arrays: Arrays) -> str:
 
 def _path(path: Any, name: str) -> Path:
     if not isinstance(path, str | os.PathLike) or "\0" in str(path):
-        raise ValueError(f"{name}={path!r} is no path of a file; pass one such as 'model.safetensors'.")
+        raise ValueError(f"{name}={path!r} is not a path; pass one such as 'model.safetensors'.")
     return at_home(path)
 
 
 def _header_fits(path: Path) -> bool:
-    """Whether the length of a header that a file states is one that it can have."""
+    """Whether the header length that a file states (8 bytes, little-endian) is possible for its size."""
     with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        return 2 <= length <= min(LONGEST, os.fstat(file.fileno()).st_size - 8)
+        length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+        return len("{}") <= length <= min(LONGEST, os.fstat(file.fileno()).st_size - LENGTH_BYTES)
 
 
 def _array(file: Any, name: str) -> Any:
-    known = file.get_slice(name)
-    if known.get_dtype() not in TYPES or len(known.get_shape()) > DEEPEST:
+    stored = file.get_slice(name)
+    if stored.get_dtype() not in TYPES or len(stored.get_shape()) > MOST_AXES:
         raise TypeError(name)
     return file.get_tensor(name)
 
 
 @contextmanager
-def _told(told: str) -> Iterator[None]:
-    """Say in one sentence why something cannot be written."""
+def _write_errors(parameter: str) -> Iterator[None]:
+    """Turn an OSError inside the block into one sentence that names the parameter, the reason and a fix."""
     try:
         yield
     except OSError as error:
@@ -187,4 +192,4 @@ def _told(told: str) -> Iterator[None]:
             reason = "lies in a folder that is a file; choose another path"
         else:
             reason = f"cannot be written ({os.strerror(error.errno) if error.errno else error}); choose another path"
-        raise OSError(error.errno, f"{told} {reason}.") from error
+        raise OSError(error.errno, f"{parameter} {reason}.") from error

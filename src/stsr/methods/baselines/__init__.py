@@ -1,1 +1,1 @@
-"""Interpolation of spots, regression on image features, and their weighted mean."""
+"""Interpolation of spots, regression on image features, and a stack of both."""

@@ -19,7 +19,7 @@ from stsr.options import Options, Whole
 from stsr.section import Section
 
 DISTANCES = 2**22
-"""Distances from cells to spots held at a time: 16 MB as float32."""
+"""Distances from cells to spots computed at a time: 16 MB as float32."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class FeatureKnnConfig(Options):
     Parameters
     ----------
     neighbours
-        Spots whose mean a cell takes.
+        Number of nearest spots, of which a cell gets the mean.
     components
         Principal components of the features in which distances are measured; a section with fewer features keeps all.
     """
@@ -40,11 +40,11 @@ class FeatureKnnConfig(Options):
 
 @register
 class FeatureKnn(Method):
-    """λ(b) = m · mean of y_s / a over the spots s whose features z̄_s are nearest to z(b); where they lie is not asked.
+    """λ(b) = m · mean of y_s / a over the spots s whose features z̄_s are nearest to z(b), wherever these lie.
 
-    z, z̄_s and a are those of ``ridge``: features standardised over cells, their mean over the
-    disc, and the cells of a disc. The components are those of the spots, so that what is dropped says little about
-    which spot is nearer. m makes the cells under spots add up to what was measured.
+    As in ``ridge``, z are features standardised over cells, z̄_s their mean over the disc, and a the cells of a disc.
+    Distances are Euclidean in the leading principal components of the z̄_s. m makes predicted counts under spots add up to
+    the measured ones, gene by gene.
     """
 
     info: ClassVar = MethodInfo(
@@ -57,7 +57,7 @@ class FeatureKnn(Method):
     Config: ClassVar = FeatureKnnConfig
 
     def fit(self, section: Section, *, seed: int, training: Training) -> Self:
-        """Keep the spots: ``places`` (spots, components) and ``density`` (spots, genes), m in it; and the way there."""
+        """Keep ``places`` (spots, components), ``density`` (spots, genes) times m, and the ``projection`` of features."""
         require_spots(section, self.info.name)
         spots = LearnedSpots.of(section)
         _, axes = np.linalg.eigh(np.atleast_2d(np.cov(spots.z.T)))
@@ -83,7 +83,7 @@ class FeatureKnn(Method):
         yield "density", Array(("spots", facts.genes), low=0)
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
-        """Compare the cells of ``section`` with the spots that were kept; its own play no part."""
+        """Compare the cells of ``section`` with the spots learned from; its own spots are not used."""
 
         def predict(rows: slice) -> Prediction:
             return Prediction(mean=self.weights(section.cell_features(rows)) @ self.arrays["density"])
@@ -98,13 +98,14 @@ class FeatureKnn(Method):
 
 
 def nearest(cells: NDArray[np.float32], spots: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """(cells, count) positions of the spots nearest to each cell, in no order; all spots where there are fewer."""
+    """(cells, count) indices of the spots nearest to each cell, in no order; all spots where there are fewer."""
     count = min(count, len(spots))
     found = np.empty((len(cells), count), dtype=np.int64)
     half_squares = (spots**2).sum(axis=1) / 2
     step = max(1, DISTANCES // len(spots))
     for first in range(0, len(cells), step):
         part = slice(first, first + step)
-        farther = half_squares - cells[part] @ spots.T  # (|cell - spot|² - |cell|²) / 2
-        found[part] = np.argpartition(farther, count - 1, axis=1)[:, :count]
+        # (|cell - spot|² - |cell|²) / 2 = |spot|² / 2 - cell·spot ranks the spots of a cell as their distance does
+        rank = half_squares - cells[part] @ spots.T
+        found[part] = np.argpartition(rank, count - 1, axis=1)[:, :count]
     return found

@@ -1,10 +1,10 @@
-"""Trials: what members of a stack are fitted to, and the counts kept from them, as if measured between the spots.
+"""Hold-out experiments, from whose held-out counts the weights of a stack are estimated.
 
-A cell has its nearest spot between 0 and about 0.6 pitches away. No spot lies there to be hidden, but some lie at both
-ends. At 0, a spot stays but a part of its UMIs is kept back (*thinning*: the two parts of a Poisson count are
-independent). At one pitch, a spot is hidden with those around it left in place; in a hidden block, most would lie
-further from any other than a cell ever does. In between, how well spots explain a place is taken to fall in a straight
-line, so that both ends count by how near to them the cells are on average.
+The nearest spot of a cell is between 0 and about 0.6 pitches away. No spot can be hidden at such a distance, so two kinds
+of experiments bracket it. At distance 0, binomial *thinning* holds out a part of the UMIs of every spot; the two parts of
+a Poisson count are independent. At a distance of one pitch, single spots are hidden and those around them stay; in hidden
+blocks, most spots would be further from the next than any cell is. Prediction is assumed to worsen linearly with the
+distance d in pitches, so thinning has the loss weight 1 - d and hiding has d, with d the mean over cells.
 """
 
 from __future__ import annotations
@@ -21,48 +21,52 @@ from stsr.methods.shared.requirements import whole_spots
 from stsr.methods.shared.spot_cells import neighbours
 from stsr.section import Section
 
-KEPT_BACK = 0.2
-"""Share of the UMIs kept back from a spot that is thinned."""
+THINNED_SHARE = 0.2
+"""Share of the UMIs that thinning holds out."""
 
-MOST = 5000
-"""Spots that are asked for at most: more say nothing new about a few weights."""
+MOST_SPOTS = 5000
+"""Largest number of spots with held-out counts: a few weights need no more."""
 
-AROUND = 19
-"""Spots among which those of a fold keep apart: on a hexagonal lattice, all within two pitches."""
+NEIGHBOURHOOD = 19
+"""Spots, itself included, among which a spot avoids others of its fold: all within two pitches on a hexagonal lattice."""
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
-    """One question to a method.
+class HoldoutExperiment:
+    """A section without some of its counts, and these counts.
 
     Parameters
     ----------
-    seen
-        What it is fitted to.
+    visible
+        The section that methods are fitted to.
     spots
-        (n,) positions in the whole section of the spots that it is asked for.
+        (n,) indices in the whole section of the spots with held-out counts.
     counts
-        (n, genes) what it should expect there, had it been right.
+        (n, genes) held-out counts, scaled to what a method fitted to ``visible`` should predict.
     weight
-        What an answer is worth.
+        Loss weight.
     """
 
-    seen: Section
+    visible: Section
     spots: NDArray[np.int64]
     counts: NDArray[np.float32]
     weight: float
 
 
-def trials(section: Section, folds: int, rng: np.random.Generator) -> Iterator[Trial]:
-    """One trial with thinned spots, and one for each fold of hidden spots."""
-    fold, distance = scattered(section, folds, rng), mean_distance(section)
-    asked = np.flatnonzero(fold >= 0)
-    seen, kept_back = thinned(section, rng)
-    times = (1 - KEPT_BACK) / KEPT_BACK
-    yield Trial(seen, asked, times * kept_back[asked].toarray(), (1 - distance) / (1 - KEPT_BACK))
+def holdout_experiments(section: Section, folds: int, rng: np.random.Generator) -> Iterator[HoldoutExperiment]:
+    """One experiment with thinned spots, and one for each fold of hidden spots."""
+    fold, distance = scattered_folds(section, folds, rng), mean_distance(section)
+    spots = np.flatnonzero(fold >= 0)
+    visible, held_out = thinned(section, rng)
+    # Methods predict the visible share 1 - t of the counts from the held-out share t: those are scaled by (1 - t) / t, and
+    # the weight is divided by 1 - t, so that all UMIs of a spot count as when it is hidden.
+    to_visible = (1 - THINNED_SHARE) / THINNED_SHARE
+    yield HoldoutExperiment(
+        visible, spots, to_visible * held_out[spots].toarray(), (1 - distance) / (1 - THINNED_SHARE)
+    )
     for part in range(folds):
         hidden = np.flatnonzero(fold == part)
-        yield Trial(section.subset(fold != part), hidden, section.counts[hidden].toarray(), distance)
+        yield HoldoutExperiment(section.subset(fold != part), hidden, section.counts[hidden].toarray(), distance)
 
 
 def mean_distance(section: Section) -> float:
@@ -72,28 +76,28 @@ def mean_distance(section: Section) -> float:
 
 
 def thinned(section: Section, rng: np.random.Generator) -> tuple[Section, sp.csr_array]:
-    """The section without a random part of its UMIs, and that part, (spots, genes)."""
+    """Binomial thinning: the section without a random part of its UMIs, and that part, (spots, genes)."""
     counts = section.counts.copy()
-    # Counts of joined sections have fractions, which are rounded at random.
+    # Counts of joined sections can be fractions: floor(y + u), u uniform in [0, 1), rounds without bias (E = y).
     counts.data = np.floor(counts.data + rng.random(len(counts.data))).astype(np.int64)
-    kept_back = counts.copy()
-    kept_back.data = rng.binomial(counts.data, KEPT_BACK)
+    held_out = counts.copy()
+    held_out.data = rng.binomial(counts.data, THINNED_SHARE)
     others = np.maximum(np.rint(section.library) - counts.sum(axis=1), 0).astype(np.int64)
-    seen = counts - kept_back
-    library = seen.sum(axis=1) + rng.binomial(others, 1 - KEPT_BACK)
+    visible = counts - held_out
+    library = visible.sum(axis=1) + rng.binomial(others, 1 - THINNED_SHARE)
     return (
-        replace(section, counts=seen.astype(np.float32), library=library.astype(np.float64)),
-        kept_back.astype(np.float32),
+        replace(section, counts=visible.astype(np.float32), library=library.astype(np.float64)),
+        held_out.astype(np.float32),
     )
 
 
-def scattered(section: Section, folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """(spots,) fold in which a spot is hidden, -1 for never: folds of equal size, their spots as far apart as can be.
+def scattered_folds(section: Section, folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """(spots,) fold in which a spot is hidden, -1 for never: folds of equal size whose spots are far apart.
 
-    One after the other, spots join the fold of which the nearest spot is farthest.
+    Greedy: spots in random order join the fold whose nearest spot is farthest; of equal ones, the smallest fold.
     """
-    near = neighbours(cKDTree(section.spots), AROUND - 1, hide_self=True)
-    order = rng.permutation(np.flatnonzero(whole_spots(section)))[:MOST]
+    near = neighbours(cKDTree(section.spots), NEIGHBOURHOOD - 1, hide_self=True)
+    order = rng.permutation(np.flatnonzero(whole_spots(section)))[:MOST_SPOTS]
     fold, size = np.full(len(section.spots), -1), np.zeros(folds, dtype=np.int64)
     for spot in order:
         same = fold[near[spot]] == np.arange(folds)[:, None]

@@ -20,7 +20,7 @@ class IdwConfig(Options):
     Parameters
     ----------
     neighbours
-        Spots that take part.
+        Number of nearest spots that are used.
     power
         Exponent of the distance: larger is closer to the nearest spot.
     """

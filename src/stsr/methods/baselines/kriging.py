@@ -23,19 +23,23 @@ from stsr.section import Section
 logger = logging.getLogger(__name__)
 
 LENGTHS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
-"""Correlation lengths that hidden spots choose from, in distances between neighbouring spots."""
+"""Correlation lengths among which leave-one-out chooses, in distances between neighbouring spots."""
 
 NUGGETS = (0.03, 0.1, 0.3, 1.0, 3.0)
-"""Nuggets that hidden spots choose from."""
+"""Nuggets among which leave-one-out chooses."""
 
 HIDDEN = 2000
-"""Spots hidden at most, one at a time, to choose the kernel."""
+"""Largest number of spots that leave-one-out hides to choose the kernel."""
 
 LEAST_NOISE = 1e-9
-"""Of a spot, as a share of the variance of the field: two spots in one place could not be told apart without any."""
+"""Smallest noise variance of a spot, as a share of the variance of the field: without noise, two spots in one place make
+the system of equations singular."""
+
+LEAST_COUNT = 1e-6
+"""Smallest predicted total of a gene that is divided by."""
 
 POINTS = 4096
-"""Points weighed at a time: 36 MB of inverses for 32 neighbours."""
+"""Points computed at a time: 36 MB of inverses for 32 neighbours."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,12 @@ class KrigingConfig(Options):
     Parameters
     ----------
     neighbours
-        Spots that take part: those nearest to the spot that is nearest to the cell.
+        Spots that are used: those nearest to the spot that is nearest to the cell.
     length
-        ℓ of the kernel in µm; None chooses it by hiding spots.
+        ℓ of the kernel in µm; None chooses it by leave-one-out.
     nugget
         ν, the variance of a spot's noise over that of its expression, at the mean library size; 0 gives back every spot
-        in its centre. None chooses it by hiding spots.
+        in its centre. None chooses it by leave-one-out.
     """
 
     neighbours: Annotated[int, Whole(2, 128)] = 32
@@ -62,14 +66,14 @@ class KrigingConfig(Options):
 class Kriging(Method):
     """λ_g(b) = m_g · L̂(b) · p̂_g(b): library size per cell and each gene's share of it, both by ordinary kriging.
 
-    Spots also differ in depth for technical reasons, which shares are free of. The fewer UMIs a spot has, the noisier
-    its shares: their nugget is ν L̄ / L_s, as for Poisson counts. The library size has the nugget ν. m_g makes the rates
-    in the centres of the spots, times the cells of a spot, add up to what was measured. All genes have one Matérn kernel
-    of smoothness 3/2 and so share the weights (Matheron 1963). It is the one that best predicts the shares of hidden
-    spots.
+    Library sizes of spots also differ for technical reasons, which do not affect shares. The fewer UMIs a spot has, the
+    noisier its shares: their nugget is ν L̄ / L_s, as for Poisson counts. The library size has the nugget ν. m_g makes the
+    rates in the centres of the spots, times the cells of a spot, add up to the measured counts. All genes have one Matérn
+    kernel of smoothness 3/2 and so share the weights (Matheron 1963). It is the one that best predicts the shares of
+    left-out spots.
 
-    Distances are those between centres, although a spot is the mean over its disc: the kernel is that of such means,
-    which are smooth, so that it is flat at distance 0. Structure finer than a spot counts as nugget.
+    Distances are between centres, although a spot measures the mean over its disc: the kernel is that of such means,
+    which are smooth, so it is flat at distance 0. Structure finer than a spot counts as nugget.
     """
 
     info: ClassVar = MethodInfo(
@@ -82,7 +86,7 @@ class Kriging(Method):
     Config: ClassVar = KrigingConfig
 
     def fit(self, section: Section, *, seed: int, training: Training) -> Self:
-        """Choose the kernel, kept as ``length`` in µm and ``nugget``."""
+        """Choose the kernel; ``arrays`` holds its ``length`` in µm and ``nugget``."""
         require_spots(section, self.info.name)
         length, nugget = choose_kernel(section, self.config, np.random.default_rng(seed))
         logger.info("Kriging with a length of %.0f µm and a nugget of %g.", length, nugget)
@@ -100,14 +104,14 @@ class Kriging(Method):
         near = Neighbourhoods(section.spots, self.config.neighbours)
         share, noise = shares(section)
         weigh_share = near.weights(length, nugget * noise)
-        weigh_depth = near.weights(length, np.full(len(noise), nugget))
-        depth = (section.library / section.spot_cells).astype(np.float32)[:, None]
+        weigh_library = near.weights(length, np.full(len(noise), nugget))
+        library = (section.library / section.spot_cells).astype(np.float32)[:, None]
 
         def rates(xy: NDArray[np.float64]) -> NDArray[np.float32]:
-            return np.maximum(weigh_depth(xy) @ depth, 0) * np.maximum(weigh_share(xy) @ share, 0)
+            return np.maximum(weigh_library(xy) @ library, 0) * np.maximum(weigh_share(xy) @ share, 0)
 
         expected = section.spot_cells * rates(section.spots)
-        factor = (section.counts.sum(axis=0) / np.maximum(expected.sum(axis=0), 1e-6)).astype(np.float32)
+        factor = (section.counts.sum(axis=0) / np.maximum(expected.sum(axis=0), LEAST_COUNT)).astype(np.float32)
 
         def predict(rows: slice) -> Prediction:
             return Prediction(mean=rates(section.grid.xy[section.grid.cells(rows)]) * factor)
@@ -116,19 +120,19 @@ class Kriging(Method):
 
 
 def shares(section: Section) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """(spots, genes) share of each gene in its spot's library, and (spots,) its noise, 1 at the mean library size."""
+    """(spots, genes) share of each gene in its spot's library, and (spots,) its relative noise variance, 1 at the mean library size."""
     library = np.maximum(section.library, 1)
     return section.counts.toarray() / library[:, None].astype(np.float32), library.mean() / library
 
 
 def choose_kernel(section: Section, config: KrigingConfig, rng: np.random.Generator) -> tuple[float, float]:
-    """Length in µm and nugget that best predict the shares of hidden spots, genes scaled to unit variance."""
+    """Length in µm and nugget with the least squared leave-one-out error of shares, genes scaled to unit variance."""
     near = Neighbourhoods(section.spots, config.neighbours)
     share, noise = shares(section)
     spread = share.std(axis=0)
     share /= np.where(spread > 0, spread, 1)
     hidden = rng.permutation(len(share))[:HIDDEN]
-    pitch = max(section.pitch, section.aperture.reach)  # where spots lie in one place
+    pitch = max(section.pitch, section.aperture.reach)  # the pitch is 0 if all spots are in one place
     lengths = pitch * np.array(LENGTHS) if config.length is None else (config.length,)
     nuggets = NUGGETS if config.nugget is None else (config.nugget,)
 
@@ -142,14 +146,14 @@ def choose_kernel(section: Section, config: KrigingConfig, rng: np.random.Genera
 class Neighbourhoods:
     """Ordinary kriging of a point from the neighbourhood of the spot nearest to it.
 
-    There are as many systems of equations as spots, however many points there are.
+    Points with the same nearest spot share a system of equations, so there are at most as many systems as spots.
 
     Parameters
     ----------
     spots
         (spots, 2) centres in µm.
     neighbours
-        Spots in a neighbourhood, the one in its middle included.
+        Spots in a neighbourhood, its central one included.
     """
 
     def __init__(self, spots: NDArray[np.float64], neighbours: int) -> None:
@@ -157,7 +161,10 @@ class Neighbourhoods:
         self.near = with_nearest(self.tree, neighbours - 1)
 
     def inverses(self, middle: NDArray[np.int64], length: float, noise: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(middles, k + 1, k + 1) inverse of [[K + N, 1], [1ᵀ, 0]]: covariance and noise of k spots, weights sum to 1."""
+        """(middles, k + 1, k + 1) inverses of [[K + N, 1], [1ᵀ, 0]], the system of ordinary kriging.
+
+        K and N are covariance and noise of the k spots; the last row makes weights sum to 1. ``middle`` lists central spots.
+        """
         near = self.near[middle]
         k = near.shape[1]
         place = self.spots[near]
@@ -168,7 +175,7 @@ class Neighbourhoods:
         return np.linalg.inv(system)
 
     def weights(self, length: float, noise: NDArray[np.float64]) -> Weights:
-        """Weights of the spots, whose noise has the variance ``noise`` (spots,) times that of the field."""
+        """Kriging weights; the noise of spots has the variance ``noise`` (spots,) times that of the field."""
 
         def weigh(xy):
             _, nearest = self.tree.query(xy)
@@ -186,12 +193,16 @@ class Neighbourhoods:
         return weigh
 
     def hidden_weights(self, hidden: NDArray[np.int64], length: float, noise: NDArray[np.float64]) -> sp.csr_array:
-        """(hidden, spots) weights of the others in each spot's neighbourhood, from one inverse (Dubrule 1983)."""
+        """(hidden, spots) leave-one-out weights of the others in each spot's neighbourhood, from one inverse.
+
+        With B the inverse of the whole system and spot 0 left out, spot i has the weight -B_0i / B_00 (Dubrule 1983,
+        Mathematical Geology 15).
+        """
         first = self.inverses(hidden, length, noise)[:, 0, :-1]
         return sparse_weights(self.near[hidden][:, 1:], -first[:, 1:] / first[:, :1], len(self.spots))
 
 
 def matern(distance: NDArray[np.float64], length: float) -> NDArray[np.float64]:
-    """Correlation at a distance, both in µm: Matérn with smoothness 3/2."""
+    """Matérn correlation of smoothness 3/2: ``(1 + √3 d / ℓ) exp(-√3 d / ℓ)``, both in µm (Rasmussen & Williams 2006, 4.17)."""
     scaled = np.sqrt(3) * distance / length
     return (1 + scaled) * np.exp(-scaled)

@@ -46,8 +46,9 @@ class Linear(Interpolation):
             outside = triangle < 0
             corners = triangles.simplices[triangle].astype(np.int64)
             to_barycentric, origin = triangles.transform[triangle, :2], triangles.transform[triangle, 2]
-            two = np.einsum("nij,nj->ni", to_barycentric, xy - origin)
-            shares = np.column_stack([two, 1 - two.sum(axis=1)])
+            # SciPy keeps the affine map to the first two barycentric coordinates; the three add up to 1.
+            first_two = np.einsum("nij,nj->ni", to_barycentric, xy - origin)
+            shares = np.column_stack([first_two, 1 - first_two.sum(axis=1)])
             corners[outside] = tree.query(xy[outside], k=[1])[1]
             shares[outside] = (1, 0, 0)
             return sparse_weights(corners, shares, len(spots))

@@ -14,10 +14,10 @@ from stsr.methods.shared.linear_model import LinearModel
 from stsr.options import Number, Options, Whole
 
 PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
-"""Values of α that cross-validation chooses from."""
+"""Values of α among which cross-validation chooses."""
 
 FOLDS = 5
-"""Parts of cross-validation; fewer where the spots lie in fewer blocks, as those of a needle biopsy do."""
+"""Folds of cross-validation; fewer where the spots lie in fewer blocks, as in a needle biopsy."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class RidgeConfig(Options):
     penalty
         α; None chooses it by cross-validation.
     blocks
-        Cross-validation cuts the section into ``blocks x blocks`` parts and leaves them out whole: spots side by side
-        share their surroundings, so leaving out single ones would choose too small a penalty.
+        Cross-validation divides the section into ``blocks x blocks`` blocks and leaves out whole blocks: neighbouring
+        spots are correlated, so leaving out single ones would choose too small a penalty.
     """
 
     penalty: Annotated[float | None, Number(1e-6, 1e12, optional=True)] = None
@@ -39,12 +39,12 @@ class RidgeConfig(Options):
 
 @register
 class Ridge(LinearModel):
-    """λ(b) = m · max(0, c + z(b)·B): learned from the mean features of the discs, applied to every cell.
+    """λ(b) = m · max(0, c + z(b)·B): fitted to the mean features of the discs, applied to every cell.
 
-    B minimises Σ_s |y_s / a - c - z̄_s·B|² + α |B|² (Hoerl & Kennard 1970) over the spots whose disc lies on tissue as a
-    whole, a being the cells of a disc. z are the features standardised by their mean and standard deviation
-    *over cells*, z̄_s their mean over the disc. Details finer than a disc average out in z̄, so that α weighs most on
-    them, and these are what a cell has in excess of a disc.
+    B minimises Σ_s |y_s / a - c - z̄_s·B|² + α |B|² (Hoerl & Kennard 1970) over the spots whose whole disc is on tissue; a
+    is the number of cells of a disc. z are the features standardised by their mean and standard deviation *over cells*,
+    z̄_s their mean over the disc. Features that vary within a disc average out in z̄, so α shrinks their coefficients
+    most; these are the features in which cells vary more than discs.
     """
 
     info: ClassVar = MethodInfo(
@@ -70,8 +70,8 @@ def choose_penalty(
 ) -> float:
     """The largest penalty that predicts left-out blocks within a standard error of the best (Breiman et al. 1984).
 
-    The error is that of genes scaled to unit variance. The optimum is flat, and a cell's features reach further out
-    than any disc's mean, so the stiffest of the equally good fits extrapolates best.
+    The error is the mean square over genes scaled to unit variance. The optimum is flat, and the features of cells lie
+    outside the range of the means over discs, so of the equally good fits the most regularised one extrapolates best.
     """
     from sklearn import linear_model
     from sklearn.model_selection import GroupKFold
@@ -89,5 +89,6 @@ def choose_penalty(
 
     error = np.array([errors(learn, test) for learn, test in splits])
     excess = error - error[:, [error.mean(axis=0).argmin()]]
+    # one standard error of the paired difference to the best penalty, over folds
     good = excess.mean(axis=0) <= excess.std(axis=0, ddof=1) / np.sqrt(folds)
     return float(np.array(PENALTIES)[good].max())

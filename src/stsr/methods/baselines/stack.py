@@ -1,4 +1,4 @@
-"""A stack: other methods' predictions added up, gene by gene, with the weights that best predict counts kept from them."""
+"""Stacking: a weighted sum of other methods, with weights for each gene that best predict held-out counts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from scipy.optimize import minimize
 
 from stsr.methods.base import METHODS, Method, MethodInfo, Prediction, Predictor, Training, create, register
 from stsr.methods.baselines.feature_knn import FeatureKnn
-from stsr.methods.baselines.holdout_experiments import trials
+from stsr.methods.baselines.holdout_experiments import holdout_experiments
 from stsr.methods.baselines.idw import Idw
 from stsr.methods.baselines.kriging import Kriging
 from stsr.methods.baselines.ridge import Ridge
-from stsr.methods.expected import Array, Expected, Facts
+from stsr.methods.expected import LEAST, Array, Expected, Facts
 from stsr.methods.shared.requirements import FEWEST, require_spots, warned
 from stsr.methods.shared.spot_sums import disc_sums
 from stsr.options import Items, Options, Text, Whole
@@ -25,11 +25,14 @@ from stsr.section import Section
 
 logger = logging.getLogger(__name__)
 
-STRENGTH = 300.0
-"""UMI counts that equal weights are worth: members are much alike, and few counts cannot tell them apart."""
+PRIOR_COUNTS = 300.0
+"""Strength of the prior of equal weights in UMI counts: members are highly correlated, so few counts cannot separate them."""
 
 TINY = 1e-6
-"""Smallest weight, and smallest count that is expected in a spot."""
+"""Smallest weight while fitting, and smallest expected count of a spot."""
+
+TOLERANCE = 1e-10
+"""Of L-BFGS-B: relative change of the loss, and size of the gradient, at which it stops."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,8 @@ class StackConfig(Options):
     methods
         Names of at least two other methods that need no image beyond its features, each with its default options.
     folds
-        Spots are hidden in this many parts, one after the other, each time with every member fitted to the others; two
-        more fits of each are to thinned spots and to all.
+        Folds of hidden spots. Every member is fitted once for each fold, to the other spots, then to thinned spots and
+        to all spots.
     """
 
     methods: Annotated[tuple[str, ...], Items(Text(), least=2)] = tuple(
@@ -65,11 +68,12 @@ class StackConfig(Options):
 
 @register
 class Stack(Method):
-    """λ_g(b) = Σ_m w_gm λ_gm(b), with the weights w ≥ 0 by which the members best explain counts kept from them.
+    """λ_g(b) = Σ_m w_gm λ_gm(b), with the weights w ≥ 0 by which the ensemble members best predict held-out counts.
 
-    The weights minimise the Poisson deviance between what spots measured and what members that did not see it expect
-    (Wolpert 1992; non-negative, as Breiman 1996 found necessary). Spots are hidden one by one and thinned, see
-    :mod:`stsr.methods.baselines.holdout_experiments`. Hiding alone would favour the image: a hidden spot is further from any other than a cell.
+    The weights minimise the Poisson deviance between held-out counts and the predictions of members fitted without them
+    (Wolpert 1992; non-negative, as Breiman 1996 found necessary). Counts are held out by hiding spots and by thinning, see
+    :mod:`stsr.methods.baselines.holdout_experiments`. Hiding alone would give the image too much weight: a hidden spot is
+    further from other spots than a cell.
     """
 
     info: ClassVar = MethodInfo(
@@ -86,11 +90,12 @@ class Stack(Method):
         folds = self.config.folds
         require_spots(section, self.info.name, fewest=-(-FEWEST * folds // (folds - 1)))
         with warned():
-            weights = blend(*self._answers(section, seed, training))
+            weights = blend(*self._predictions(section, seed, training))
             members = self._members(section, seed, training)
-        average = np.average(weights, axis=0, weights=section.counts.sum(axis=0) + 1e-9)
+        average = np.average(weights, axis=0, weights=section.counts.sum(axis=0) + LEAST)
         logger.info(
-            "Stack of %s.", ", ".join(f"{w:.2f} {m}" for w, m in zip(average, self.config.methods, strict=True))
+            "Ensemble weights of the stack: %s.",
+            ", ".join(f"{w:.2f} {m}" for w, m in zip(average, self.config.methods, strict=True)),
         )
         self.arrays = {"weights": weights}
         for member in members:
@@ -107,20 +112,20 @@ class Stack(Method):
     def _members(self, section: Section, seed: int, training: Training) -> list[Method]:
         return [create(name).fit(section, seed=seed, training=training) for name in self.config.methods]
 
-    def _answers(
+    def _predictions(
         self, section: Section, seed: int, training: Training
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(n, genes) counts kept from the members and (methods, n, genes) what they expect, times the trials' weights."""
+        """(n, genes) held-out counts and (methods, n, genes) predictions of them, times the loss weights."""
         counts, expected = [], []
-        for trial in trials(section, self.config.folds, np.random.default_rng(seed)):
-            footprint = section.footprint[trial.spots]
-            answers = [
-                expect(member.on(trial.seen, device=training.device), section, footprint)
-                for member in self._members(trial.seen, seed, training)
+        for experiment in holdout_experiments(section, self.config.folds, np.random.default_rng(seed)):
+            footprint, visible = section.footprint[experiment.spots], experiment.visible
+            predictions = [
+                expected_counts(member.on(visible, device=training.device), section, footprint)
+                for member in self._members(visible, seed, training)
             ]
-            # The Poisson deviance of multiples of counts and expectations is that multiple of theirs.
-            counts.append(trial.weight * trial.counts)
-            expected.append(trial.weight * np.stack(answers))
+            # The Poisson deviance is homogeneous, D(a y, a μ) = a D(y, μ): scaling both is weighting the loss.
+            counts.append(experiment.weight * experiment.counts)
+            expected.append(experiment.weight * np.stack(predictions))
         return np.concatenate(counts), np.concatenate(expected, axis=1)
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
@@ -138,36 +143,38 @@ class Stack(Method):
         return predict
 
     def _fitted(self, name: str) -> Method:
-        """A member with the arrays that were kept for it."""
+        """A member with its learned arrays."""
         member, prefix = create(name), f"member/{name}/"
         member.arrays = {key.removeprefix(prefix): a for key, a in self.arrays.items() if key.startswith(prefix)}
         return member
 
 
-def expect(predict: Predictor, section: Section, footprint: sp.csr_array) -> NDArray[np.float32]:
-    """(n, genes) counts that are predicted under spots whose share in the cells is ``footprint`` (n, cells)."""
+def expected_counts(predict: Predictor, section: Section, footprint: sp.csr_array) -> NDArray[np.float32]:
+    """(n, genes) predicted counts of spots, which cover the shares ``footprint`` (n, cells) of the cells."""
     return disc_sums(section, footprint, len(section.genes), lambda rows: predict(rows).mean)
 
 
 def blend(counts: NDArray[np.float32], expected: NDArray[np.float32]) -> NDArray[np.float32]:
     """(genes, methods) weights w ≥ 0 that minimise the Poisson deviance of counts from Σ_m w_gm expected_m.
 
-    ``counts`` is (n, genes), ``expected`` (methods, n, genes). A gamma prior with its mode at equal weights holds genes
-    with few counts near them.
+    ``counts`` is (n, genes), ``expected`` (methods, n, genes). A gamma prior with its mode at equal weights 1 / M keeps
+    genes with few counts near them. The loss is ``Σ_s (μ_s - y_s ln μ_s) + S Σ_m (w_m - ln(w_m) / M)`` with ``μ = Σ_m w_m
+    expected_m`` and ``S = PRIOR_COUNTS``. It is divided by S + Σ_s y_s, so that its tolerance is relative.
     """
     equal = np.full(len(expected), 1 / len(expected))
 
     def solve(y: NDArray[np.float32], members: NDArray[np.float32]) -> NDArray[np.float64]:
         total = members.sum(axis=1, dtype=np.float64)
-        scale = STRENGTH + y.sum(dtype=np.float64)
+        scale = PRIOR_COUNTS + y.sum(dtype=np.float64)
 
         def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             mean = np.maximum(weights @ members, TINY)
-            value = weights @ total - y @ np.log(mean) + STRENGTH * (weights.sum() - equal @ np.log(weights))
-            slope = total - members @ (y / mean) + STRENGTH * (1 - equal / weights)
-            return value / scale, slope / scale
+            value = weights @ total - y @ np.log(mean) + PRIOR_COUNTS * (weights.sum() - equal @ np.log(weights))
+            gradient = total - members @ (y / mean) + PRIOR_COUNTS * (1 - equal / weights)
+            return value / scale, gradient / scale
 
-        return minimize(loss, equal, jac=True, method="L-BFGS-B", bounds=[(TINY, None)] * len(equal), tol=1e-10).x
+        bounds = [(TINY, None)] * len(equal)
+        return minimize(loss, equal, jac=True, method="L-BFGS-B", bounds=bounds, tol=TOLERANCE).x
 
     genes = range(counts.shape[1])
     return np.array([solve(counts[:, g], expected[:, :, g].astype(np.float64)) for g in genes], dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What spots measured beside the cells, where it cannot be placed."""
+"""Counts of spots that lie beside the tissue of the grid and so belong to no cell."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from stsr.section import Section
 
 logger = logging.getLogger(__name__)
 
-TOLD = 0.02
-"""Share of the counts from which on it is worth a warning that they cannot be placed."""
+WARN_SHARE = 0.02
+"""Share of all counts that belong to no cell above which this is a warning."""
 
 
 @dataclass(frozen=True)
 class Unplaced:
-    """Spots that do not lie on cells as a whole.
+    """Spots that lie only in part, or not at all, on cells.
 
     Parameters
     ----------
     spots_cut, spots_off
-        How many lie on cells in part, and how many on none.
+        Number of spots that lie on cells in part, and of those on no cell.
     share
-        Share of all counts that cannot be placed, if what a spot measured is spread evenly over what it covers. It is
-        less where the rest is bare glass.
+        Share of all counts that belong to no cell if the counts of a spot are spread evenly over its area. An upper bound:
+        bare glass has no counts.
     """
 
     spots_cut: int
@@ -34,7 +34,7 @@ class Unplaced:
 
     @classmethod
     def of(cls, section: Section) -> Unplaced:
-        """Count them in a section.
+        """Those of a section.
 
         Examples
         --------
@@ -51,11 +51,11 @@ class Unplaced:
         return cls(int(((covered > 0) & (covered < 1)).sum()), int((covered == 0).sum()), round(beside, 6))
 
     def tell(self) -> None:
-        """Say it in the log, where there is anything to say."""
+        """Log them, if there are any."""
         if not (self.spots_cut or self.spots_off):
             return
         logger.log(
-            logging.WARNING if self.share > TOLD else logging.INFO,
+            logging.WARNING if self.share > WARN_SHARE else logging.INFO,
             "%d spots lie on the grid in part and %d beside it: up to %.2g %% of all counts cannot be placed. If the "
             "image shows tissue there, pass a mask that covers the spots to stsr.pp.make_grid(tissue=...).",
             self.spots_cut,

@@ -1,4 +1,4 @@
-"""Square tiles of grid cells, the disc of a spot in them, and the tokens of their cells."""
+"""Square tiles of grid cells, the disc of a spot in a tile, and the tokens of cells."""
 
 from __future__ import annotations
 
@@ -14,10 +14,16 @@ from stsr.methods.shared.standardise import feature_moments
 from stsr.section import Section
 
 PIXELS = 4
-"""Pixels to a cell's side from which its mean colour is taken."""
+"""Side of a cell in pixels for its mean colour."""
 
 LIMIT = 10.0
-"""Standard deviations at which tokens are clipped, so that a smudge on the slide does not rule a tile."""
+"""Standard deviations at which tokens are clipped, so that an artefact on the slide does not dominate a tile."""
+
+LEAST_SD = 1e-3
+"""Smallest standard deviation of a colour that is divided by."""
+
+EDGE = 1e-6
+"""Cells added to the radius of a disc, so that rounding does not exclude a cell centre on its border."""
 
 
 def cell_colours(section: Section) -> NDArray[np.float32]:
@@ -42,9 +48,9 @@ class CellTokens:
     colours
         From :func:`cell_colours`.
     mean, sd
-        (features + 3,) what is subtracted from and divided out of features and colours.
+        (features + 3,) mean that is subtracted from features and colours, and standard deviation that divides them.
     limit
-        Size at which tokens are clipped.
+        Absolute value at which tokens are clipped.
     """
 
     section: Section
@@ -55,11 +61,11 @@ class CellTokens:
 
     @classmethod
     def learn(cls, section: Section) -> CellTokens:
-        """Standardise by the cells of ``section``."""
+        """Standardise by mean and standard deviation over the cells of ``section``."""
         colours = cell_colours(section)
         mean, sd = feature_moments(section)
         means = np.concatenate([mean, colours.mean(axis=0)]).astype(np.float32)
-        sds = np.concatenate([sd, np.maximum(colours.std(axis=0), 1e-3)]).astype(np.float32)
+        sds = np.concatenate([sd, np.maximum(colours.std(axis=0), LEAST_SD)]).astype(np.float32)
         return cls(section, colours, means, sds)
 
     @classmethod
@@ -70,7 +76,7 @@ class CellTokens:
 
     @staticmethod
     def expected(facts: Facts) -> Expected:
-        """What is kept of the standardisation."""
+        """The learned arrays."""
         yield "mean", Array((facts.features + 3,))
         yield "sd", Array((facts.features + 3,), low=LEAST)
 
@@ -80,7 +86,7 @@ class CellTokens:
         return np.clip((raw - self.mean) / self.sd, -self.limit, self.limit)
 
     def gather(self, cells: NDArray[np.int64]) -> NDArray[np.float16]:
-        """(n, p, features + 3) tokens of the cells (n, p) of tiles anywhere in the section; 0 where it is -1."""
+        """(n, p, features + 3) tokens of the cells (n, p) of tiles anywhere in the section; 0 where the cell is -1."""
         tokens = np.zeros((*cells.shape, len(self.mean)), dtype=np.float16)
         for rows in bands(self.section, self.section.n_features):
             band = self.section.grid.cells(rows)
@@ -93,16 +99,16 @@ class CellTokens:
 class SpotTile:
     """The square of whole cells that a spot's disc fits into: at 8 µm 7 x 7 cells, 37 of them in the disc.
 
-    A spot that is no disc is taken as the disc of the same area.
+    A spot of another shape is replaced by the disc of the same area.
 
     Parameters
     ----------
     reach
-        Cells between the middle one and the border.
+        Cells between the central one and the border of the square.
     offsets
-        (side², 2) row and column of each cell, from the first.
+        (side², 2) row and column of each cell, relative to the first.
     disc
-        (side²,) bool, which cells' centres the disc covers.
+        (side²,) bool, whether the disc covers the centre of a cell.
     """
 
     reach: int
@@ -112,25 +118,25 @@ class SpotTile:
     @classmethod
     def of(cls, section: Section) -> SpotTile:
         """The tile for the spots and the grid of a section."""
-        radius = np.sqrt(section.spot_cells / np.pi) + 1e-6
+        radius = np.sqrt(section.spot_cells / np.pi) + EDGE
         reach = int(radius)
         offsets = square(2 * reach + 1)
         return cls(reach, offsets, ((offsets - reach) ** 2).sum(axis=1) <= radius**2)
 
     @property
     def side(self) -> int:
-        """Cells to a side."""
+        """Cells along a side."""
         return 2 * self.reach + 1
 
     def corners(self, section: Section) -> NDArray[np.int64]:
-        """(spots, 2) row and column of the first cell of the tile in whose middle cell each spot lies."""
+        """(spots, 2) row and column of the first cell of each spot's tile, whose central cell holds the spot's centre."""
         return np.floor(section.grid.to_index(section.spots)[:, ::-1]).astype(np.int64) - self.reach
 
 
 def disc_weights(inside: NDArray[np.bool_], *, faithful: bool) -> NDArray[np.float32]:
-    """(n, p) weights by which the cells of whole discs become spots, of which those ``inside`` (n, p) are on tissue.
+    """(n, p) weights of cells in the sums of whole discs; cells not ``inside`` (n, p) the tissue have weight 0.
 
-    1 / p each, so that a disc at the tissue's border holds less; as published, their mean.
+    1 / p each, so that a disc at the border of the tissue holds less; as published, the mean of the cells inside.
     """
     whole = inside.sum(axis=1, keepdims=True) if faithful else inside.shape[1]
     return (inside / whole).astype(np.float32)
@@ -142,7 +148,7 @@ def square(side: int) -> NDArray[np.int64]:
 
 
 def tile_cells(grid: Grid, corners: NDArray[np.int64], side: int) -> NDArray[np.int64]:
-    """(n, side²) positions of the cells of tiles whose first cell is at ``corners`` (n, 2) as (row, col); -1 off tissue."""
+    """(n, side²) indices of the cells of tiles whose first cell is at ``corners`` (n, 2) as (row, col); -1 off tissue."""
     place = corners[:, None, :] + square(side)
     inside = ((place >= 0) & (place < grid.shape)).all(axis=-1)
     cells = np.full(inside.shape, -1, dtype=np.int64)
@@ -151,7 +157,7 @@ def tile_cells(grid: Grid, corners: NDArray[np.int64], side: int) -> NDArray[np.
 
 
 def tiling(shape: tuple[int, int], rows: slice, side: int, shift: int) -> NDArray[np.int64]:
-    """(n, 2) corners of the disjoint tiles that touch a band of rows; tiles start ``shift`` cells before the grid does."""
+    """(n, 2) first cells of the disjoint tiles that touch a band of rows; tiling starts ``shift`` cells before the grid."""
     start, stop, _ = rows.indices(shape[0])
     down = np.arange((start + shift) // side, -(-(stop + shift) // side))
     across = np.arange(-(-(shape[1] + shift) // side))

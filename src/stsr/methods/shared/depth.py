@@ -1,4 +1,4 @@
-"""Sections sequenced to another depth than the one learned from."""
+"""Prediction for sections of another sequencing depth than that of the section learned from."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from stsr.methods.base import Prediction, Predictor
 from stsr.section import Section
 
 
-def kept_depth(section: Section) -> NDArray[np.float64]:
-    """(1,) the depth of a section, for a method that looks at counts to keep."""
+def depth_array(section: Section) -> NDArray[np.float64]:
+    """(1,) sequencing depth of a section, as a learned array of methods whose input are counts."""
     return np.array([section.depth])
 
 
 def at_depth(section: Section, depth: NDArray[np.float64]) -> tuple[Section, float]:
-    """A section as if sequenced to a depth (1,) that was kept, and what brings its counts back to its own."""
+    """A section scaled to the learned sequencing depth (1,), and the factor that scales its counts back."""
     factor = float(depth[0]) / section.depth
     return section.scaled(factor), 1 / factor
 
 
-def times(predict: Predictor, factor: float) -> Predictor:
-    """A predictor of means without standard deviations, multiplied; itself when there is nothing to do."""
+def rescaled(predict: Predictor, factor: float) -> Predictor:
+    """A predictor of means, without standard deviations, times ``factor``."""
     if factor == 1:
         return predict
 

@@ -1,4 +1,4 @@
-"""Networks of one kind trained on the spots of a section, and how they are kept."""
+"""Ensembles: networks of one kind that differ by their seed, and the names of their arrays."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class StatesConfig(Options):
-    """Options that methods trained in states share; a subclass documents them and says what None stands for."""
+class EnsembleConfig(Options):
+    """Options of methods that train an ensemble of ``states`` networks; a subclass documents them and what None means."""
 
     corrected: ClassVar[dict[str, Any]]
     published: ClassVar[dict[str, Any]]
 
     faithful: Annotated[bool, Switch()] = False
-    # What is None is filled in below.
+    # __post_init__ replaces None.
     epochs: Annotated[int, Whole(1, 100_000, optional=True)] = None  # type: ignore[assignment]
     states: Annotated[int, Whole(1, 32, optional=True)] = None  # type: ignore[assignment]
     learning_rate: Annotated[float, Number(1e-8, 0.1, optional=True)] = None  # type: ignore[assignment]
@@ -42,28 +42,28 @@ class StatesConfig(Options):
                 object.__setattr__(self, name, value)
 
 
-def train_states(
+def train_ensemble(
     module: Callable[[], Any],
     spots: Sequence[NDArray[Any]],
-    config: StatesConfig,
+    config: EnsembleConfig,
     *,
     shuffle: bool,
     seed: int,
     training: Training,
 ) -> tuple[Arrays, dict[str, list[float]]]:
-    """Train networks that differ by their seed.
+    """Train ensemble members, which differ by their seed.
 
     Parameters
     ----------
     module
-        Makes an untrained network, ``net`` of a LightningModule that knows its loss.
+        Makes an untrained LightningModule with a loss; its ``net`` is the network.
     spots
-        Arrays with an entry for each spot: what ``module`` takes as a batch.
+        Arrays with an entry per spot, of which batches for ``module`` are made.
     config
-        How to train. By default spots are held out for early stopping, others for each state; as published, none is, and
-        the epoch that is kept is the best on all spots.
+        How to train. By default each member holds out other spots for early stopping. As published, no spot is held out,
+        and the epoch with the lowest loss on all spots is kept.
     shuffle
-        Whether spots come in a new order each epoch.
+        Whether spots are in a new random order each epoch.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def train_states(
 
 
 def numbered(trained: Sequence[tuple[nn.Module, dict[str, list[float]]]]) -> tuple[Arrays, dict[str, list[float]]]:
-    """Weights and losses of networks as a method keeps them: ``net0/...``, ``net1/...``; ``train``, ``train 2`` ..."""
+    """Weights and losses of networks under the names ``net0/...``, ``net1/...`` and ``train``, ``train 2`` ..."""
     arrays: Arrays = {}
     history: dict[str, list[float]] = {}
     for number, (net, losses) in enumerate(trained):
@@ -116,7 +116,7 @@ def networks(make: Callable[[], nn.Module], count: int, *, first: int = 0) -> It
 
 
 def load_states(untrained: Iterable[Net], arrays: Arrays, device: str) -> list[Net]:
-    """Give untrained networks the weights that :func:`numbered` returned, one after another, and put them on a device."""
+    """Load the weights that :func:`numbered` returned into untrained networks, in order, and move them to a device."""
     import torch
 
     from stsr.nn.training.device import pick_device

@@ -1,4 +1,4 @@
-"""What a method has learned of a section in a few arrays, as it keeps them when it is fitted."""
+"""Learned arrays: what a fitted method keeps of a section, in the layout of the model file."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from stsr.methods.base import Arrays
 
 
 class Kept:
-    """A dataclass of arrays, kept as ``{prefix}/{name}`` among those of a fitted method."""
+    """A dataclass of learned arrays; a fitted method keeps each as ``{prefix}/{name}``."""
 
     prefix: ClassVar[str]
-    __dataclass_fields__: ClassVar[dict[str, Any]]  # so that a type checker takes it for one
+    __dataclass_fields__: ClassVar[dict[str, Any]]  # subclasses are dataclasses; for the type checker
 
     @classmethod
     def load(cls, arrays: Arrays) -> Self:
@@ -25,15 +25,15 @@ class Kept:
 
     @property
     def arrays(self) -> Arrays:
-        """As a fitted method keeps them."""
+        """By the names under which a fitted method keeps them."""
         return {f"{self.prefix}/{name}": plain(value) for name, value in vars(self).items()}
 
 
 def plain(array: NDArray[Any]) -> NDArray[Any]:
-    """An array in row-major order and the machine's own byte order, as files keep it and products of it are computed.
+    """An array in row-major order and native byte order.
 
-    A product with a transposed array differs in its last bits from one with a copy of it, and a file of raw memory takes
-    the order of its values for row-major.
+    safetensors writes memory as it is and reads it as row-major. Matrix products with a transposed view also differ in
+    their last bits from those with a row-major copy, so a loaded model would predict other values.
     """
     array = np.asarray(array)
     return np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
@@ -49,7 +49,7 @@ def settled(arrays: Mapping[str, NDArray[Any]]) -> Arrays:
     """
     for name, array in arrays.items():
         if np.asarray(array).dtype.kind not in "fiub":
-            raise ValueError(f"array {name!r} holds {np.asarray(array).dtype} values, which are no plain numbers.")
+            raise ValueError(f"array {name!r} holds {np.asarray(array).dtype} values, which are not numbers.")
         if not np.isfinite(array).all():
             raise ValueError(f"array {name!r} holds values that are not finite.")
     return {name: plain(array) for name, array in arrays.items()}

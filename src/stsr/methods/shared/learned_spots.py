@@ -1,4 +1,4 @@
-"""What methods that look at image features alone learn from: spots, and the mean features under them."""
+"""Training data of methods that predict from image features alone: spots and the mean features under them."""
 
 from __future__ import annotations
 
@@ -13,21 +13,24 @@ from stsr.methods.shared.spot_sums import disc_means
 from stsr.methods.shared.standardise import feature_moments
 from stsr.section import Section
 
+LEAST_COUNT = 1e-6
+"""Smallest predicted total of a gene that is divided by."""
+
 
 @dataclass(frozen=True, eq=False)
 class LearnedSpots:
-    """The spots that a method which looks at features alone learns from: those that lie on tissue as a whole.
+    """Training spots, with features: those whose whole disc is on tissue.
 
     Parameters
     ----------
     used
-        (spots,) which of the section's spots they are.
+        (spots,) which spots of the section are training spots.
     mean, sd
-        (features,) by which features are standardised, over cells.
+        (features,) mean and standard deviation of the features over cells.
     z
-        (n, features) standardised features, averaged over what each spot covers.
+        (n, features) standardised features, averaged over the area of each spot.
     density
-        (n, genes) counts per cell, of a whole spot.
+        (n, genes) counts of a spot over the cells of a whole spot.
     """
 
     used: NDArray[np.bool_]
@@ -45,6 +48,6 @@ class LearnedSpots:
         return cls(used, mean, sd, z, section.counts[used].toarray() / np.float32(section.spot_cells))
 
     def mass_factor(self, section: Section, predicted: NDArray[np.floating]) -> NDArray[np.floating]:
-        """(genes,) by what rates are multiplied so that these spots, predicted to hold (genes,), hold what was measured."""
+        """(genes,) factors that make ``predicted`` (genes,), the sums over training spots, equal to the measured ones."""
         measured = section.covered[self.used] @ section.counts[self.used]
-        return measured / np.maximum(predicted, 1e-6)
+        return measured / np.maximum(predicted, LEAST_COUNT)

@@ -1,7 +1,7 @@
-"""What the methods that predict at points share: one image vector a point, who sees whom, counts per cell.
+"""Parts of the methods that predict at points: image vectors, neighbour index, counts per cell.
 
-The published methods look at crops around spots. Here a point is a spot while learning and a cell while predicting, and
-its vector is the mean of the encoder's features over the cells that a crop around it covers.
+The published methods use image crops around spots. Here a point is a spot in training and a cell in prediction, and its
+image vector is the mean of the encoder's features over the cells in a crop around it.
 """
 
 from __future__ import annotations
@@ -27,28 +27,34 @@ from stsr.section import Section
 PointValues = Callable[[NDArray[np.float64], NDArray[np.float32]], NDArray[np.floating]]
 """From (points, 2) centres in µm and (points, features) image vectors to (points, genes)."""
 
-MOST = 10.0
-"""Largest factor by which a gene's counts are raised: one that is hardly predicted at all stays low."""
+MAX_FACTOR = 10.0
+"""Largest factor on the counts of a gene, so that a gene with hardly any predicted counts stays low."""
 
-DEPTH_SPOTS = 6
-"""Spots between whose libraries the depth is interpolated."""
+LIBRARY_SPOTS = 6
+"""Nearest spots from which the library size at a point is interpolated."""
+
+LIBRARY_POWER = 2.0
+"""Exponent of the distance in this interpolation."""
+
+LEAST_COUNT, LEAST_SD = 1e-6, 1e-6
+"""Smallest predicted total that is divided by, and largest standard deviation of a vector that is taken for a constant."""
 
 
 @dataclass(frozen=True, eq=False)
 class Crops:
     """Standardised image vectors of points.
 
-    A crop is centred on the cell that holds its point, be it a spot or a cell: what is asked for when predicting looks
-    exactly as what was learned from.
+    A crop is centred on the cell that holds its point, for spots as for cells, so that training and prediction have the
+    same input.
 
     Parameters
     ----------
     section
         The section, with features.
     crop
-        What a crop covers.
+        Shape of a crop.
     mean, sd
-        (features,) what is subtracted from and divided out of the vectors.
+        (features,) mean that is subtracted from vectors, and standard deviation that divides them.
     """
 
     section: Section
@@ -63,7 +69,7 @@ class Crops:
         raw = cls(section, crop, np.zeros(width, np.float32), np.ones(width, np.float32))
         vectors, covered = raw.means(raw.home)
         mean, sd = vectors[covered].mean(axis=0), vectors[covered].std(axis=0)
-        return cls(section, crop, mean, np.where(sd > 1e-6, sd, 1))
+        return cls(section, crop, mean, np.where(sd > LEAST_SD, sd, 1))
 
     @property
     def home(self) -> NDArray[np.int64]:
@@ -76,7 +82,7 @@ class Crops:
         return self._standardised(self.home)
 
     def cells(self, part: slice) -> NDArray[np.float32]:
-        """(cells, features) vectors of some of the cells, by position."""
+        """(cells, features) vectors of a range of cells, by index."""
         return self._standardised(self.section.grid.rowcol[part])
 
     def _standardised(self, rowcol: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -84,7 +90,7 @@ class Crops:
         return np.where(covered[:, None], np.clip((means - self.mean) / self.sd, -LIMIT, LIMIT), 0)
 
     def means(self, rowcol: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """(points, features) means around (points, 2) rows and columns, and (points,) which crops have any tissue."""
+        """(points, features) means around (points, 2) rows and columns, and (points,) whether a crop has any tissue."""
         grid = self.section.grid
         around, weights = self._weights(rowcol)
         step = max(1, BAND_VALUES // max(1, self.section.n_features * grid.shape[1]))
@@ -95,7 +101,7 @@ class Crops:
         return total, np.diff(weights.indptr) > 0
 
     def _weights(self, rowcol: NDArray[np.int64]) -> tuple[slice, sp.csr_array]:
-        """Rows that hold the crops, and (points, cells) shares of the cells in each crop."""
+        """Grid rows that hold the crops, and (points, cells) weights of the cells in the mean of each crop."""
         grid = self.section.grid
         reach, covered = self._shape
         cells = tile_cells(grid, rowcol - reach, 2 * reach + 1)[:, covered]
@@ -109,7 +115,7 @@ class Crops:
 
     @cached_property
     def _shape(self) -> tuple[int, NDArray[np.bool_]]:
-        """Cells from the middle of a crop to its border, and which cells of the square of that reach it covers."""
+        """Cells from the centre of a crop to its border, and which cells of the square with that half side it covers."""
         grid = self.section.grid
         reach = int(self.crop.reach / grid.bin_size) + 1
         side = 2 * reach + 1
@@ -117,15 +123,15 @@ class Crops:
         return reach, self.crop.covers(colrow @ grid.affine[:2, :2].T)
 
 
-def seen_by_spots(tree: cKDTree, count: int) -> NDArray[np.int64]:
-    """(spots, 1 + count) who each spot of a tree sees: itself, then the others nearest to it."""
+def spot_neighbours(tree: cKDTree, count: int) -> NDArray[np.int64]:
+    """(spots, 1 + count) neighbour index of the spots of a tree: each spot itself, then the others nearest to it."""
     return with_nearest(tree, count)
 
 
-def seen_by_points(tree: cKDTree, xy: NDArray[np.float64], count: int) -> NDArray[np.int64]:
-    """(points, 1 + count) who points (points, 2), numbered after the spots, see: themselves, then the nearest spots.
+def point_neighbours(tree: cKDTree, xy: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """(points, 1 + count) neighbour index of points (points, 2): each point itself, then the nearest spots.
 
-    No point sees another, nor does a spot see one, so that each is predicted as if it were alone.
+    Points are numbered after the spots. They are nobody's neighbours, so each is predicted independently of the others.
 
     Raises
     ------
@@ -133,30 +139,30 @@ def seen_by_points(tree: cKDTree, xy: NDArray[np.float64], count: int) -> NDArra
         For a single spot.
     """
     if tree.n < 2:
-        raise ValueError(f"spots={tree.n} are too few to be seen by points between them; use method='nearest'.")
+        raise ValueError(f"spots={tree.n} are too few to predict between them, which takes 2; use method='nearest'.")
     _, near = tree.query(xy, k=range(1, min(count, tree.n - 1) + 1), workers=-1)
     return np.hstack([tree.n + np.arange(len(xy))[:, None], near])
 
 
-def seen_by_all(tree: cKDTree, xy: NDArray[np.float64], count: int) -> NDArray[np.int64]:
-    """(spots + points, 1 + count) who the spots of a tree and points (points, 2) see."""
-    return np.vstack([seen_by_spots(tree, count), seen_by_points(tree, xy, count)])
+def all_neighbours(tree: cKDTree, xy: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """(spots + points, 1 + count) neighbour index of the spots of a tree, then of points (points, 2)."""
+    return np.vstack([spot_neighbours(tree, count), point_neighbours(tree, xy, count)])
 
 
-def depth(section: Section) -> Callable[[NDArray[np.float64]], NDArray[np.float32]]:
-    """From points (points, 2) in µm to the (points,) library of a spot there, interpolated between those around."""
-    weigh = inverse_distance(section.spots, neighbours=DEPTH_SPOTS, power=2.0)
+def library_size(section: Section) -> Callable[[NDArray[np.float64]], NDArray[np.float32]]:
+    """From points (points, 2) in µm to the (points,) library size of a spot there, interpolated from the spots around."""
+    weigh = inverse_distance(section.spots, neighbours=LIBRARY_SPOTS, power=LIBRARY_POWER)
     library = section.library.astype(np.float32)
     return lambda xy: weigh(xy) @ library
 
 
 def gene_factors(section: Section, predicted: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(genes,) by how much the predicted counts (spots, genes) fall short of the measured, over all spots.
+    """(genes,) measured over predicted counts (spots, genes), both summed over spots.
 
-    A network that is right on average about logs is too low about counts: the mean of logs is below the log of the mean.
+    Networks trained on logarithms underestimate counts, because E[log y] ≤ log E[y] (Jensen's inequality).
     """
     measured = section.counts.sum(axis=0)
-    return np.clip(measured / np.maximum(predicted.sum(axis=0), 1e-6), 0, MOST).astype(np.float32)
+    return np.clip(measured / np.maximum(predicted.sum(axis=0), LEAST_COUNT), 0, MAX_FACTOR).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,10 +176,10 @@ class PointPredictor:
     counts
         From (cells, 2) centres in µm and (cells, features) vectors to (cells, genes) counts of a spot centred there.
     chunk
-        Cells in a row of ids that see one another. Batches are cut between chunks, so that where a section is cut
-        into bands changes nothing. 1 when each cell is predicted as if it were alone.
+        Number of cells with successive ids that attend to one another; 1 when cells are predicted independently. Batches
+        begin and end between chunks, so predictions do not depend on how a section is divided into bands.
     batch
-        Cells predicted at a time, about.
+        Approximate number of cells predicted at a time.
     """
 
     crops: Crops
@@ -196,7 +202,7 @@ class PointPredictor:
 
 
 def in_chunks(size: int, *arrays: Any) -> Iterator[tuple[Any, ...]]:
-    """Arrays or tensors (n, ...) as (n // size, size, ...), then what is left as (1, rest, ...)."""
+    """Arrays or tensors (n, ...) as (n // size, size, ...), then the rest as (1, rest, ...)."""
     whole = len(arrays[0]) // size * size
     if whole:
         yield tuple(a[:whole].reshape(-1, size, *a.shape[1:]) for a in arrays)

@@ -1,4 +1,4 @@
-"""Which spots of a section can be learned from, and whether they are enough."""
+"""Which spots of a section are used for training, and whether they are enough."""
 
 from __future__ import annotations
 
@@ -14,22 +14,25 @@ from stsr.section import Section
 logger = logging.getLogger(__name__)
 
 FEWEST = 20
-"""Spots below which nothing is trained."""
+"""Smallest number of spots that a method is trained on."""
 
 WHOLE = 0.9
-"""Share of a disc that must lie on tissue for its cells to be taken for the disc."""
+"""Share of a spot's area that must be on tissue for the spot to be a whole one."""
+
+HALF = 0.5
+"""Share of a spot's area that must be on tissue for the spot to be used at all."""
 
 FEW = 200
-"""Spots below which what is trained is poor."""
+"""Number of spots below which a warning says that predictions will be poor."""
 
 
 def require_spots(section: Section, method: str, *, fewest: int = FEWEST) -> None:
-    """Refuse to train on too few spots, and warn of few; only those on tissue count, the others are not learned from.
+    """Refuse to train on too few spots, and warn of few; spots beside the tissue do not count.
 
     Raises
     ------
     ValueError
-        For fewer than ``fewest`` spots.
+        For fewer than ``fewest`` spots on tissue.
     """
     spots = int(spots_on_tissue(section).sum())
     if spots < fewest:
@@ -52,7 +55,7 @@ def require_spots(section: Section, method: str, *, fewest: int = FEWEST) -> Non
 
 @contextmanager
 def warned() -> Iterator[None]:
-    """Inside, the user has been warned of few spots and is not again, for every method that is fitted to them."""
+    """Silence the warning of few spots inside the block, where the user had it already."""
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
@@ -62,20 +65,20 @@ def warned() -> Iterator[None]:
 
 
 def spots_on_tissue(section: Section) -> NDArray[np.bool_]:
-    """(spots,) those with more than half of what they cover on tissue: the others are not learned from."""
-    return section.footprint.sum(axis=1) > section.spot_cells / 2
+    """(spots,) those with more than half of their area on tissue; only these are used for training."""
+    return section.footprint.sum(axis=1) > HALF * section.spot_cells
 
 
 def enough_spots(section: Section) -> bool:
-    """Whether as many spots lie on tissue as networks are told of: fewer say nothing of the spots around."""
+    """Whether enough spots lie on tissue to be an input of networks; with fewer, image networks predict alone."""
     return int(spots_on_tissue(section).sum()) >= FEWEST
 
 
 def whole_spots(section: Section) -> NDArray[np.bool_]:
-    """(spots,) those whose cells are taken for all that they cover: with nine tenths of it on tissue.
+    """(spots,) whole spots: those with at least nine tenths of their area on tissue.
 
-    Of a disc that the border cuts, nobody can tell whether its counts came from the part on tissue, as where the mask is
-    right, or from all of it, as where the mask leaves tissue out. Sections with few whole discs make do with halves.
+    Counts of a spot that the border of the mask cuts are ambiguous: they are from the part on tissue if the mask is right,
+    from the whole spot if the mask misses tissue. In sections with few whole spots, half a spot on tissue is enough.
     """
     whole = section.covered >= WHOLE
-    return whole if whole.sum() >= FEWEST else section.covered > 0.5
+    return whole if whole.sum() >= FEWEST else section.covered > HALF

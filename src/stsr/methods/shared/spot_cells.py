@@ -1,4 +1,4 @@
-"""Patches: a spot and the cells that share its neighbours, so that one gather of spots serves many cells."""
+"""Patches: a spot and cells that share its neighbouring spots, so that these are gathered once for many cells."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Patches:
     Parameters
     ----------
     anchor
-        (n,) the spot whose neighbours serve the patch.
+        (n,) the spot whose neighbours the cells of the patch use.
     cells
-        (n, p) positions of the cells; padding repeats the first.
+        (n, p) indices of the cells; padding repeats the first.
     weight
-        (n, p) float32 share of each cell; 0 marks padding.
+        (n, p) float32 weight of each cell in the spot's sum; 0 marks padding.
     """
 
     anchor: NDArray[np.int64]
@@ -40,7 +40,7 @@ class Patches:
 
 
 def pad(anchor: NDArray[np.int64], lengths: NDArray[np.int64], cells: NDArray, weight: NDArray) -> Patches:
-    """Patches from runs: ``cells`` and ``weight`` hold ``lengths[i]`` entries for ``anchor[i]``, one run after another."""
+    """Patches from concatenated runs: ``cells`` and ``weight`` hold ``lengths[i]`` successive entries for ``anchor[i]``."""
     keep = lengths > 0
     start = np.cumsum(lengths) - lengths
     anchor, lengths, start = anchor[keep], lengths[keep], start[keep]
@@ -51,16 +51,16 @@ def pad(anchor: NDArray[np.int64], lengths: NDArray[np.int64], cells: NDArray, w
 
 
 def under_spots(footprint: sp.csr_array) -> Patches:
-    """One patch a spot: the cells of its disc; spots without a cell inside tissue have none."""
+    """One patch per spot, with the cells under it; spots without a cell on tissue have no patch."""
     return pad(
         np.arange(footprint.shape[0]), np.diff(footprint.indptr), footprint.indices.astype(np.int64), footprint.data
     )
 
 
 def around_spots(grid: Grid, cells: NDArray[np.int64], spots: cKDTree, *, size: int, batch: int) -> Iterator[Patches]:
-    """Some cells (n,), each with its nearest spot, in patches of at most ``size`` cells; spot 0 where there is none.
+    """The given cells (n,) in patches of at most ``size`` cells with the same nearest spot; 0 in a section without spots.
 
-    They come in batches of about ``batch`` cells, long patches with long ones, so that little is padding.
+    Yields batches of about ``batch`` cells. Patches are sorted by length, so that there is little padding.
     """
     xy = grid.xy[cells]
     nearest = spots.query(xy, workers=-1)[1] if spots.n else np.zeros(len(xy), dtype=np.int64)
@@ -75,19 +75,19 @@ def around_spots(grid: Grid, cells: NDArray[np.int64], spots: cKDTree, *, size: 
     left = np.argsort(-lengths, kind="stable")
     while len(left):
         longest = lengths[left[0]]
-        some, left = np.split(left, [max(1, batch // longest)])
-        yield Patches(patches.anchor[some], patches.cells[some, :longest], patches.weight[some, :longest])
+        part, left = np.split(left, [max(1, batch // longest)])
+        yield Patches(patches.anchor[part], patches.cells[part, :longest], patches.weight[part, :longest])
 
 
 def neighbours(spots: cKDTree, count: int, *, hide_self: bool) -> NDArray[np.int64]:
-    """(spots, k) nearest spots of each spot; with or without itself. One row of none for a section without spots."""
+    """(spots, k) nearest spots of each spot, with or without itself; shape (1, 0) for a section without spots."""
     count = min(count, spots.n - hide_self)
     if count < 1:
         return np.zeros((max(spots.n, 1), 0), dtype=np.int64)
     _, near = spots.query(spots.data, k=range(1, count + hide_self + 1), workers=-1)
     if not hide_self:
         return near
-    # Coincident spots can come before the spot itself, so it is looked for, not assumed to be first.
+    # Of coincident spots, another one can come first, so the spot itself is searched for.
     own = near == np.arange(spots.n)[:, None]
     own[~own.any(axis=1), -1] = True
     return near[~own].reshape(spots.n, count)

@@ -1,4 +1,4 @@
-"""What the interpolating baselines share: a cell's expression is a weighted mean of spots."""
+"""Base of the interpolating baselines: the expression of a cell is a weighted mean of spots."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from stsr.methods.expected import Expected, Facts
 from stsr.section import Section
 
 FAR = 20
-"""Reaches of a spot from the tissue beyond which no spot says anything of it."""
+"""Largest distance of the nearest spot from the tissue, in radii of a spot; beyond, spots and grid do not match."""
 
 TOUCHING = 1e-3
-"""µm: a place this near to a spot's centre takes that spot's value."""
+"""Smallest distance in µm: a point at a spot's centre gets the value of that spot."""
 
 Weights = Callable[[NDArray[np.float64]], sp.csr_array]
-"""From points (points, 2) in µm to the (points, spots) sparse float32 weights of the spots, each row adding up to 1."""
+"""From points (points, 2) in µm to the (points, spots) sparse float32 weights of the spots, each row with sum 1."""
 
 
 class Interpolation(Method):
-    """A method with nothing to learn: λ(b) = Σ_s w_s(b) y_s / cells in a disc, with Σ_s w_s = 1.
+    """A method without training: λ(b) = Σ_s w_s(b) y_s / cells in a disc, with Σ_s w_s = 1.
 
-    Dividing a spot's counts by the cells of its disc makes them counts per cell. A subclass says what the weights are.
+    Counts of a spot over the cells of its disc are counts per cell. A subclass defines the weights.
     """
 
     @abstractmethod
@@ -36,7 +36,7 @@ class Interpolation(Method):
         """Prepare the weights of ``spots`` (spots, 2), in µm."""
 
     def fit(self, section: Section, *, seed: int, training: Training) -> Self:
-        """Nothing to learn; spots that have nothing to do with the grid are refused."""
+        """Only check that spots lie near the tissue of the grid."""
         near, _ = cKDTree(section.grid.xy).query(section.spots) if len(section.spots) else (np.array([np.inf]), None)
         if near.min() > FAR * section.aperture.reach:
             raise ValueError(
@@ -46,7 +46,7 @@ class Interpolation(Method):
         return self
 
     def expected(self, facts: Facts) -> Expected:
-        """None."""
+        """No arrays."""
         return ()
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:

@@ -1,4 +1,4 @@
-"""Features on a common scale, as networks are shown them."""
+"""Features on a common scale, as input of networks."""
 
 from __future__ import annotations
 
@@ -13,22 +13,28 @@ from stsr.methods.shared.learned_arrays import Kept
 from stsr.methods.shared.spot_sums import bands
 from stsr.section import Section
 
+LEAST_VARIANCE = 1e-6
+"""Smallest variance of a principal component that is divided by."""
+
+LEAST_SD = 1e-6
+"""Largest standard deviation of a feature that is taken for a constant."""
+
 
 @dataclass(frozen=True, eq=False)
 class Scaling(Kept):
-    """Features standardised, none of them extreme, wide ones brought down to principal components.
+    """Standardised and clipped features, reduced to partially whitened principal components if there are many.
 
-    What lies beyond three standard deviations counts as three: an artefact, or the stain of another slide, must not rule
-    the networks. Components keep half of the difference between the logarithms of their variances. Features say the same
-    in many ways: left as they are, the first few components would be all that is heard, and made alike, noise in the last
-    would.
+    Clipping at three standard deviations keeps artefacts and the stain of other slides from dominating the networks. A
+    component of variance v is divided by v^¼, so its variance becomes v^½: half way, on a log scale, from no whitening (v)
+    to full whitening (1). Encoder features are highly correlated: without whitening the first few components would
+    dominate, with full whitening the noise in the last ones.
 
     Parameters
     ----------
     mean, sd
-        (features,) of the cells learned from.
+        (features,) mean and standard deviation over the cells learned from.
     matrix
-        (features, width) from standardised features to what networks are shown.
+        (features, width) from standardised features to the input of networks.
     """
 
     prefix: ClassVar = "scaling"
@@ -42,7 +48,7 @@ class Scaling(Kept):
     def learn(cls, section: Section, *, width: int) -> Self:
         """Estimate from the cells of the section; more than ``width`` features become ``width`` components.
 
-        Components have unit variance on average.
+        Components have unit variance on average over components.
         """
         features = section.n_features
         mean, sd = (moment.astype(np.float32) for moment in feature_moments(section))
@@ -55,21 +61,22 @@ class Scaling(Kept):
             covariance += z.T @ z / np.float32(section.grid.n_cells)
         values, vectors = np.linalg.eigh(covariance)
         leading = np.argsort(values)[::-1][:width]
-        size = np.maximum(values[leading], 1e-6) ** 0.25
+        size = np.maximum(values[leading], LEAST_VARIANCE) ** 0.25
+        # Divided by size = v^¼, components have the variance size² = v^½, whose mean is scaled to 1.
         matrix = vectors[:, leading] / size / np.sqrt((size**2).mean())
-        # vectors[:, leading] is transposed in memory, and astype would keep it so
+        # vectors[:, leading] is column-major; order="C" because astype would keep that.
         return cls(mean, sd, matrix.astype(np.float32, order="C"))
 
     @classmethod
     def expected(cls, facts: Facts, *, width: int) -> Expected:
-        """What is kept of it, learned with this ``width``."""
+        """The learned arrays, for this ``width``."""
         yield f"{cls.prefix}/mean", Array((facts.features,))
         yield f"{cls.prefix}/sd", Array((facts.features,), low=LEAST)
         yield f"{cls.prefix}/matrix", Array((facts.features, min(facts.features, width)))
 
     @property
     def width(self) -> int:
-        """How many numbers describe a cell."""
+        """Number of input values of a cell."""
         return self.matrix.shape[1]
 
     def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -77,7 +84,7 @@ class Scaling(Kept):
         return self.standardised(x) @ self.matrix
 
     def standardised(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(..., features), none of them extreme."""
+        """(..., features) standardised and clipped."""
         z = x - self.mean
         z /= self.sd
         return np.clip(z, -self.limit, self.limit, out=z)
@@ -91,4 +98,4 @@ def feature_moments(section: Section) -> tuple[NDArray[np.float64], NDArray[np.f
         total, squares = total + cells.sum(axis=0), squares + (cells**2).sum(axis=0)
     mean = np.asarray(total / section.grid.n_cells)
     sd = np.sqrt(np.maximum(squares / section.grid.n_cells - mean**2, 0))
-    return mean, np.where(sd > 1e-6, sd, 1)
+    return mean, np.where(sd > LEAST_SD, sd, 1)

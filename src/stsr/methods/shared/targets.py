@@ -1,4 +1,4 @@
-"""Expression as networks are trained on it: scaled to 0 to 1, or standardised, gene by gene, and back to counts."""
+"""Training targets of networks: expression scaled to 0 to 1 or standardised, gene by gene, and back to counts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from stsr.methods.base import Arrays
 from stsr.methods.expected import LEAST, Array, Expected, Facts
 from stsr.section import Section
 
+LEAST_SD = 1e-3
+"""Smallest standard deviation of expression that is divided by."""
+
 
 @dataclass(frozen=True, eq=False)
 class MinMax:
@@ -20,9 +23,9 @@ class MinMax:
     Parameters
     ----------
     low, high
-        (genes,) the counts of a spot that become 0 and 1.
+        (genes,) counts of a spot that are scaled to 0 and to 1.
     spot_cells
-        Cells in such a spot.
+        Cells of a spot.
     """
 
     low: NDArray[np.float32]
@@ -33,8 +36,8 @@ class MinMax:
     def learn(cls, section: Section, *, faithful: bool) -> Self:
         """From zero to each gene's largest count; as published, from its smallest.
 
-        Zero lets a cell be empty of a gene that every spot has, and the cells on tissue of a disc at the border add up to
-        what it measured.
+        With zero, a cell can have no counts of a gene that all spots have, and the cells on tissue of a disc at the border
+        add up to its measured counts.
         """
         counts = section.counts.toarray()
         low = counts.min(axis=0) if faithful else np.zeros_like(counts[0])
@@ -42,17 +45,17 @@ class MinMax:
 
     @classmethod
     def of(cls, arrays: Arrays) -> Self:
-        """From the :attr:`arrays` that a method kept."""
+        """From the :attr:`arrays` of a fitted method."""
         return cls(arrays["low"], arrays["high"], float(arrays["spot_cells"][0]))
 
     @property
     def arrays(self) -> Arrays:
-        """``low``, ``high`` and ``spot_cells``, for a method to keep."""
+        """The learned arrays ``low``, ``high`` and ``spot_cells``."""
         return {"low": self.low, "high": self.high, "spot_cells": np.array([self.spot_cells])}
 
     @staticmethod
     def expected(facts: Facts) -> Expected:
-        """What :attr:`arrays` are."""
+        """Shapes and ranges of :attr:`arrays`."""
         yield "low", Array((facts.genes,), low=0)
         yield "high", Array((facts.genes,), low=0)
         yield "spot_cells", Array((1,), low=LEAST)
@@ -62,14 +65,14 @@ class MinMax:
         return ((section.counts.toarray() - self.low) / (self.high - self.low)).astype(np.float32, copy=False)
 
     def counts(self, scaled: NDArray[Any]) -> NDArray[np.float32]:
-        """(cells, genes) expected counts per cell, of whatever section: those of a spot learned from, over its cells."""
+        """(cells, genes) expected counts per cell: unscaled counts of a spot, over the cells of the spots learned from."""
         counts = self.low + scaled * (self.high - self.low)
         return (counts / self.spot_cells).astype(np.float32, copy=False)
 
 
 def standard(expressed: NDArray[np.float32], *, faithful: bool) -> Arrays:
     """(genes,) mean and standard deviation of expression (spots, genes); as published, 0 and 1."""
-    centre, spread = expressed.mean(axis=0), np.maximum(expressed.std(axis=0), 1e-3)
+    centre, spread = expressed.mean(axis=0), np.maximum(expressed.std(axis=0), LEAST_SD)
     if faithful:
         centre, spread = np.zeros_like(centre), np.ones_like(spread)
     return {"centre": centre, "spread": spread}

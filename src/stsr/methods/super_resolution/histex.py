@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from stsr.methods.base import Method, MethodInfo, Predictor, Training, register
 from stsr.methods.expected import LEAST, Array, Expected, Facts
 from stsr.methods.shared.cell_tiles import CellTokens, cell_colours
-from stsr.methods.shared.depth import at_depth, kept_depth, times
-from stsr.methods.shared.ensembles import StatesConfig, load_states, networks, train_states
+from stsr.methods.shared.depth import at_depth, depth_array, rescaled
+from stsr.methods.shared.ensembles import EnsembleConfig, load_states, networks, train_ensemble
 from stsr.methods.shared.requirements import require_spots
 from stsr.methods.shared.targets import MinMax, standard
 from stsr.methods.super_resolution.histex_tiles import Surroundings, TilePredictor
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class HistexConfig(StatesConfig):
+class HistexConfig(EnsembleConfig):
     """Options of HISTEX.
 
     Parameters
     ----------
     faithful
         Exactly as published. Attention scores are multiplied by heads^-½ instead of width^-½; the i-th spot is trained
-        with the surroundings of the i-th point of the densified lattice; spots come in the same order every epoch; a
-        spot's own counts are among what it sees, and counts are shown as scaled, not standardised; they are scaled from
-        their minimum, and a disc is the mean of its cells on tissue, not their sum; no spot is held out; positions are
-        absolute; prediction is in disjoint tiles. (Ours in both modes: image tokens are standardised, gradients clipped
-        at norm 1, and the epoch of the lowest loss is kept.)
+        with the neighbours of the i-th point of the densified lattice; spots are in the same order every epoch; a spot's
+        own counts are among its inputs, and input counts are scaled, not standardised; they are scaled from their
+        minimum, and a disc is the mean of its cells on tissue, not their sum; no spot is held out; positions are
+        absolute; tiles of a prediction are disjoint. (Ours in both modes: image tokens are standardised, gradients are
+        clipped at norm 1, and the epoch with the lowest loss is kept.)
     epochs, states, learning_rate, batch
-        Passes over the spots at most, networks whose median is taken, rate of Adam, and spots a step. None: 30, 1, 5e-4
+        Largest number of epochs, ensemble members (their median is used), learning rate, and spots per step. None: 30, 1, 5e-4
         and 32, or the published 500, 5, 1e-4 and 32.
     patience
-        Epochs without a better held-out loss after which training ends; not used when faithful.
+        Epochs without a lower held-out loss after which training ends; not used when faithful.
     held_out
         Share of the spots kept for early stopping; not used when faithful.
     """
@@ -49,8 +49,8 @@ class HistexConfig(StatesConfig):
 class Histex(Method):
     """Min-max scaled expression of 7 x 7 cells from their image tokens and the 5 nearest points of the lattice.
 
-    The network (:class:`stsr.nn.networks.histex.HistexNet`) is trained so that the cells of a disc make up the spot's scaled
-    count; see :class:`~stsr.methods.shared.min_max.MinMax`. By default a spot is hidden from what it is trained with, a disc is
+    The network (:class:`stsr.nn.networks.histex.HistexNet`) is trained so that the cells of a disc add up to the spot's scaled
+    count; see :class:`~stsr.methods.shared.targets.MinMax`. By default a spot's own counts are hidden from its inputs, a disc is
     the sum of its cells, and two tilings, half a tile apart, are blended; ``faithful=True`` is the published procedure.
     """
 
@@ -66,7 +66,7 @@ class Histex(Method):
     Config: ClassVar = HistexConfig
 
     def fit(self, section: Section, *, seed: int, training: Training) -> Self:
-        """Train the networks; ``arrays`` holds their weights and what scales tokens and counts."""
+        """Train the networks; ``arrays`` holds their weights and the scales of tokens and counts."""
         import torch
 
         from stsr.nn.networks.histex import HistexDiscs
@@ -75,11 +75,11 @@ class Histex(Method):
         config = self.config
         tokens, scale = CellTokens.learn(section), MinMax.learn(section, faithful=config.faithful)
         self.arrays = {"mean": tokens.mean, "sd": tokens.sd, **scale.arrays}
-        self.arrays["depth"] = kept_depth(section)
+        self.arrays["depth"] = depth_array(section)
         self.arrays |= standard(scale.scaled(section), faithful=config.faithful)
         surroundings = Surroundings(section, self.arrays, faithful=config.faithful)
         disc = torch.as_tensor(surroundings.tile.disc)
-        weights, self.history = train_states(
+        weights, self.history = train_ensemble(
             lambda: HistexDiscs(self._network(), disc, learning_rate=config.learning_rate),
             surroundings.spots(tokens),
             config,
@@ -100,15 +100,15 @@ class Histex(Method):
         yield from networks(self._network, self.config.states)
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
-        """Let the tiles of ``section`` see all of its spots, whose counts are shown at the depth learned from."""
+        """Predict the tiles of ``section`` from all of its spots, with counts scaled to the learned sequencing depth."""
         section, back = at_depth(section, self.arrays["depth"])
         tokens = CellTokens(section, cell_colours(section), self.arrays["mean"], self.arrays["sd"])
         surroundings = Surroundings(section, self.arrays, faithful=self.config.faithful)
         nets = load_states((self._network() for _ in range(self.config.states)), self.arrays, device)
-        return times(TilePredictor(tokens, surroundings, nets), back)
+        return rescaled(TilePredictor(tokens, surroundings, nets), back)
 
     def _network(self) -> HistexNet:
-        """A network for the tokens and genes trained on, untrained; image tokens end in a position."""
+        """An untrained network for the learned tokens and genes; the last two values of an image token are its position."""
         from stsr.nn.networks.histex import HEADS, HistexNet
 
         scale = HEADS**-0.5 if self.config.faithful else None

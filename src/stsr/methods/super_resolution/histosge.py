@@ -1,4 +1,4 @@
-"""HisToSGE: image vectors with learned places, a transformer block over points, expression by regression."""
+"""HisToSGE: image vectors with learned positional embeddings, a transformer block over points, a regression head."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from scipy.spatial import cKDTree
 from stsr.geometry import Aperture, Square
 from stsr.methods.base import Arrays, Method, MethodInfo, Predictor, Training, register
 from stsr.methods.expected import LEAST, Array, Expected, Facts
-from stsr.methods.shared.ensembles import StatesConfig, load_states, networks, train_states
+from stsr.methods.shared.ensembles import EnsembleConfig, load_states, networks, train_ensemble
 from stsr.methods.shared.points import (
     Crops,
     PointPredictor,
     PointValues,
-    depth,
     gene_factors,
     in_chunks,
-    seen_by_points,
-    seen_by_spots,
+    library_size,
+    point_neighbours,
+    spot_neighbours,
 )
 from stsr.methods.shared.requirements import require_spots, spots_on_tissue
 from stsr.options import Whole
@@ -32,37 +32,37 @@ if TYPE_CHECKING:
     from stsr.nn.networks.histosge import HistoSgeNet
 
 CROP = 50
-"""Side of the published crop in pixels of the image, whatever they measure."""
+"""Side of the published crop in pixels of the image, whatever their size."""
 
 TOTAL = 1e4
-"""What the counts of a spot are made to add up to before the logarithm."""
+"""Library size to which counts are normalised before the logarithm."""
 
-SEEN = 2**16
-"""Points seen at a time by all that look: 128 MB of keys and values."""
+GATHERED = 2**16
+"""Neighbours gathered at a time, over all points: 128 MB of keys and values."""
 
 
 @dataclass(frozen=True)
-class HistoSgeConfig(StatesConfig):
+class HistoSgeConfig(EnsembleConfig):
     """Options of HisToSGE.
 
     Parameters
     ----------
     faithful
-        Exactly as published. A crop is 50 pixels of the image wide, whatever a pixel measures; spots are cut into chunks
-        of ``points`` in the order of the table, cells in the order of their ids, and those of a chunk see one another;
-        512 places divide the section's width, and as many its height, most of which no spot has; the head begins from
-        random numbers, so that a rare gene may stay at zero; no spot is held out. (Ours in both modes: an image vector
-        is the mean of the encoder's features in the crop, standardised; the block's two layers are twice as wide as a
-        vector; gradients are clipped at norm 1, and the epoch of the lowest loss is kept; and how expression is turned
-        into counts.)
+        Exactly as published. A crop is 50 pixels of the image wide, whatever their size; spots are divided into chunks of
+        ``points`` in the order of the table, cells in the order of their ids, with full self-attention within a chunk; the
+        width and the height of the section are divided into 512 positions each, most of them without a spot; the head is
+        initialised at random, so a rare gene may stay at zero; no spot is held out. (Ours in both modes: an image vector
+        is the mean of the encoder's features in the crop, standardised; the feed-forward layers are twice as wide as a
+        vector; gradients are clipped at norm 1, the epoch with the lowest loss is kept, and expression is converted to
+        counts as described in :class:`HistoSge`.)
     epochs, states, learning_rate, batch
-        Passes over the spots at most, networks whose median is taken, rate of Adam, and spots a step. None: 200, 1, 3e-4
+        Largest number of epochs, ensemble members (their median is used), learning rate, and spots per step. None: 200, 1, 3e-4
         and 128, or the published 1000, 1, 1e-3 and a chunk.
     points
-        Points of a chunk; by default, points that a point sees, itself among them. None: 19, which on a hexagonal
+        Points of a chunk; by default, points that a point attends to, itself included. None: 19, which on a hexagonal
         lattice are all within two pitches, or the published 50.
     patience
-        Epochs without a better held-out loss after which training ends; not used when faithful.
+        Epochs without a lower held-out loss after which training ends; not used when faithful.
     held_out
         Share of the spots kept for early stopping; not used when faithful.
     """
@@ -76,20 +76,21 @@ class HistoSgeConfig(StatesConfig):
 
 @register
 class HistoSge(Method):
-    """Log-normalised expression of a point from the crop around it, its place, and the crops around other points.
+    """Log-normalised expression of a point from the crop around it, its position, and the crops around other points.
 
     The network (:class:`stsr.nn.networks.histosge.HistoSgeNet`) is trained on log(1 + 10⁴ y / library) of the spots. By default
-    a crop is what a spot covers, a point sees itself and the spots nearest to it, and places are a pitch apart. What is
-    predicted for a cell then depends on that cell and the spots alone. ``faithful=True`` is the published procedure.
+    a crop has the shape of a spot, a point attends to itself and the spots nearest to it, and positional embeddings are a
+    pitch apart. The prediction of a cell then depends on that cell and the spots alone. ``faithful=True`` is the published
+    procedure.
 
-    Of other points only the images are seen, never the expression. The logarithm is undone (never above what a spot
-    reached), multiplied by the depth, which is interpolated between the libraries of the spots around, and divided by
-    the cells of a spot; each gene is then multiplied by the factor that makes the spots add up to what was measured.
+    Of other points only the image is an input, never the expression. Predictions, at most the largest value of a spot, are
+    exponentiated, multiplied by the library size interpolated from the spots around, and divided by the cells of a spot.
+    Each gene is then multiplied by a factor that makes predicted counts of spots add up to the measured ones.
     """
 
     info: ClassVar = MethodInfo(
         name="histosge",
-        title="Transformer over image vectors with learned places",
+        title="Transformer over image vectors with learned positions",
         paper="Shi et al., arXiv 2407.20518",
         year=2024,
         needs=frozenset({"features", "image", "spots"}),
@@ -99,7 +100,7 @@ class HistoSge(Method):
     Config: ClassVar = HistoSgeConfig
 
     def fit(self, section: Section, *, seed: int, training: Training) -> Self:
-        """Train the network; ``arrays`` holds its weights and what scales vectors, places and expression."""
+        """Train the networks; ``arrays`` holds their weights and the scales of vectors, positions and expression."""
         require_spots(section, self.info.name)
         used = section.subset(spots_on_tissue(section))
         crops = Crops.learn(used, self._crop(used))
@@ -125,7 +126,7 @@ class HistoSge(Method):
         return published if self.config.faithful else section.aperture
 
     def _slots(self, section: Section) -> Arrays:
-        """Where place 0 lies and how far it is to the next, in µm along x and y; by default such that all are learned."""
+        """Origin and spacing of the positional embeddings, in µm along x and y; by default a pitch, so that all are trained."""
         from stsr.nn.networks.histosge import SLOTS
 
         rows, cols = section.grid.shape
@@ -135,7 +136,7 @@ class HistoSge(Method):
         return {"origin": low, "step": (high - low) / SLOTS if self.config.faithful else pitch}
 
     def _places(self, xy: NDArray[np.float64]) -> NDArray[np.float32]:
-        """(n, 2) places of points (n, 2) in µm; whole numbers when faithful."""
+        """(n, 2) positions, counted in embeddings, of points (n, 2) in µm; whole numbers when faithful."""
         place = (xy - self.arrays["origin"]) / self.arrays["step"]
         return (np.floor(place) if self.config.faithful else place).astype(np.float32)
 
@@ -158,8 +159,8 @@ class HistoSge(Method):
             known = torch.as_tensor(vectors), torch.as_tensor(place)
             return Neighbourhoods(net, *known, learning_rate=config.learning_rate)
 
-        near = seen_by_spots(cKDTree(spots), config.points - 1)
-        return train_states(
+        near = spot_neighbours(cKDTree(spots), config.points - 1)
+        return train_ensemble(
             module,
             (vectors, place, target) if config.faithful else (near, target),
             replace(config, batch=config.points) if config.faithful else config,
@@ -169,16 +170,16 @@ class HistoSge(Method):
         )
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
-        """Predict the cells of ``section``; by default they see the images of its spots."""
+        """Predict the cells of ``section``; by default they attend to the images of its spots."""
         crops = Crops(section, self._crop(section), self.arrays["mean"], self.arrays["sd"])
         points = self.config.points
         return PointPredictor(
-            crops, self._counts(crops, device), chunk=points if self.config.faithful else 1, batch=SEEN // points
+            crops, self._counts(crops, device), chunk=points if self.config.faithful else 1, batch=GATHERED // points
         )
 
     def _counts(self, crops: Crops, device: str) -> PointValues:
-        """Counts of a spot at points of a section."""
-        express, library = self._expression(crops, device), depth(crops.section)
+        """The predictor of the counts of a spot at points of a section."""
+        express, library = self._expression(crops, device), library_size(crops.section)
         top, factor = self.arrays["top"], self.arrays["factor"] / np.float32(TOTAL)
 
         def counts(xy: NDArray[np.float64], vectors: NDArray[np.float32]) -> NDArray[np.floating]:
@@ -187,7 +188,7 @@ class HistoSge(Method):
         return counts
 
     def _expression(self, crops: Crops, device: str) -> PointValues:
-        """Log-normalised expression of points of a section."""
+        """The predictor of log-normalised expression at points of a section."""
         import torch
 
         config, spots = self.config, crops.section.spots
@@ -201,7 +202,7 @@ class HistoSge(Method):
                 parts = in_chunks(config.points, vectors, self._places(xy))
             else:
                 every, where = np.concatenate([known, vectors]), np.concatenate([places, self._places(xy)])
-                parts = [(every[:, None], where[:, None], seen_by_points(tree, xy, config.points - 1))]
+                parts = [(every[:, None], where[:, None], point_neighbours(tree, xy, config.points - 1))]
             return np.concatenate([run(*part) for part in parts])
 
         def run(*arrays: NDArray) -> NDArray[np.floating]:
@@ -212,7 +213,7 @@ class HistoSge(Method):
         return express
 
     def _network(self) -> HistoSgeNet:
-        """A network for the features and genes learned from, untrained."""
+        """An untrained network for the learned features and genes."""
         from stsr.nn.networks.histosge import HistoSgeNet
 
         return HistoSgeNet(len(self.arrays["mean"]), len(self.arrays["top"]), blank=not self.config.faithful)

@@ -1,4 +1,4 @@
-"""iStar: a cell's expression from its own image tokens, trained on the discs of the spots."""
+"""iStar: expression of a cell from its own image tokens, trained on sums over spots."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, register
 from stsr.methods.expected import Expected, Facts
 from stsr.methods.shared.cell_tiles import CellTokens, SpotTile, cell_colours, disc_weights, tile_cells
-from stsr.methods.shared.ensembles import StatesConfig, load_states, networks, train_states
+from stsr.methods.shared.ensembles import EnsembleConfig, load_states, networks, train_ensemble
 from stsr.methods.shared.requirements import require_spots, whole_spots
 from stsr.methods.shared.spot_cells import under_spots
 from stsr.methods.shared.targets import MinMax
@@ -21,30 +21,33 @@ if TYPE_CHECKING:
     from stsr.nn.networks.istar import IstarNet
 
 BATCH = 2**13
-"""Cells predicted at a time: their hidden layers stay in cache."""
+"""Cells predicted at a time: hidden layers of so many fit into the processor's cache."""
+
+HALF = 0.5
+"""Share of a disc that must be on tissue for its spot to be used in faithful training."""
 
 
 @dataclass(frozen=True)
-class IstarConfig(StatesConfig):
+class IstarConfig(EnsembleConfig):
     """Options of iStar.
 
-    By default three things differ from the published procedure, besides how long it is trained. Features and colours are
-    standardised over cells, since encoders differ in scale and a network at its start hears the loudest. A disc is the
-    sum of its cells, each by the area that lies under the spot and on tissue, so that cells at the border are not taken
-    for poor ones. Counts are scaled from zero, so that a cell may be without a gene that every spot has.
+    By default three things differ from the published procedure, besides the length of training. Features and colours are
+    standardised over cells, since encoders differ in scale and features of large variance dominate an untrained network.
+    A spot is the sum of its cells, weighted by the area under the spot and on tissue, so that cells at the border are not
+    underestimated. Counts are scaled from zero, so that a cell can have no counts of a gene that all spots have.
 
     Parameters
     ----------
     faithful
         Exactly as published. Features are taken as the encoder gives them and colours from 0 to 1; a disc is the mean of
-        the whole cells that it covers, at 8 µm 37, as far as they are on tissue; counts are scaled from their minimum; no
-        spot is held out. (Ours in both modes: the features are those of any encoder, gradients are clipped at norm 1, and
-        the epoch of the lowest loss is kept.)
+        the cells on tissue whose centres it covers (of 37 cells of 8 µm); counts are scaled from their minimum; no spot is
+        held out. (Ours in both modes: any encoder's features can be used, gradients are clipped at norm 1, and the epoch
+        with the lowest loss is kept.)
     epochs, states, learning_rate, batch
-        Passes over the spots at most, networks whose median is taken, rate of Adam, and spots a step. None: 40, 3, 1e-3
+        Largest number of epochs, ensemble members (their median is used), learning rate, and spots per step. None: 40, 3, 1e-3
         and 32, or the published 400, 5, 1e-4 and 128.
     patience
-        Epochs without a better held-out loss after which training ends; not used when faithful.
+        Epochs without a lower held-out loss after which training ends; not used when faithful.
     held_out
         Share of the spots kept for early stopping; not used when faithful.
     """
@@ -58,7 +61,7 @@ class Istar(Method):
     """λ(b) = (low + (high - low) f(tokens of b)) / cells of a disc, where Σ_b w_sb f(b) is the spot's scaled count.
 
     f is a network of four hidden layers (:class:`stsr.nn.networks.istar.IstarNet`), trained by the squared error over spots and
-    genes. It sees one cell at a time: how far around the cell the image matters is up to the encoder.
+    genes. Its input is one cell: the image context of a cell is that of the encoder's receptive field.
     """
 
     info: ClassVar = MethodInfo(
@@ -73,7 +76,7 @@ class Istar(Method):
     Config: ClassVar = IstarConfig
 
     def fit(self, section: Section, *, seed: int, training: Training) -> Self:
-        """Train the networks; ``arrays`` holds their weights and what scales tokens and counts."""
+        """Train the networks; ``arrays`` holds their weights and the scales of tokens and counts."""
         from stsr.nn.networks.istar import IstarDiscs
 
         require_spots(section, self.info.name)
@@ -82,7 +85,7 @@ class Istar(Method):
         scale = MinMax.learn(section, faithful=config.faithful)
         self.arrays = {"mean": tokens.mean, "sd": tokens.sd, **scale.arrays}
         spots, cells, weights = discs(section, faithful=config.faithful)
-        trained, self.history = train_states(
+        trained, self.history = train_ensemble(
             lambda: IstarDiscs(self._network(), learning_rate=config.learning_rate),
             (tokens.gather(cells), weights, scale.scaled(section)[spots]),
             config,
@@ -100,7 +103,7 @@ class Istar(Method):
         yield from networks(self._network, self.config.states)
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
-        """Apply the networks to the cells of ``section``; its spots play no part."""
+        """Apply the networks to the cells of ``section``; its spots are not used."""
         if self.config.faithful:
             tokens = CellTokens.raw(section)
         else:
@@ -121,7 +124,7 @@ class Istar(Method):
         return predict
 
     def _network(self) -> IstarNet:
-        """A network for the tokens and genes trained on, untrained."""
+        """An untrained network for the learned tokens and genes."""
         from stsr.nn.networks.istar import IstarNet
 
         return IstarNet(len(self.arrays["mean"]), len(self.arrays["low"]))
@@ -139,17 +142,17 @@ def run(nets: list[IstarNet], tokens: NDArray[np.float32]) -> tuple[NDArray[np.f
 
 
 def discs(section: Section, *, faithful: bool) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """The cells under the spots that lie on tissue as a whole or, when faithful, with more than half of their disc.
+    """The cells under whole spots or, when faithful, under spots with more than half of their disc on tissue.
 
     Returns
     -------
-    (n,) the spots, (n, p) positions of the cells of their discs, (n, p) weights by which scaled expression adds up to
-    the spot's: each by the area that the spot covers of it or, when faithful, all alike.
+    (n,) indices of the spots, (n, p) indices of their cells, (n, p) weights with which scaled expression adds up to that
+    of the spot: the area of a cell that the spot covers or, when faithful, equal weights.
     """
     if faithful:
         tile = SpotTile.of(section)
         cells = tile_cells(section.grid, tile.corners(section), tile.side)[:, tile.disc]
-        spots = np.flatnonzero((cells >= 0).mean(axis=1) > 0.5)
+        spots = np.flatnonzero((cells >= 0).mean(axis=1) > HALF)
         return spots, cells[spots], disc_weights(cells[spots] >= 0, faithful=True)
     patches = under_spots(section.footprint)
     weights = patches.weight / (np.float32(section.spot_cells) * section.covered[patches.anchor, None])

@@ -1,4 +1,4 @@
-"""SpaBiT: what a graph says of the expression around and what the image shows attend to each other."""
+"""SpaBiT: graph attention over expression, and bidirectional cross-attention between graph and image."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from scipy.spatial import cKDTree
 
 from stsr.methods.base import Arrays, Method, MethodInfo, Predictor, Training, register
 from stsr.methods.expected import LEAST, Array, Expected, Facts
-from stsr.methods.shared.depth import at_depth, kept_depth, times
-from stsr.methods.shared.ensembles import StatesConfig, load_states, networks, train_states
+from stsr.methods.shared.depth import at_depth, depth_array, rescaled
+from stsr.methods.shared.ensembles import EnsembleConfig, load_states, networks, train_ensemble
 from stsr.methods.shared.points import (
     Crops,
     PointPredictor,
     PointValues,
+    all_neighbours,
     gene_factors,
     in_chunks,
-    seen_by_all,
-    seen_by_spots,
+    spot_neighbours,
 )
 from stsr.methods.shared.requirements import require_spots, spots_on_tissue
 from stsr.methods.shared.targets import standard
@@ -34,40 +34,43 @@ if TYPE_CHECKING:
     from stsr.nn.networks.spabit import SpaBitNet
 
 GRAPH_RATE = 1e-4
-"""Learning rate of the published graph."""
+"""Learning rate of the published training of the graph."""
 
 MESSAGES = 2**25
-"""Values that the graph sends to points at a time: 128 MB as float32."""
+"""Values of graph messages in memory at a time: 128 MB as float32."""
+
+HIDDEN_PARTS = 5
+"""At most one spot in so many is hidden at a step."""
 
 
 @dataclass(frozen=True)
-class SpaBitConfig(StatesConfig):
+class SpaBitConfig(EnsembleConfig):
     """Options of SpaBiT.
 
     Parameters
     ----------
     faithful
-        Exactly as published. The graph is trained first, to tell the expression of spots from their own and that of their
-        neighbours, though a cell has only the mean of its neighbours to start from; then the rest, where the spots of a
-        shuffled minibatch see one another, and when predicting as many cells in the order of their ids. Expression is
-        shown as log2(count + 1), not standardised; the head begins from random numbers, so that a rare gene may stay at
-        zero; no spot is held out. (Ours in both modes: an image vector is the mean of the encoder's features under a
-        spot, standardised; the heads of the graph's first layer are set side by side, the second has one; the attention
-        both ways is residual, one layer fuses what comes out of it, and a transformer block's layers are twice as wide
-        as a token; gradients are clipped at norm 1, and the epoch of the lowest loss is kept; and how expression is
-        turned into counts.)
+        Exactly as published. The graph is trained first, to reconstruct the expression of spots from their own and that of
+        their neighbours, although a cell only has the mean of its neighbours as input. Then the rest is trained, with full
+        self-attention within a shuffled minibatch of spots; in prediction, within as many cells in the order of their ids.
+        Input expression is log2(count + 1), not standardised; the head is initialised at random, so a rare gene may stay
+        at zero; no spot is held out. (Ours in both modes: an image vector is the mean of the encoder's features under a
+        spot, standardised; the heads of the first graph layer are concatenated, the second has one; cross-attention is
+        residual, one layer fuses its two outputs, and feed-forward layers are twice as wide as a token; gradients are
+        clipped at norm 1, the epoch with the lowest loss is kept, and expression is converted to counts as described in
+        :class:`SpaBit`.)
     epochs, states, learning_rate, batch
-        Passes over the spots at most, networks whose median is taken, rate of Adam, and spots a step; by default these
-        are hidden, and a fifth of all at most. None: 40, 1, 5e-4 and 512, or the published 1000, 1, 1e-3 and 128.
+        Largest number of epochs, ensemble members (their median is used), learning rate, and spots per step; by default
+        these are hidden, and are at most a fifth of all. None: 40, 1, 5e-4 and 512, or the published 1000, 1, 1e-3 and 128.
     graph_epochs
-        Passes of the graph's own training, at a rate of 1e-4; only used when faithful.
+        Epochs of the graph's own training, at a learning rate of 1e-4; only used when faithful.
     neighbours
-        Spots that a point is joined to, and whose mean stands for its expression.
+        Spots that a point is connected to, and whose mean replaces its unknown expression.
     hidden, width
         Width of each of the 6 heads of the graph's first layer, and of all tokens. None: 64 and 128, or the published 650
         and 1024.
     patience
-        Epochs without a better held-out loss after which training ends; not used when faithful.
+        Epochs without a lower held-out loss after which training ends; not used when faithful.
     held_out
         Share of the spots kept for early stopping; not used when faithful.
     """
@@ -90,22 +93,21 @@ class SpaBitConfig(StatesConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.width and self.width % 8:
-            raise ValueError(
-                f"width={self.width} is not allowed; pass a multiple of 8, the heads that attend both ways."
-            )
+            raise ValueError(f"width={self.width} is not allowed; pass a multiple of 8, the number of attention heads.")
 
 
 @register
 class SpaBit(Method):
-    """log2(count + 1) of a point from the spots it is joined to in a graph, and from the image there and around.
+    """log2(count + 1) of a point from the spots it is connected to in a graph, and from the images there and at the spots.
 
-    A point is joined to the 6 spots nearest to it, and the mean of these stands for its own expression in the graph.
-    By default the whole network (:class:`stsr.nn.networks.spabit.SpaBitNet`) is trained at once, by hiding spots at each step and
-    predicting them as any point between the others: a spot's own counts are never among its inputs. Points are joined to
-    spots alone, so a cell's prediction depends on that cell and the spots. ``faithful=True`` is the published procedure.
+    A point is connected to the 6 spots nearest to it, and their mean replaces its own expression in the graph.
+    By default the whole network (:class:`stsr.nn.networks.spabit.SpaBitNet`) is trained end to end: each step hides some
+    spots and predicts them like points between the others, so a spot's own counts are never among its inputs. Points are
+    only connected to spots, so the prediction of a cell depends on that cell and the spots alone. ``faithful=True`` is the
+    published procedure.
 
-    The logarithm is undone (never above what a spot reached) and divided by the cells of a spot; each gene is then
-    multiplied by the factor that makes the spots add up to what was measured.
+    Predictions, at most the largest value of a spot, are exponentiated and divided by the cells of a spot. Each gene is
+    then multiplied by a factor that makes predicted counts of spots add up to the measured ones.
     """
 
     info: ClassVar = MethodInfo(
@@ -120,12 +122,12 @@ class SpaBit(Method):
     Config: ClassVar = SpaBitConfig
 
     def fit(self, section: Section, *, seed: int, training: Training) -> Self:
-        """Train the networks; ``arrays`` holds their weights and what scales vectors and expression."""
+        """Train the networks; ``arrays`` holds their weights and the scales of vectors and expression."""
         require_spots(section, self.info.name)
         used = section.subset(spots_on_tissue(section))
         crops, target = Crops.learn(used, used.aperture), expression(used)
         self.arrays = {
-            "depth": kept_depth(section),
+            "depth": depth_array(section),
             "mean": crops.mean,
             "sd": crops.sd,
             "top": target.max(axis=0),
@@ -146,8 +148,8 @@ class SpaBit(Method):
             yield name, Array((facts.genes,), low=low)
         yield from networks(self._network, self.config.states)
 
-    def _shown(self, expressed: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(spots, genes) expression as the network sees it."""
+    def _inputs(self, expressed: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(spots, genes) standardised expression, the input of the network."""
         return ((expressed - self.arrays["centre"]) / self.arrays["spread"]).astype(np.float32)
 
     def _train(
@@ -159,13 +161,13 @@ class SpaBit(Method):
         from stsr.nn.networks.spabit import Hidden
 
         config, spots = self.config, crops.section.spots
-        known = torch.as_tensor(self._shown(target)), torch.as_tensor(crops.spots)
+        known = torch.as_tensor(self._inputs(target)), torch.as_tensor(crops.spots)
         scaled = target / self.arrays["spread"]
 
         def around(spot: Tensor) -> tuple[Tensor, Tensor]:
             hidden = spot.cpu().numpy()
             others = np.setdiff1d(np.arange(len(spots)), hidden)
-            near = seen_by_all(cKDTree(spots[others]), spots[hidden], config.neighbours)
+            near = all_neighbours(cKDTree(spots[others]), spots[hidden], config.neighbours)
             order = np.concatenate([others, hidden])
             return torch.as_tensor(order, device=spot.device), torch.as_tensor(near, device=spot.device)
 
@@ -174,10 +176,10 @@ class SpaBit(Method):
             net.fusion.head.start_at(torch.as_tensor(scaled.mean(axis=0)))
             return Hidden(net, *known, around, learning_rate=config.learning_rate)
 
-        return train_states(
+        return train_ensemble(
             module,
             (np.arange(len(spots)), scaled),
-            replace(config, batch=min(config.batch, len(spots) // 5)),
+            replace(config, batch=min(config.batch, len(spots) // HIDDEN_PARTS)),
             shuffle=True,
             seed=seed,
             training=training,
@@ -186,27 +188,27 @@ class SpaBit(Method):
     def _train_published(
         self, crops: Crops, target: NDArray[np.float32], seed: int, training: Training
     ) -> tuple[Arrays, dict[str, list[float]]]:
-        """Weights and losses of the graph and, given what it says of the spots, of the rest."""
+        """Weights and losses of the graph and, trained on its node embeddings, of the rest."""
         import torch
 
         from stsr.nn.networks.spabit import Minibatch, Reconstruction
 
         config, number = self.config, len(target)
-        near = torch.as_tensor(seen_by_spots(cKDTree(crops.section.spots), config.neighbours))
-        seen = torch.as_tensor(target)
-        learn = partial(train_states, seed=seed, training=training)
+        near = torch.as_tensor(spot_neighbours(cKDTree(crops.section.spots), config.neighbours))
+        inputs = torch.as_tensor(target)
+        learn = partial(train_ensemble, seed=seed, training=training)
         graph, graph_losses = learn(
-            lambda: Reconstruction(self._network().graph, seen, near, learning_rate=GRAPH_RATE),
+            lambda: Reconstruction(self._network().graph, inputs, near, learning_rate=GRAPH_RATE),
             (np.arange(number), target),
             replace(config, epochs=config.graph_epochs, states=1, batch=number),
             shuffle=False,
         )
         (trained,) = load_states([self._network().graph], graph, "cpu")
         with torch.inference_mode():
-            said = trained(seen, near).numpy()
+            nodes = trained(inputs, near).numpy()
         rest, losses = learn(
             lambda: Minibatch(self._network().fusion, learning_rate=config.learning_rate),
-            (said, crops.spots, target),
+            (nodes, crops.spots, target),
             config,
             shuffle=True,
         )
@@ -216,44 +218,45 @@ class SpaBit(Method):
         return weights, losses | {f"{curve} graph": values for curve, values in graph_losses.items()}
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
-        """Join the cells of ``section`` to its spots, whose counts are shown at the depth learned from."""
+        """Connect the cells of ``section`` to its spots, with counts scaled to the learned sequencing depth."""
         from stsr.nn.networks.spabit import GRAPH_HEADS
 
         section, back = at_depth(section, self.arrays["depth"])
         crops = Crops(section, section.aperture, self.arrays["mean"], self.arrays["sd"])
         messages = GRAPH_HEADS * self.config.hidden * (self.config.neighbours + 1)
         chunk = self.config.batch if self.config.faithful else 1
-        return times(PointPredictor(crops, self._counts(crops, device), chunk=chunk, batch=MESSAGES // messages), back)
+        points = PointPredictor(crops, self._counts(crops, device), chunk=chunk, batch=MESSAGES // messages)
+        return rescaled(points, back)
 
     def _counts(self, crops: Crops, device: str) -> PointValues:
-        """Counts of a spot at points of a section."""
+        """The predictor of the counts of a spot at points of a section."""
         import torch
 
         config, tree = self.config, cKDTree(crops.section.spots)
         nets = load_states((self._network() for _ in range(config.states)), self.arrays, device)
         chosen = nets[0].fusion.fuse.weight.device
-        known, shown = crops.spots, torch.as_tensor(self._shown(expression(crops.section)), device=chosen)
+        known, inputs = crops.spots, torch.as_tensor(self._inputs(expression(crops.section)), device=chosen)
         top, factor, spread = self.arrays["top"], self.arrays["factor"], self.arrays["spread"]
 
-        def told(net: SpaBitNet, vectors: Tensor, near: Tensor) -> Tensor:
-            """What a network tells of points; when faithful, the points of a chunk see one another."""
+        def predict(net: SpaBitNet, vectors: Tensor, near: Tensor) -> Tensor:
+            """Output of a network for points; when faithful, with full self-attention within a chunk."""
             if not config.faithful:
-                return net(shown, vectors, near)[0][tree.n :]
-            said = net.graph(shown, near)[tree.n :]
-            chunks = in_chunks(config.batch, said, vectors[tree.n :])
+                return net(inputs, vectors, near)[0][tree.n :]
+            nodes = net.graph(inputs, near)[tree.n :]
+            chunks = in_chunks(config.batch, nodes, vectors[tree.n :])
             return torch.cat([net.fusion(*part).flatten(0, 1) for part in chunks])
 
         def counts(xy: NDArray[np.float64], vectors: NDArray[np.float32]) -> NDArray[np.floating]:
             with torch.inference_mode():
-                near = torch.as_tensor(seen_by_all(tree, xy, config.neighbours), device=chosen)
+                near = torch.as_tensor(all_neighbours(tree, xy, config.neighbours), device=chosen)
                 every = torch.as_tensor(np.concatenate([known, vectors]), device=chosen)
-                values = np.median([told(net, every, near).cpu().numpy() for net in nets], axis=0)
+                values = np.median([predict(net, every, near).cpu().numpy() for net in nets], axis=0)
             return (np.exp2(np.minimum(values * spread, top)) - 1) * factor
 
         return counts
 
     def _network(self) -> SpaBitNet:
-        """A network for the features and genes learned from, untrained."""
+        """An untrained network for the learned features and genes."""
         from stsr.nn.networks.spabit import SpaBitNet
 
         config = self.config

@@ -1,8 +1,8 @@
-"""Attention among the points of a row, or among neighbours that are listed, and transformer blocks of it.
+"""Multi-head attention, full or restricted to listed neighbours, and transformer blocks of it.
 
-Shapes: tokens are (n, m, width). Who sees whom is said by ``near``: with None the ``m`` points of a row see one
-another; with (q, k) whole numbers, ``m`` is 1 and the ``k`` rows listed are seen by each of ``q`` points, the first of
-them being the point itself.
+Shapes: tokens are (n, m, width). ``near`` is the neighbour index. None is full self-attention among the ``m`` points of
+each row. A (q, k) integer array restricts attention: ``m`` is 1, and each of ``q`` points attends to the ``k`` rows
+listed for it, of which the first is the point itself.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def askers(x: Tensor, near: Tensor | None) -> Tensor:
-    """The points that ask: all of (n, m, ...), or those that the rows of ``near`` begin with."""
+def query_points(x: Tensor, near: Tensor | None) -> Tensor:
+    """The points whose queries are computed: all of (n, m, ...), or those in the first column of ``near``."""
     return x if near is None else x[near[:, 0]]
 
 
 class Attention(nn.Module):
-    """Multi-head attention; a point is projected once, however many others see it.
+    """Multi-head attention; keys and values are projected once per point and then gathered for each query.
 
     Parameters
     ----------
@@ -31,19 +31,19 @@ class Attention(nn.Module):
         self.query, self.seen = nn.Linear(width, heads * size), nn.Linear(width, 2 * heads * size)
         self.merge = nn.Linear(heads * size, width)
 
-    def forward(self, asking: Tensor, seen: Tensor, near: Tensor | None = None) -> Tensor:
-        """What (q, m, width) learn from the tokens (n, m, width) they see."""
-        answers = self.seen(seen)
+    def forward(self, queries: Tensor, source: Tensor, near: Tensor | None = None) -> Tensor:
+        """(q, m, width) output for the query tokens (q, m, width), which attend to the tokens ``source`` (n, m, width)."""
+        key_value = self.seen(source)
         if near is not None:
-            answers = F.embedding(near, answers[:, 0])
-        key, value = answers.unflatten(-1, (2, self.heads, -1)).unbind(dim=2)
-        query = self.query(asking).unflatten(-1, (self.heads, -1))
+            key_value = F.embedding(near, key_value[:, 0])
+        key, value = key_value.unflatten(-1, (2, self.heads, -1)).unbind(dim=2)
+        query = self.query(queries).unflatten(-1, (self.heads, -1))
         mixed = F.scaled_dot_product_attention(*(x.transpose(1, 2) for x in (query, key, value)))
         return self.merge(mixed.transpose(1, 2).flatten(2))
 
 
 class TransformerBlock(nn.Module):
-    """A pre-norm transformer block: ``x + attention``, then ``x + two layers``."""
+    """A pre-norm transformer block: ``x + attention``, then ``x + feed-forward``."""
 
     def __init__(self, width: int, heads: int, size: int, hidden: int) -> None:
         super().__init__()
@@ -54,5 +54,5 @@ class TransformerBlock(nn.Module):
     def forward(self, x: Tensor, near: Tensor | None = None) -> Tensor:
         """(n, m, width) to (q, m, width)."""
         normed = self.before(x)
-        x = askers(x, near) + self.attention(askers(normed, near), normed, near)
+        x = query_points(x, near) + self.attention(query_points(normed, near), normed, near)
         return x + self.layers(self.between(x))

@@ -1,23 +1,23 @@
-"""Genes that take turns in training: of many, each step looks at some, and networks' widest products stay short."""
+"""Gene subsets: with many genes, each training step uses only some of them, which keeps the largest products small."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-AT_ONCE = 512
-"""Genes that a step of training looks at, at most."""
+GENES_PER_STEP = 512
+"""Largest number of genes that a training step uses."""
 
 ALL = slice(None)
 """All genes."""
 
 
-def turn_of(genes: int, step: int) -> slice:
-    """The genes whose turn it is at a step of training."""
-    turns = -(-genes // AT_ONCE)
-    return slice(step % turns, None, turns)
+def gene_subset(genes: int, step: int) -> slice:
+    """The subset used at a training step; successive steps cycle through subsets of nearly equal size."""
+    subsets = -(-genes // GENES_PER_STEP)
+    return slice(step % subsets, None, subsets)
 
 
-def some(values: Tensor, genes: slice) -> Tensor:
-    """Of (..., g + 1) values those of some genes, and the last, the library size's."""
+def select_genes(values: Tensor, genes: slice) -> Tensor:
+    """The columns of a gene subset from (..., g + 1) values, and the last column, the library size."""
     return torch.cat([values[..., :-1][..., genes], values[..., -1:]], dim=-1)

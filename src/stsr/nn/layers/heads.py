@@ -1,4 +1,4 @@
-"""From features to expression, which is never below zero."""
+"""Output layers from features to non-negative expression."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 FLOOR = 0.01
-"""Both the slope of the ELU below zero and the constant added to it: outputs stay above zero."""
+"""Both α of the ELU, whose infimum is -α, and the constant added to it: outputs stay above zero."""
 
+LEAK = 0.1
+"""Slope of the leaky ReLUs below zero."""
 
 HIDDEN = 2048
 """Width of the layer before the genes, of :class:`ReluHead`."""
 
 
 class EluHead(nn.Module):
-    """Fully connected layers with leaky ReLUs, then one whose output stays above zero.
+    """Fully connected layers with leaky ReLUs, then an output layer with ``ELU + FLOOR``, above zero.
 
     Parameters
     ----------
@@ -29,7 +31,7 @@ class EluHead(nn.Module):
         super().__init__()
         sizes = (inputs, *hidden)
         layers = [
-            layer for a, b in zip(sizes, sizes[1:], strict=False) for layer in (nn.Linear(a, b), nn.LeakyReLU(0.1))
+            layer for a, b in zip(sizes, sizes[1:], strict=False) for layer in (nn.Linear(a, b), nn.LeakyReLU(LEAK))
         ]
         self.hidden, self.out = nn.Sequential(*layers), nn.Linear(sizes[-1], genes)
 
@@ -38,7 +40,7 @@ class EluHead(nn.Module):
         return self.rates(self.hidden(x))
 
     def rates(self, hidden: Tensor) -> Tensor:
-        """(..., genes) from what the last hidden layer says."""
+        """(..., genes) from the output of the last hidden layer."""
         return F.elu(self.out(hidden), FLOOR) + FLOOR
 
 
@@ -55,6 +57,9 @@ class ReluHead(nn.Module):
         return F.relu(self.out(self.hidden(tokens)))
 
     def start_at(self, mean: Tensor) -> None:
-        """Begin to learn from mean expression (genes,): a rare gene that begins below zero may stay there for good."""
+        """Set the output bias to the mean expression (genes,).
+
+        A rare gene whose output starts below zero may get no gradient through the ReLU, and would stay at zero.
+        """
         with torch.no_grad():
             self.out.bias.copy_(mean)

@@ -1,4 +1,4 @@
-"""Fully connected layers with GELUs between."""
+"""Multilayer perceptrons."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import nn
 
 
 def perceptron(*widths: int) -> nn.Sequential:
-    """Linear layers from the first width to the last."""
+    """Linear layers from the first width to the last, with GELUs between them."""
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
         layers += [nn.GELU(), nn.Linear(before, after)]

@@ -1,4 +1,4 @@
-"""What the cells of a spot add up to, all of them or some in turn.
+"""Predicted sums over the cells of a spot: over all of them, or estimated from a subset.
 
 Shapes: ``n`` spots, ``p`` cells a spot, ``g`` genes.
 """
@@ -8,27 +8,28 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-TURNS = 2
-"""Cells of a disc take so many turns: neighbours are nearly alike, and half of them say most of what all would."""
+CELL_SUBSETS = 2
+"""Subsets into which the cells of a spot are divided; a training step uses one. Adjacent cells are highly correlated, so
+half of them estimate the sum well."""
 
 
 def summed(weight: Tensor, rates: Tensor) -> Tensor:
-    """(n, g) what discs hold, from the (n, p) weights and (n, p, g) rates of their cells.
+    """(n, g) weighted sums over spots, from the (n, p) weights and (n, p, g) rates of their cells.
 
-    In full precision, whatever the network was run in.
+    Summed in full precision, even if the network runs in mixed precision.
     """
     with torch.autocast(rates.device.type, enabled=False):
         return torch.einsum("np,npg->ng", weight, rates.float())
 
 
-def in_turn(step: int, weight: Tensor) -> tuple[slice, Tensor]:
-    """The cells of discs whose turn it is at a step of training, and the weights with which they stand for all.
+def cell_subset(step: int, weight: Tensor) -> tuple[slice, Tensor]:
+    """The subset of cells used at a training step, and their weights, scaled up to the sum over all cells.
 
-    ``weight`` (n, p) is that of all cells. A disc that has no cell in this turn is stood for by its padding, which
-    repeats its first.
+    ``weight`` (n, p) holds the weights of all cells. A spot without a cell in the subset is represented by its padding,
+    which repeats its first cell.
     """
-    turns = min(TURNS, weight.shape[1])
-    now = slice(step % turns, None, turns)
-    part = weight[:, now]
+    subsets = min(CELL_SUBSETS, weight.shape[1])
+    subset = slice(step % subsets, None, subsets)
+    part = weight[:, subset]
     part = torch.where(part.sum(dim=1, keepdim=True) > 0, part, 1.0)
-    return now, part * (weight.sum(dim=1, keepdim=True) / part.sum(dim=1, keepdim=True))
+    return subset, part * (weight.sum(dim=1, keepdim=True) / part.sum(dim=1, keepdim=True))

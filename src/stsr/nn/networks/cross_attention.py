@@ -15,17 +15,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stsr.nn.layers.gene_subsets import ALL, some
+from stsr.nn.layers.gene_subsets import ALL, select_genes
 from stsr.nn.layers.mlp import perceptron
 from stsr.nn.networks.image_tokens import ImageTokens, field_of_view
 from stsr.nn.networks.patch import Patch
 
+MEAN_SCORE = -4.0
+"""Initial attention score of the mean expression; a spot at no distance with no image match scores 0."""
 
-class ImageAsksExpression(nn.Module):
-    """Each cell looks for spots whose tissue looks like its own: interpolation by image similarity and distance.
+LOG_THETA = 2.0
+"""Initial logarithm of the inverse dispersion of every gene."""
 
-    A head's score is the match of image tokens less the distance over a learned length. One more key, the section's
-    mean expression, lets a head look away from all of them. Genes choose among heads by a softmax of their own.
+IMAGE_HEADS = 4
+"""Attention heads of :class:`ExpressionQueriesImage`."""
+
+
+class ImageQueriesExpression(nn.Module):
+    """Cells attend to spots: interpolation of expression by image similarity and distance.
+
+    Queries are cell tokens, keys are the image features of spots, values are measured expression. The score of a head
+    is ``query . key / sqrt(width) - distance / length`` with a learned length, a negative linear distance bias as in
+    ALiBi (Press et al., ICLR 2022). One more key, whose value is the section's mean expression and whose score is
+    learned, is used where no spot matches. Each gene mixes the heads by its own softmax.
     """
 
     def __init__(self, dim: int, features: int, genes: int, *, heads: int, width: int, lengths: tuple[float, float]):
@@ -34,34 +45,35 @@ class ImageAsksExpression(nn.Module):
         self.query = nn.Linear(dim, heads * width)
         self.key = perceptron(features, dim, heads * width)
         self.log_length = nn.Parameter(torch.linspace(math.log(lengths[0]), math.log(lengths[1]), heads))
-        self.away = nn.Parameter(torch.full((heads,), -4.0))
+        self.away = nn.Parameter(torch.full((heads,), MEAN_SCORE))
         self.choice = nn.Parameter(torch.zeros(heads, genes + 1))
 
     def attention(self, tokens: Tensor, features: Tensor, distance: Tensor) -> Tensor:
-        """(n, p, h, k + 1) weights from (n, p, d) tokens, (n, k, features) and (n, p, k) distances in µm."""
+        """(n, p, h, k + 1) weights from (n, p, d) tokens, (n, k, features) of spots and (n, p, k) distances in µm."""
         n, p, k = distance.shape
         query = self.query(tokens).view(n, p, self.heads, self.width)
         key = self.key(features).view(n, k, self.heads, self.width)
         match = torch.einsum("nphw,nkhw->nphk", query, key) / math.sqrt(self.width)
         score = match - distance[:, :, None, :] / self.log_length.exp()[:, None]
-        away = self.away[:, None].expand(n, p, self.heads, 1)
-        return torch.cat([score, away], dim=-1).softmax(dim=-1)
+        no_match = self.away[:, None].expand(n, p, self.heads, 1)
+        return torch.cat([score, no_match], dim=-1).softmax(dim=-1)
 
     def interpolate(self, attention: Tensor, density: Tensor, mean: Tensor, genes: slice = ALL) -> Tensor:
-        """(n, p, g + 1) counts per cell of some genes: the heads' interpolations, mixed by each gene's choice.
+        """(n, p, g + 1) counts per cell of a gene subset: the heads' interpolations, mixed by each gene's softmax over heads.
 
-        Heads and neighbours are contracted in one product, so no (n, p, h, g) array is ever made.
+        Heads and neighbours are contracted in one product, so the (n, p, h, g) array is never built.
         """
         n, p, h, k1 = attention.shape
-        values = some(torch.cat([density, mean.expand(n, 1, -1)], dim=1), genes)
-        chosen = some(self.choice, genes).softmax(dim=0)[None, :, None, :] * values[:, None, :, :]
+        values = select_genes(torch.cat([density, mean.expand(n, 1, -1)], dim=1), genes)
+        chosen = select_genes(self.choice, genes).softmax(dim=0)[None, :, None, :] * values[:, None, :, :]
         return attention.reshape(n, p, h * k1) @ chosen.reshape(n, h * k1, -1)
 
 
-class ExpressionAsksImage(nn.Module):
-    """The expression expected at a cell asks the image around it which of its features matter here.
+class ExpressionQueriesImage(nn.Module):
+    """The expression interpolated at a cell attends to the image around the cell.
 
-    Keys and values are the tokens of the 3 x 3 cells ``reach`` apart around each cell.
+    Queries are embeddings of the interpolated expression. Keys and values are the tokens of 3 x 3 cells, ``reach`` cells
+    apart, centred on the cell.
     """
 
     def __init__(self, dim: int, *, heads: int, reach: int) -> None:
@@ -70,42 +82,42 @@ class ExpressionAsksImage(nn.Module):
         self.query, self.out = nn.Linear(dim, dim), nn.Linear(dim, dim)
         self.key_value = nn.Linear(dim, 2 * dim)
 
-    def forward(self, expression: Tensor, answers: Tensor, rowcol: Tensor) -> Tensor:
+    def forward(self, expression: Tensor, key_values: Tensor, rowcol: Tensor) -> Tensor:
         """(n, p, d) context from (n, p, d) expression embeddings, an (h, w, 2 d) map and (n, p, 2) positions in it.
 
-        The map holds the keys and values of tokens: ``key_value`` of them.
+        The map holds the keys and values of the tokens, from ``key_value``.
         """
         n, p, d = expression.shape
-        steps = torch.arange(-1, 2, device=answers.device) * self.reach
+        steps = torch.arange(-1, 2, device=key_values.device) * self.reach
         rows = rowcol[..., 0, None, None] + steps[:, None]
         cols = rowcol[..., 1, None, None] + steps[None, :]
-        place = (rows * answers.shape[1] + cols).flatten(2)
-        around = F.embedding(place, answers.flatten(0, 1)).view(n * p, 9, 2, self.heads, -1)
+        place = (rows * key_values.shape[1] + cols).flatten(2)
+        around = F.embedding(place, key_values.flatten(0, 1)).view(n * p, len(steps) ** 2, 2, self.heads, -1)
         key, value = around.permute(2, 0, 3, 1, 4)
         query = self.query(expression).view(n * p, 1, self.heads, -1).transpose(1, 2)
-        answer = F.scaled_dot_product_attention(query, key, value)
-        return self.out(answer.transpose(1, 2).reshape(n, p, d))
+        attended = F.scaled_dot_product_attention(query, key, value)
+        return self.out(attended.transpose(1, 2).reshape(n, p, d))
 
 
 class Tokens(NamedTuple):
-    """Maps of a window: (h, w, d) its cells' tokens, and (h, w, 2 d) what these answer when expression asks."""
+    """Maps of a window: (h, w, d) tokens of its cells, and the (h, w, 2 d) keys and values of these tokens."""
 
     own: Tensor
-    answers: Tensor
+    key_values: Tensor
 
 
 @dataclass(frozen=True)
 class View:
-    """How a network looks at a window of the grid.
+    """Resolution and margins at which a network reads a window of the grid.
 
     Parameters
     ----------
     pixels
-        Pixels of the H&E to a cell's side.
+        Side of a cell in pixels of the H&E.
     block
-        Cells to the side of the blocks that learned image tokens stand for; windows begin and end between blocks.
+        Side in cells of the blocks that convolutional image tokens describe; windows begin and end between blocks.
     halo, reach
-        Cells of context on every side of a window: those whose pixels are seen, and those whose tokens are asked.
+        Margins of a window in cells: for the pixels that convolutions read, and for the tokens that cells attend to.
     """
 
     pixels: int
@@ -115,27 +127,27 @@ class View:
 
     @classmethod
     def of(cls, halvings: int, block: int, *, dilations: Sequence[int], reach: int) -> Self:
-        """That of a :class:`CrossAttentionNet` of these settings."""
-        # A token between two blocks' centres sees the fields of both.
-        sight = (field_of_view(dilations) + (block > 1)) * block + reach
-        return cls(2**halvings // block, block, -(-sight // block) * block, reach)
+        """The view of a :class:`CrossAttentionNet` with these settings."""
+        # Tokens are interpolated between the centres of blocks, which adds one block to the field of view.
+        margin = (field_of_view(dilations) + (block > 1)) * block + reach
+        return cls(2**halvings // block, block, -(-margin // block) * block, reach)
 
 
 class CrossAttentionNet(nn.Module):
     """Expected counts per cell from image tokens and neighbouring spots.
 
-    ``rate = interpolation * exp(depth + correction)``: the first direction interpolates; the second lets the image say
-    how much there is of all genes together, and correct gene by gene through a low-rank head. The library size is
-    predicted as one more gene, with no correction of its own.
+    ``rate = interpolation * exp(log_library + log_ratio)``: cells attend to spots for the interpolation; expression
+    attends to the image for two corrections, ``log_library`` of all genes together and ``log_ratio`` of each gene, through
+    a low-rank head. The library size is predicted like one more gene, without a ``log_ratio``.
 
-    A cell's token is the sum of its features and of what convolutions make of the pixels around, at the scale of blocks
-    of cells, interpolated linearly between their centres. The cells that are predicted have their features, and what the
-    spots around measured beyond theirs, read by a perceptron as well.
+    A cell's token is a projection of its features plus convolutional tokens of the pixels around it. The latter describe
+    blocks of cells and are interpolated linearly between the centres of blocks. For cells that are predicted, a perceptron
+    of the features and the context vector is added.
 
     Parameters
     ----------
     features, context, genes
-        How many.
+        Number of image features, length of the context vector, number of genes.
     halvings, block
         See :class:`~stsr.nn.networks.image_tokens.ImageTokens` and :class:`View`.
     dim, heads, width, rank
@@ -145,10 +157,10 @@ class CrossAttentionNet(nn.Module):
     lengths
         Shortest and longest initial attention length in µm.
     reach
-        See :class:`ExpressionAsksImage`.
+        See :class:`ExpressionQueriesImage`.
     """
 
-    clamp = 4.0
+    clamp = 4.0  # largest absolute value of the logarithm by which rates are corrected
 
     def __init__(
         self,
@@ -175,24 +187,24 @@ class CrossAttentionNet(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.read = perceptron(features + context, *read, dim)
         self.own_norm = nn.LayerNorm(dim)
-        self.ask_spots = ImageAsksExpression(dim, features, genes, heads=heads, width=width, lengths=lengths)
+        self.ask_spots = ImageQueriesExpression(dim, features, genes, heads=heads, width=width, lengths=lengths)
         self.embed = perceptron(genes, dim, dim)
-        self.ask_image = ExpressionAsksImage(dim, heads=4, reach=reach)
+        self.ask_image = ExpressionQueriesImage(dim, heads=IMAGE_HEADS, reach=reach)
         self.latent = nn.Sequential(nn.LayerNorm(3 * dim), *perceptron(3 * dim, 2 * dim, rank))
         self.correct = nn.Linear(dim + rank, genes)
         self.total = nn.Linear(dim, 1)
         self.depth = nn.Sequential(nn.LayerNorm(3 * dim), nn.Linear(3 * dim, dim), nn.GELU(), self.total)
-        self.log_theta = nn.Parameter(torch.full((genes + 1,), 2.0))
+        self.log_theta = nn.Parameter(torch.full((genes + 1,), LOG_THETA))
         self.view = View.of(halvings, block, dilations=dilations, reach=reach)
         for last in (self.correct, self.total):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
     def tokens(self, features: Tensor, pixels: Tensor, flip: tuple[bool, bool, bool] = (False, False, False)) -> Tokens:
-        """Tokens of a window, from its (h, w, features) and the normalised pixels of it and of as much around as is to be seen.
+        """Tokens of a window, from its (h, w, features) and the normalised pixels of the window and its margin.
 
-        ``flip`` (transpose, rows, columns) shows the pixels to the convolutions in one of the eight orientations and
-        turns their answer back: augmentation without moving anything else.
+        ``flip`` (transpose, rows, columns) gives the pixels to the convolutions in one of eight orientations and turns
+        the resulting map back: augmentation that moves nothing else.
         """
         transpose, dims = flip[0], [axis for axis, on in zip((2, 3), flip[1:], strict=True) if on]
         turned = pixels[None].flip(dims)
@@ -207,7 +219,7 @@ class CrossAttentionNet(nn.Module):
     def forward(
         self, tokens: Tokens, features: Tensor, patch: Patch, mean: Tensor, genes: slice = ALL
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Rates (n, p, g) of some genes, library sizes (n, p, 1) and latents (n, p, rank) of patches of cells.
+        """Rates (n, p, g) of a gene subset, library sizes (n, p, 1) and latents (n, p, rank) of patches of cells.
 
         Parameters
         ----------
@@ -220,21 +232,21 @@ class CrossAttentionNet(nn.Module):
         mean
             (g + 1,) mean density of the tissue.
         genes
-            Those that are asked for.
+            The gene subset.
         """
-        told = torch.cat([features, patch.context], dim=-1)
-        own = self.own_norm(patch.of(tokens.own) + self.read(told))
+        inputs = torch.cat([features, patch.context], dim=-1)
+        own = self.own_norm(patch.of(tokens.own) + self.read(inputs))
         attention = self.ask_spots.attention(own, patch.near.features, patch.distance)
         base = self.ask_spots.interpolate(attention, patch.near.density, mean, genes)
         expected = attention[..., :-1].mean(dim=2) @ self.embed(patch.near.profile)
-        answer = self.ask_image(expected, tokens.answers, patch.rowcol)
-        seen = torch.cat([own, expected, answer], dim=-1)
-        latent = self.latent(seen)
-        depth = self.depth(seen)
+        attended = self.ask_image(expected, tokens.key_values, patch.rowcol)
+        state = torch.cat([own, expected, attended], dim=-1)
+        latent = self.latent(state)
+        log_library = self.depth(state)
         weight, bias = self.correct.weight[genes], self.correct.bias[genes]
-        correction = depth + F.linear(torch.cat([own, F.gelu(latent)], dim=-1), weight, bias)
+        correction = log_library + F.linear(torch.cat([own, F.gelu(latent)], dim=-1), weight, bias)
         rates, library = (
             part * log.clamp(-self.clamp, self.clamp).exp_()
-            for part, log in ((base[..., :-1], correction), (base[..., -1:], depth))
+            for part, log in ((base[..., :-1], correction), (base[..., -1:], log_library))
         )
         return rates, library, latent

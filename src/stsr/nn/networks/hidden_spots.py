@@ -1,4 +1,4 @@
-"""Training by hiding spots: each disc is predicted from everything but its own counts."""
+"""Training by leave-one-out: each spot is predicted without its own counts."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stsr.nn.layers.gene_subsets import ALL, some
-from stsr.nn.layers.spot_sums import in_turn, summed
+from stsr.nn.layers.gene_subsets import ALL, select_genes
+from stsr.nn.layers.spot_sums import cell_subset, summed
 from stsr.nn.networks.patch import Patch
 from stsr.nn.training.counts import SpotCounts
 
@@ -22,7 +22,7 @@ class Tile:
     features, pixels
         (h, w, width) standardised features and (3, h k, w k) pixels.
     flip
-        Orientation in which the pixels are shown.
+        Orientation of the pixels; see :meth:`~stsr.nn.networks.cross_attention.CrossAttentionNet.tokens`.
     patch
         The cells under the spots.
     counts
@@ -37,9 +37,9 @@ class Tile:
 
 
 class HiddenSpots(SpotCounts):
-    """Train a :class:`~stsr.nn.networks.cross_attention.CrossAttentionNet` on tiles of tissue, each spot hidden from itself.
+    """Train a :class:`~stsr.nn.networks.cross_attention.CrossAttentionNet` on tiles of tissue.
 
-    A step looks at some of the cells of every disc.
+    No spot is among its own neighbours. A training step uses a subset of the cells of every spot.
     """
 
     def spots(self, batch: Tile, genes: slice = ALL) -> tuple[Tensor, Tensor]:
@@ -47,9 +47,9 @@ class HiddenSpots(SpotCounts):
         tokens = self.current.tokens(batch.features, batch.pixels, batch.flip)
         patch = batch.patch
         if self.training:
-            patch = patch.only(*in_turn(self.global_step, patch.weight))
+            patch = patch.only(*cell_subset(self.global_step, patch.weight))
         rates, library, _ = self.current(tokens, patch.of(batch.features), patch, self.mean, genes)
-        return some(batch.counts, genes), summed(patch.weight, torch.cat([rates, library], dim=-1))
+        return select_genes(batch.counts, genes), summed(patch.weight, torch.cat([rates, library], dim=-1))
 
     def transfer_batch_to_device(self, batch: Tile, device: torch.device, dataloader_idx: int) -> Tile:
         """Tiles are made on their device."""

@@ -13,7 +13,10 @@ from stsr.nn.layers.heads import EluHead
 from stsr.nn.training.disc_loss import DiscLoss
 
 WIDTH, HEADS = 128, 8
+"""Token width and attention heads."""
+
 HIDDEN = (1024, 512, 512, 512)
+"""Widths of the hidden layers of the head."""
 
 
 class Attention(nn.Module):
@@ -31,25 +34,25 @@ class Attention(nn.Module):
         self.query, self.key, self.value = (nn.Linear(WIDTH, WIDTH) for _ in range(3))
         self.merge, self.after = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
 
-    def forward(self, query: Tensor, other: Tensor, seen: Tensor | None = None) -> Tensor:
-        """(n, q, width) asks (n, k, width), of which only ``seen`` (n, k) answer; the answer is (n, q, width)."""
+    def forward(self, query: Tensor, other: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(n, q, width) output for queries (n, q, width) that attend to (n, k, width), where ``mask`` (n, k) is true."""
 
         def heads(x: Tensor) -> Tensor:
             return x.unflatten(-1, (HEADS, -1)).transpose(1, 2)
 
-        answer = F.scaled_dot_product_attention(
+        attended = F.scaled_dot_product_attention(
             heads(self.query(query)),
             heads(self.key(other)),
             heads(self.value(other)),
-            attn_mask=None if seen is None else seen[:, None, None, :],
+            attn_mask=None if mask is None else mask[:, None, None, :],
             scale=self.scale,
         )
-        x = self.merge(answer.transpose(1, 2).flatten(2))
+        x = self.merge(attended.transpose(1, 2).flatten(2))
         return x + self.after(x)
 
 
 class Block(nn.Module):
-    """Three attentions: image asks expression, expression asks image, the first answer asks the second."""
+    """Three attentions: image attends to expression, expression to image, and the first result to the second."""
 
     def __init__(self, scale: float | None) -> None:
         super().__init__()
@@ -57,20 +60,20 @@ class Block(nn.Module):
 
     def forward(self, image: Tensor, expression: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
         """(n, p, width) and (n, k, width) to the same; ``inside`` (n, p) marks the cells inside tissue."""
-        told = self.image_asks(image, expression)
-        shown = self.expression_asks(expression, image, inside)
-        return self.merge(told, shown), shown
+        from_expression = self.image_asks(image, expression)
+        from_image = self.expression_asks(expression, image, inside)
+        return self.merge(from_expression, from_image), from_image
 
 
 class HistexNet(nn.Module):
-    """Scaled expression of the cells of a tile from their image tokens and the measured points around.
+    """Scaled expression of the cells of a tile from their image tokens and the nearest points of the spot lattice.
 
     Parameters
     ----------
     image
         Width of an image token: features, colour and position.
     genes
-        How many; an expression token has two more, its position.
+        Number of genes; an expression token has two more entries, its position.
     scale
         See :class:`Attention`.
     """
@@ -96,7 +99,7 @@ class HistexNet(nn.Module):
 
 
 class HistexDiscs(DiscLoss):
-    """Train :class:`HistexNet` on tiles around spots; a batch is what :meth:`cells` takes, weights and scaled counts.
+    """Train :class:`HistexNet` on tiles around spots; a batch is the input of :meth:`cells`, weights and scaled counts.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The network of HisToSGE: image vectors with learned places, one transformer block, a head for the genes."""
+"""The network of HisToSGE: image vectors with learned positional embeddings, one transformer block, a head for the genes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ HEADS, SIZE = 4, 64
 
 
 class Places(nn.Module):
-    """Learned embeddings along x and along y, read linearly between two slots; at whole numbers, just looked up.
+    """Learned positional embeddings along x and along y, interpolated linearly between whole positions.
 
     Parameters
     ----------
     width
         Of an embedding.
     blank
-        Start from zero, so that a place where nothing was learned says nothing, instead of from random numbers.
+        Initialise with zeros instead of random numbers, so that a position without spots contributes nothing.
     """
 
     def __init__(self, width: int, *, blank: bool) -> None:
@@ -36,7 +36,7 @@ class Places(nn.Module):
             nn.init.zeros_(self.y.weight)
 
     def forward(self, place: Tensor) -> Tensor:
-        """(..., width) from places (..., 2) in slots."""
+        """(..., width) from positions (..., 2), counted in embeddings."""
         place = place.clamp(0, SLOTS - 1)
         low = place.long()
         high, share = (low + 1).clamp(max=SLOTS - 1), (place - low)[..., None]
@@ -45,14 +45,14 @@ class Places(nn.Module):
 
 
 class HistoSgeNet(nn.Module):
-    """Expression of points from their image vectors and their places.
+    """Expression of points from their image vectors and positions.
 
     Parameters
     ----------
     features
         Width of an image vector, and of the tokens; published: 1024.
     genes
-        How many.
+        Number of genes.
     blank
         See :class:`Places`.
     """
@@ -64,21 +64,21 @@ class HistoSgeNet(nn.Module):
         self.head = ReluHead(features, genes)
 
     def forward(self, vectors: Tensor, place: Tensor, near: Tensor | None = None) -> Tensor:
-        """(q, m, genes) from image vectors (n, m, features) and places (n, m, 2); ``near`` as in :mod:`stsr.nn.networks.points`."""
+        """(q, m, genes) from image vectors (n, m, features) and positions (n, m, 2); ``near`` is as in :mod:`stsr.nn.layers.attention`."""
         return self.head(self.block(vectors + self.places(place), near))
 
 
 class Chunks(Regression):
-    """Squared error of the points of a batch, which see one another."""
+    """Squared error of the points of a batch, with full self-attention among them."""
 
     def loss(self, batch: list[Tensor]) -> Tensor:
-        """A batch is (n, features) vectors, (n, 2) places and (n, genes) targets."""
+        """A batch is (n, features) vectors, (n, 2) positions and (n, genes) targets."""
         vectors, place, target = batch
         return F.mse_loss(self.net(vectors[None], place[None])[0], target)
 
 
 class Neighbourhoods(Regression):
-    """Squared error of points that see some of the ``vectors`` (n, features) at the places ``place`` (n, 2)."""
+    """Squared error of points that attend to neighbours among ``vectors`` (n, features) at positions ``place`` (n, 2)."""
 
     vectors: Tensor
     place: Tensor
@@ -89,6 +89,6 @@ class Neighbourhoods(Regression):
         self.register_buffer("place", place[:, None], persistent=False)
 
     def loss(self, batch: list[Tensor]) -> Tensor:
-        """A batch is (q, k) who sees whom and (q, genes) targets."""
+        """A batch is the neighbour index (q, k) and (q, genes) targets."""
         near, target = batch
         return F.mse_loss(self.net(self.vectors, self.place, near)[:, 0], target)

@@ -1,4 +1,4 @@
-"""Expected counts from histology: what a cell's image features say, in the light of what spots around it measured.
+"""Image networks: expected counts of a cell from its image features and a context vector of the spots around it.
 
 Shapes: ``n`` spots, ``p`` cells a spot, ``g`` genes. Where ``g + 1`` is written, the last column is the library size.
 """
@@ -11,54 +11,57 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stsr.nn.layers.gene_subsets import ALL, some
+from stsr.nn.layers.gene_subsets import ALL, select_genes
 from stsr.nn.layers.mlp import perceptron
-from stsr.nn.layers.spot_sums import in_turn, summed
+from stsr.nn.layers.spot_sums import cell_subset, summed
 from stsr.nn.training.counts import SpotCounts
 
-ALONE = 9
-"""One training step in so many is told nothing of the spots around; odd, so that all cells have such steps in turn."""
+DROPOUT_PERIOD = 9
+"""Context dropout: every so many training steps, all context vectors are zero. Odd, so that it meets both cell subsets."""
+
+LOG_THETA = 2.0
+"""Initial logarithm of the inverse dispersion of every gene."""
 
 
 class HistologyNet(nn.Module):
     """Expected counts per cell from the image features of the cell: ``rate = mean * exp(log_ratio)``.
 
-    It is also told, in a few numbers, what the spots around measured beyond what their own features say. Zeros tell
-    nothing, and that is what it is shown in some steps of training: it predicts tissue without spots as well.
+    The context vector holds the residuals of the spots around: what they measured beyond what their own features predict.
+    Context dropout in training lets the network also predict tissue without spots, where the context vector is zero.
 
     Parameters
     ----------
     features, context, genes
-        How many.
+        Number of image features, length of the context vector, number of genes.
     read
-        Widths of the hidden layers of the perceptron that reads the features.
+        Widths of the hidden layers of the perceptron.
     rank
         Width of the latent from which all genes are predicted.
     """
 
-    clamp = 4.0
+    clamp = 4.0  # largest absolute log ratio
 
     def __init__(self, features: int, context: int, genes: int, *, read: tuple[int, ...], rank: int) -> None:
         super().__init__()
         self.rank = rank
         self.read = perceptron(features + context, *read, rank)
         self.head = nn.Linear(rank, genes + 1)
-        self.log_theta = nn.Parameter(torch.full((genes + 1,), 2.0))
+        self.log_theta = nn.Parameter(torch.full((genes + 1,), LOG_THETA))
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, features: Tensor, context: Tensor, genes: slice = ALL) -> tuple[Tensor, Tensor]:
-        """Log ratios (..., g + 1) of cells' rates of some genes to the tissue's mean density, and latents (..., rank)."""
+        """Log ratios (..., g + 1) of rates to the tissue's mean density, of a gene subset, and latents (..., rank)."""
         latent = self.read(torch.cat([features, context], dim=-1))
-        weight, bias = some(self.head.weight.T, genes), some(self.head.bias, genes)
+        weight, bias = select_genes(self.head.weight.T, genes), select_genes(self.head.bias, genes)
         return F.linear(F.gelu(latent), weight.T, bias).clamp(-self.clamp, self.clamp), latent
 
 
 class HistologyMean(nn.Module):
-    """The geometric mean of what several :class:`HistologyNet` expect, as one network.
+    """The geometric mean of the rates of several :class:`HistologyNet`, as one network.
 
-    Their heads are linear, so one head that reads their latents side by side gives the mean of their log ratios: the
-    product over genes, which takes most of the time, is taken once.
+    The heads are linear, so one head on the concatenated latents gives the mean of the log ratios. The product over
+    genes, which takes most of the time, is then computed once.
 
     Parameters
     ----------
@@ -82,8 +85,8 @@ class HistologyMean(nn.Module):
 
     def forward(self, features: Tensor, context: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
         """Rates (..., g) and latents (..., rank) of cells, from the tissue's (g + 1,) mean density."""
-        told = torch.cat([features, context], dim=-1)
-        latent = torch.cat([read(told) for read in self.reads], dim=-1)
+        inputs = torch.cat([features, context], dim=-1)
+        latent = torch.cat([read(inputs) for read in self.reads], dim=-1)
         log_ratio = F.linear(F.gelu(latent), self.weight, self.bias)
         return mean[:-1] * log_ratio.clamp_(-self.clamp, self.clamp).exp_(), latent
 
@@ -91,19 +94,19 @@ class HistologyMean(nn.Module):
 class HistologyDiscs(SpotCounts):
     """Train a :class:`HistologyNet` on spots in any order.
 
-    A step of training looks at some of the cells of every disc, and some steps are told nothing of the spots around.
+    A training step uses a subset of the cells of every spot. Some steps have context dropout.
     """
 
     def spots(self, batch: list[Tensor], genes: slice = ALL) -> tuple[Tensor, Tensor]:
-        """Counts, and sums over discs.
+        """Counts of spots, and predicted sums over their cells.
 
-        A batch is (n, p, features) and (n, p, context) of their cells, (n, p) weights and (n, g + 1) counts.
+        A batch is the (n, p, features) and (n, p, context) of the cells, (n, p) weights and (n, g + 1) counts.
         """
         features, context, weight, counts = batch
         if self.training:
-            now, weight = in_turn(self.global_step, weight)
-            features, context = features[:, now], context[:, now]
-            if self.global_step % ALONE == 0:
+            cells, weight = cell_subset(self.global_step, weight)
+            features, context = features[:, cells], context[:, cells]
+            if self.global_step % DROPOUT_PERIOD == 0:
                 context = torch.zeros_like(context)
         log_ratio, _ = self.current(features.float(), context, genes)
-        return some(counts, genes), some(self.mean, genes) * summed(weight, log_ratio.exp())
+        return select_genes(counts, genes), select_genes(self.mean, genes) * summed(weight, log_ratio.exp())

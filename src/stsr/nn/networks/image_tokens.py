@@ -8,11 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+TINY = 1e-5
+"""Added to variances before they divide."""
+
 
 class ChannelNorm(nn.Module):
     """Layer norm over the channels of each position of (n, channels, h, w).
 
-    No position sees another, so a map does not depend on the window it was computed in.
+    Each position is normalised by itself, so a map does not depend on the window it was computed in.
     """
 
     def __init__(self, channels: int) -> None:
@@ -22,7 +25,7 @@ class ChannelNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (n, channels, h, w)."""
         x = x - x.mean(dim=1, keepdim=True)
-        return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-5) * self.scale
+        return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + TINY) * self.scale
 
 
 class DilatedBlock(nn.Module):
@@ -40,7 +43,7 @@ class DilatedBlock(nn.Module):
 
 
 class ImageTokens(nn.Module):
-    """H&E window (n, 3, h k, w k) to one token a block (n, dim, h, w), ``k = 2 ** halvings`` pixels to a block's side.
+    """H&E window (n, 3, h k, w k) to one token per block (n, dim, h, w); a block is ``k = 2 ** halvings`` pixels wide.
 
     Parameters
     ----------
@@ -78,5 +81,5 @@ def _halve(channels: int, out: int) -> nn.Conv2d:
 
 
 def field_of_view(dilations: Sequence[int]) -> int:
-    """How many blocks around its own a token sees: one by the stem, the dilations by the convolutions."""
+    """Radius of a token's receptive field in blocks: one from the stem, and the sum of the dilations."""
     return 1 + sum(dilations)

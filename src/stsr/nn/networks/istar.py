@@ -1,4 +1,4 @@
-"""The network of iStar: one cell at a time, from its image tokens to its expression."""
+"""The network of iStar: a perceptron from the image tokens of one cell to its expression."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What networks are told of patches of cells: where these lie, and what was measured around them.
+"""Inputs of networks for patches of cells: positions, neighbouring spots and context vectors.
 
 Shapes: ``n`` patches (a spot and some cells), ``p`` cells a patch, ``k`` neighbouring spots, ``g`` genes. Where ``g + 1``
 is written, the last column is the library size: all genes together.
@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-FADE = 0.3
-"""Weight of nothing in a mean over spots, as against 1 of a spot at no distance: further than two pitches from any spot,
-where none weighs more than a few thousandths, the mean is nothing."""
+ZERO_WEIGHT = 0.3
+"""Weight of a residual of 0 in the mean over spots; a spot at distance 0 has weight 1. So the mean shrinks to 0 further than
+two pitches from any spot, where spots have weights of a few thousandths."""
 
 
 @dataclass(frozen=True)
@@ -37,20 +37,20 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class Patch:
-    """What a network needs to predict some patches of cells in a window; ``k`` is 0 where no spot is to be seen.
+    """Inputs of a network for patches of cells in a window; ``k`` is 0 in a section without spots.
 
     Parameters
     ----------
     rowcol
-        (n, p, 2) place of the cells in the window.
+        (n, p, 2) row and column of the cells in the window.
     distance
         (n, p, k) from cells to neighbouring spots, µm.
     near
         The neighbouring spots.
     weight
-        (n, p) share of each cell, 0 for padding.
+        (n, p) weight of each cell in the spot's sum, 0 for padding.
     context
-        (n, p, directions) what the spots around measured beyond what their own features say, from :func:`context`.
+        (n, p, directions) context vectors, from :func:`context`.
     """
 
     rowcol: Tensor
@@ -60,11 +60,11 @@ class Patch:
     context: Tensor
 
     def of(self, window: Tensor) -> Tensor:
-        """(n, p, d) what an (h, w, d) map of the window holds at the cells."""
+        """(n, p, d) values at the cells of an (h, w, d) map of the window."""
         return window[self.rowcol[..., 0], self.rowcol[..., 1]]
 
     def only(self, cells: slice, weight: Tensor) -> Patch:
-        """Some of the cells, with (n, q) weights of their own."""
+        """A subset of the cells, with new (n, q) weights."""
         return replace(
             self,
             rowcol=self.rowcol[:, cells],
@@ -75,9 +75,10 @@ class Patch:
 
 
 def context(distance: Tensor, residuals: Tensor, length: float) -> Tensor:
-    """(n, p, directions) Gaussian mean of the (n, k, directions) residuals of spots at (n, p, k) distances; 0 far away.
+    """(n, p, directions) context vectors: Gaussian means of residuals of spots (n, k, directions); 0 far from any spot.
 
-    ``length`` is the standard deviation, in the unit of the distances.
+    ``Σ_k w_k r_k / (Σ_k w_k + ZERO_WEIGHT)`` with ``w = exp(-d² / (2 length²))`` of the (n, p, k) distances d, which have
+    the unit of ``length``: the estimator of Nadaraya (1964) and Watson (1964), shrunk to zero.
     """
     weight = torch.exp(-0.5 * (distance / length) ** 2)
-    return weight @ residuals / (weight.sum(dim=-1, keepdim=True) + FADE)
+    return weight @ residuals / (weight.sum(dim=-1, keepdim=True) + ZERO_WEIGHT)

@@ -1,4 +1,4 @@
-"""Training on counts: a negative-binomial loss between what spots measured and what a network expects of them."""
+"""Training on counts: a negative-binomial loss between measured and predicted counts of spots."""
 
 from __future__ import annotations
 
@@ -11,25 +11,23 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from stsr.nn.layers.gene_subsets import ALL, some, turn_of
+from stsr.nn.layers.gene_subsets import ALL, gene_subset, select_genes
 from stsr.nn.layers.losses import negative_binomial
-from stsr.nn.layers.spot_sums import TURNS
+from stsr.nn.layers.spot_sums import CELL_SUBSETS
 
-MEMORY = 3.0
-"""η of polynomial-decay averaging (Shamir & Zhang, ICML 2013, section 4): of however many steps, the last 1 / (η + 1) count
-most."""
+AVERAGING_ETA = 3.0
+"""η of polynomial-decay averaging (Shamir & Zhang, ICML 2013, section 4): of any number of steps, about the last 1 / (η + 1)
+have most of the weight."""
 
 WARM_UP = 0.2
-"""Share of training in which the learning rate rises, in a straight line."""
+"""Share of the training steps in which the learning rate rises linearly."""
 
 
 class SpotCounts(lightning.LightningModule):
-    """Negative-binomial loss over spots and genes; a subclass says what a network expects of the spots of a batch.
+    """Negative-binomial loss over spots and genes; a subclass predicts the counts of the spots of a batch.
 
-    Of many genes, a step of training looks at some, in turn.
-
-    The library size counts for little, but for something: it has a hundred times the molecules of a gene, and so tells
-    where in the tissue there is much of everything.
+    With many genes, a training step uses a subset. The library size is a further term with a small weight: it has about a
+    hundred times the molecules of a gene, so it shows best where tissue is rich in RNA.
 
     Parameters
     ----------
@@ -38,11 +36,11 @@ class SpotCounts(lightning.LightningModule):
     mean
         (g + 1,) mean density of the tissue.
     library_weight
-        Weight of the library size's loss beside the mean over genes.
+        Weight of the loss of the library size; the mean over genes has weight 1.
     learning_rate, weight_decay
         Of AdamW.
     total_steps
-        Steps of the whole training: in the first fifth the rate rises, then it stays.
+        Steps of the whole training: in the first fifth the learning rate rises, then it is constant.
     """
 
     mean: Tensor
@@ -65,19 +63,19 @@ class SpotCounts(lightning.LightningModule):
 
     @abstractmethod
     def spots(self, batch: Any, genes: slice = ALL) -> tuple[Tensor, Tensor]:
-        """(n, g + 1) counts of the spots of a batch, their library size last, and what the network expects of them.
+        """(n, g + 1) measured counts of the spots of a batch, their library size last, and the predicted ones.
 
-        ``g`` is the number of genes that are asked for.
+        ``g`` is the size of the gene subset.
         """
 
     def losses(self, batch: Any) -> tuple[Tensor, Tensor, int]:
         """Mean over spots and genes, mean over spots for the library size, and the number of spots."""
-        # Cells of discs take turns too: genes see all of them before the next have theirs.
-        genes = turn_of(len(self.mean) - 1, self.global_step // TURNS) if self.training else ALL
+        # Steps cycle through the cell subsets too: a gene subset is kept until all of them were used.
+        genes = gene_subset(len(self.mean) - 1, self.global_step // CELL_SUBSETS) if self.training else ALL
         counts, expected = self.spots(batch, genes)
-        # Counts are compared in full precision, whatever the network was run in.
+        # The loss is computed in full precision, even if the network runs in mixed precision.
         with torch.autocast(self.device.type, enabled=False):
-            columns = negative_binomial(counts, expected, some(self.current.log_theta, genes)).mean(dim=0)
+            columns = negative_binomial(counts, expected, select_genes(self.current.log_theta, genes)).mean(dim=0)
         return columns[:-1].mean(), columns[-1], len(counts)
 
     def training_step(self, batch: Any, index: int) -> Tensor:
@@ -93,12 +91,12 @@ class SpotCounts(lightning.LightningModule):
 
     @property
     def net(self) -> Any:
-        """What has been learned: the average of what the network has been."""
+        """The trained network: the average of its weights over steps."""
         return self.average.module
 
     @property
     def current(self) -> Any:
-        """The network as it learns, or what it has learned."""
+        """The network with its latest weights in training, with averaged ones otherwise."""
         return self.learner if self.training else self.net
 
     def on_train_batch_end(self, outputs: Any, batch: Any, index: int) -> None:
@@ -106,7 +104,7 @@ class SpotCounts(lightning.LightningModule):
         self.average.update_parameters(self.learner)
 
     def configure_optimizers(self) -> Any:
-        """AdamW, fused where :class:`stsr.nn.training.regression.Regression` has Adam fused; the rate rises, then stays."""
+        """AdamW, fused where :class:`stsr.nn.training.regression.Regression` has Adam fused; the rate rises, then is constant."""
         optimizer = torch.optim.AdamW(
             self.learner.parameters(),
             lr=self.learning_rate,
@@ -117,12 +115,13 @@ class SpotCounts(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def warm_up(self, step: int) -> float:
-        """Share of the full rate at a step."""
+        """Factor of the learning rate at a step."""
         return min(1.0, (step + 1) / (WARM_UP * self.total_steps + 1))
 
 
 def polynomial_decay(average: Sequence[Tensor], latest: Sequence[Tensor], steps: Tensor | int) -> None:
-    """Bring averages of weights over some steps up to one step more."""
-    share = float((MEMORY + 1) / (steps + 1 + MEMORY))
+    """Update averages of weights in place: ``average_t = (1 - a) average_{t-1} + a latest``, ``a = (η + 1) / (t + η)``."""
+    # steps is the number of averaged steps before this one, t - 1
+    share = float((AVERAGING_ETA + 1) / (steps + 1 + AVERAGING_ETA))
     for mean, now in zip(average, latest, strict=True):
         mean.lerp_(now, share)

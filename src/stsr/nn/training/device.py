@@ -1,4 +1,4 @@
-"""The device that computes."""
+"""The device that torch computes on."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ DEVICE = Device()
 
 
 def check_device(name: str) -> str:
-    """Refuse a device that is not there, before any work; torch is only loaded to look for a GPU that is named.
+    """Refuse a device that is not available, before any work; torch is imported only if a GPU is named.
 
     Raises
     ------
     ValueError
-        For what is no name of a device, and when there is no such device.
+        When the name is not that of a device, or the device is not available.
 
     Examples
     --------
@@ -32,21 +32,21 @@ def check_device(name: str) -> str:
 
 
 def pick_device(name: str) -> torch.device:
-    """The device asked for; with ``"auto"`` the best there is.
+    """The named device; ``"auto"`` is the best that is available.
 
     Raises
     ------
     ValueError
-        For what is no name of a device, and when there is no such device.
+        When the name is not that of a device, or the device is not available.
     """
     import torch
 
     name = DEVICE("device", name)
-    there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
+    available = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
     if name == "auto":
-        name = next(kind for kind, number in there.items() if number)
+        name = next(kind for kind, number in available.items() if number)
     kind, _, number = name.partition(":")
-    if int(number or 0) >= there[kind]:
-        found = [kind if have == 1 else f"{kind}:0 to {kind}:{have - 1}" for kind, have in there.items() if have]
-        raise ValueError(f"device={name!r} is not there; choose 'auto' or one of {', '.join(found)}.")
+    if int(number or 0) >= available[kind]:
+        found = [kind if have == 1 else f"{kind}:0 to {kind}:{have - 1}" for kind, have in available.items() if have]
+        raise ValueError(f"device={name!r} is not available; choose 'auto' or one of {', '.join(found)}.")
     return torch.device(name)

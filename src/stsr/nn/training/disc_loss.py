@@ -1,4 +1,4 @@
-"""Training on discs: the squared error of what the cells of a spot add up to.
+"""Training on spots: the squared error of the weighted sum over the cells of a spot.
 
 Shapes: ``n`` spots, ``p`` cells a spot, ``g`` genes.
 """
@@ -18,7 +18,7 @@ from stsr.nn.training.regression import Regression
 class DiscLoss(Regression):
     """Squared error between the scaled counts of a spot and the weighted sum over the cells of its disc.
 
-    A subclass says how the network predicts the cells.
+    A subclass predicts the cells.
     """
 
     @abstractmethod
@@ -29,6 +29,6 @@ class DiscLoss(Regression):
         """Mean over spots and genes; a batch is tokens, the (n, p) weights of the cells and the (n, g) scaled counts."""
         *tokens, weight, target = batch
         discs = summed(weight, self.cells(*tokens))
-        # Compared in full precision too.
+        # The loss is computed in full precision, even if the network runs in mixed precision.
         with torch.autocast(self.device.type, enabled=False):
             return F.mse_loss(discs, target)

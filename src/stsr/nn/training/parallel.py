@@ -1,4 +1,4 @@
-"""Work done side by side, in threads that share the cores of the processor."""
+"""Parallel work in threads that share the cores of the processor."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def side_by_side(
     device: torch.device,
     at_end: Callable[[], object] = lambda: None,
 ) -> list[Result]:
-    """``[work(item) for item in items]``, one item on each core; on another device than the processor, one by one.
+    """``[work(item) for item in items]``, in parallel, one item per core; on a GPU, one after the other.
 
-    The operations of small networks are too short for several cores to gain much on one of them.
+    Operations of small networks are too short to gain much from several cores each.
 
     Parameters
     ----------
     work, items
-        Work, which must not draw from torch's common source of random numbers, and what it is done on.
+        A function, which must not use torch's global random generator, and its arguments.
     device
         Where torch computes.
     at_end
-        Called when all is done, or at the first failure or interruption: tells what is still at work that it may stop.
-        Nothing new is begun then.
+        Called when all items are done, or at the first failure or interruption, to stop the items that still run. No new
+        item is started then.
     """
     items = list(items)
     cores = torch.get_num_threads()
@@ -48,7 +48,7 @@ def side_by_side(
 
 @contextmanager
 def cores_each(number: int) -> Iterator[None]:
-    """Give threads that are started inside the block so many cores each."""
+    """Let torch use ``number`` cores in each thread that is started inside the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:

@@ -1,4 +1,4 @@
-"""Training by a loss and Adam, as published methods do."""
+"""Training with Adam, as in the published methods."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 
 class Regression(lightning.LightningModule):
-    """A network and the loss of a batch of spots; a subclass says what that is.
+    """A network and its training; a subclass defines the loss of a batch of spots.
 
     Parameters
     ----------
     net
         The network.
     learning_rate
-        Of Adam, which keeps it.
+        Learning rate of Adam, constant.
     """
 
     def __init__(self, net: nn.Module, *, learning_rate: float) -> None:

@@ -1,4 +1,4 @@
-"""How to train, whatever the method: settings without torch, so that anyone can name them."""
+"""Training settings that all methods share; without torch, so that importing them is cheap."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Training:
-    """How to train, whatever the method.
+    """Training settings that all methods share.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One way to train: Lightning's Trainer, early stopping, good weights kept in memory, networks side by side."""
+"""Training with Lightning: early stopping, best weights kept in memory, networks in parallel on a processor."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 History = dict[str, list[float]]
 
+CLIP_NORM = 1.0
+"""Largest norm of the gradient; longer ones are scaled down to it."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -34,12 +37,12 @@ class Task:
     module
         A LightningModule. Logs ``"train"`` and ``"held_out"`` losses once an epoch.
     batches, held_out
-        Loaders of training and of held-out batches; whatever is random about them is seeded by themselves.
+        Loaders of training and of held-out batches, with random generators of their own.
     epochs
         At most this many.
     patience
-        Epochs without a lower held-out loss after which training ends; what is left is the network at its best. None
-        trains to the end and leaves what there is then.
+        Epochs without a lower held-out loss after which training ends; the weights with the lowest one are kept. None
+        trains for all epochs and keeps the last weights.
     """
 
     module: Any
@@ -52,13 +55,13 @@ class Task:
 class KeptWeights(lightning.Callback):
     """Keep a copy of the weights at the lowest held-out loss, or of the last epoch, and the losses of every epoch.
 
-    An epoch with a loss or a weight that is not finite is never kept: training that breaks off within an epoch leaves
-    the held-out loss of the one before.
+    Weights of an epoch with a loss or weight that is not finite are never kept. The weights are checked too, because the
+    recorded held-out loss is that of the previous epoch when training stops within an epoch.
 
     Parameters
     ----------
     best
-        Whether the lowest held-out loss decides.
+        Keep the weights with the lowest held-out loss, not those of the last epoch.
     """
 
     def __init__(self, *, best: bool) -> None:
@@ -80,43 +83,43 @@ class KeptWeights(lightning.Callback):
 
 
 class EpochBar(lightning.Callback):
-    """Moves the one bar of the whole training: epochs of all networks, and the losses of the last."""
+    """Advances the progress bar that all networks share; it shows the latest losses."""
 
     def __init__(self, bar: tqdm, epochs: int) -> None:
         super().__init__()
         self.bar, self.left = bar, epochs
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """Move on by one."""
+        """Advance by one epoch."""
         self.bar.set_postfix({name: f"{float(value):.4f}" for name, value in trainer.callback_metrics.items()})
         self.move(1)
 
     def on_fit_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """Pass over the epochs that early stopping has saved."""
+        """Advance by the epochs that early stopping skipped."""
         self.move(self.left)
 
     def move(self, epochs: int) -> None:
-        """Move on, one network at a time."""
+        """Advance by ``epochs``; one network at a time holds the lock."""
         self.left -= epochs
         with self.bar.get_lock():
             self.bar.update(epochs)
 
 
 class StopOnDivergence(lightning.Callback):
-    """End training at the first loss that is not finite and say why; the weights kept so far are left."""
+    """End training at the first loss that is not finite, with a warning; the last good weights stay."""
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Look at the loss of the batch."""
+        """Check the loss of the batch."""
         self.check(trainer, "training", outputs["loss"])
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """Look at the held-out loss."""
+        """Check the held-out loss."""
         self.check(trainer, "held-out", trainer.callback_metrics["held_out"])
 
     def check(self, trainer: lightning.Trainer, name: str, loss: torch.Tensor) -> None:
-        """Stop and tell the likely cause, once."""
+        """Stop and log the likely cause, once."""
         if torch.isfinite(loss) or trainer.should_stop:
             return
         rate = trainer.optimizers[0].param_groups[0]["lr"]
@@ -132,42 +135,42 @@ class StopOnDivergence(lightning.Callback):
         trainer.should_stop = True
 
 
-class StopWhenTold(lightning.Callback):
-    """End training after the step at which the caller was interrupted, or another network failed."""
+class StopOnEvent(lightning.Callback):
+    """End training after the current step once ``event`` is set: on an interruption, or when another network failed."""
 
-    def __init__(self, told: threading.Event) -> None:
+    def __init__(self, event: threading.Event) -> None:
         super().__init__()
-        self.told = told
+        self.event = event
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Look whether it is time."""
-        trainer.should_stop |= self.told.is_set()
+        """Stop if the event is set."""
+        trainer.should_stop |= self.event.is_set()
 
 
 def train(tasks: Sequence[Task], *, training: Training) -> list[History]:
     """Train networks.
 
-    On a processor they are trained side by side. What is learned does not depend on that: no network draws random numbers
-    as it learns.
+    On a processor they are trained in parallel. That does not change the result: networks use no global random numbers
+    in training.
 
     Returns
     -------
-    ``{"train": [...], "held_out": [...]}`` of each network, a loss an epoch.
+    ``{"train": [...], "held_out": [...]}`` of each network, one loss per epoch.
     """
-    device, told = pick_device(training.device), threading.Event()
+    device, stop = pick_device(training.device), threading.Event()
     total = sum(task.epochs for task in tasks)
     with quiet(), tqdm(total=total, desc="train", unit="epoch", disable=not training.progress) as bar:
 
         def learn(task: Task) -> History:
-            return train_one(task, [EpochBar(bar, task.epochs), StopWhenTold(told)], device)
+            return train_one(task, [EpochBar(bar, task.epochs), StopOnEvent(stop)], device)
 
-        return side_by_side(learn, tasks, device=device, at_end=told.set)
+        return side_by_side(learn, tasks, device=device, at_end=stop.set)
 
 
 def train_one(task: Task, callbacks: list[lightning.Callback], device: torch.device) -> History:
-    """Train a network; ``callbacks`` come besides those that keep its weights and stop it."""
+    """Train one network; ``callbacks`` are added to those that keep its weights and stop it."""
     kept = KeptWeights(best=task.patience is not None)
     if task.patience is not None:
         callbacks = [EarlyStopping("held_out", patience=task.patience), *callbacks]
@@ -176,7 +179,7 @@ def train_one(task: Task, callbacks: list[lightning.Callback], device: torch.dev
         accelerator=device.type,
         devices=[device.index or 0] if device.type == "cuda" else 1,
         precision="bf16-mixed" if device.type == "cuda" else "32-true",
-        gradient_clip_val=1.0,
+        gradient_clip_val=CLIP_NORM,
         callbacks=[kept, StopOnDivergence(), *callbacks],
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -196,16 +199,16 @@ def train_one(task: Task, callbacks: list[lightning.Callback], device: torch.dev
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Lightning greets, advises on loaders and names its products; none of it is about the user's section."""
-    greeter = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    level = greeter.level
-    greeter.setLevel(logging.WARNING)
+    """Silence messages and warnings of Lightning that do not concern the user's section, such as advice on loaders."""
+    rank_zero = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    level = rank_zero.level
+    rank_zero.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")
             yield
     finally:
-        greeter.setLevel(level)
+        rank_zero.setLevel(level)
 
 
 @contextmanager
