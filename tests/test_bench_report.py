@@ -125,7 +125,7 @@ def test_the_report_tells_scores_shares_costs_and_what_is_missing(tables, tmp_pa
     ):
         assert line in text.splitlines() or line in text, line
     assert text == render(tmp_path, figures={"maps.png": "maps"})
-    assert render(tmp_path, title="T", opening="First.\n").startswith("# T\n\nFirst.\n\nAll methods see the same")
+    assert render(tmp_path, title="T", opening="First.\n").startswith("# T\n\nFirst.\n\nAll methods are given the same")
 
 
 def test_the_report_tells_the_imprint_where_it_was_measured(tables, tmp_path):
