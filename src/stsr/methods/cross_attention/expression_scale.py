@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.methods.expected import LEAST, Array, Expected, Facts
-from stsr.methods.shared.learned_arrays import Kept
+from stsr.methods.shared.learned_arrays import LearnedArrays
 from stsr.section import Section
 
 
 @dataclass(frozen=True, eq=False)
-class Typical(Kept):
+class Typical(LearnedArrays):
     """Averages over the spots that a method was trained on.
 
     Parameters

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stsr.methods.cross_attention.expression_scale import log_expression
 from stsr.methods.expected import Array, Expected, Facts
-from stsr.methods.shared.learned_arrays import Kept
+from stsr.methods.shared.learned_arrays import LearnedArrays
 from stsr.methods.shared.requirements import enough_spots
 from stsr.section import Section
 
@@ -19,7 +19,7 @@ PENALTIES = 10.0 ** np.arange(7)
 
 
 @dataclass(frozen=True, eq=False)
-class Residuals(Kept):
+class Residuals(LearnedArrays):
     """Directions of expression in which spots are compared with what a regression on their features expects of them.
 
     Parameters

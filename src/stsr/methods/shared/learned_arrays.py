@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stsr.methods.base import Arrays
 
 
-class Kept:
+class LearnedArrays:
     """A dataclass of learned arrays; a fitted method keeps each as ``{prefix}/{name}``."""
 
     prefix: ClassVar[str]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.methods.expected import LEAST, Array, Expected, Facts
-from stsr.methods.shared.learned_arrays import Kept
+from stsr.methods.shared.learned_arrays import LearnedArrays
 from stsr.methods.shared.spot_sums import bands
 from stsr.section import Section
 
@@ -21,7 +21,7 @@ LEAST_SD = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Scaling(Kept):
+class Scaling(LearnedArrays):
     """Standardised and clipped features, reduced to partially whitened principal components if there are many.
 
     Clipping at three standard deviations keeps artefacts and the stain of other slides from dominating the networks. A
