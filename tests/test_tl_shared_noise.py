@@ -120,7 +120,7 @@ def test_of_many_spots_some_are_looked_at(fine, caplog, monkeypatch):
     seen = []
     module = importlib.import_module("stsr.tl._shared_noise")
     real = module.noise_ratio
-    monkeypatch.setattr(module, "SPOTS", 60)
+    monkeypatch.setattr(module, "MAX_SPOTS", 60)
     monkeypatch.setattr(module, "noise_ratio", lambda spots, sums: seen.append(spots.shape) or real(spots, sums))
     (told,) = warnings(caplog, fine, fine["truth_008um"])
     assert "squared differences are 0.00 of" in told
