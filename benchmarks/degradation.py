@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from stsr.bench.boxes import write_section
 from stsr.bench.degradation import degradation_page, degradation_plan, degradation_table
-from stsr.bench.degraded import write_section
 from stsr.bench.execute import execute
 from stsr.bench.sources import find_sources
 

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
+from bench_toys import load_script
 from helpers import hex_lattice
-
-FILE = Path(__file__).parents[1] / "benchmarks" / "efficiency.py"
 
 
 @pytest.fixture(scope="module")
 def efficiency():
-    spec = importlib.util.spec_from_file_location("efficiency", FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("efficiency")
 
 
 def section(sd, depth=3000.0):

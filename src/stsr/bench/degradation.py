@@ -44,7 +44,7 @@ mask made from the image alone holds; the mask that is used holds them all.
 
 
 def degradation_plan(folders: Sequence[Path], *, distortions: Sequence[str] | None = None, **options: object) -> Plan:
-    """Default and interpolation on sections from :func:`~stsr.bench.degraded.write_section`, in every way made worse.
+    """Default and interpolation on sections from :func:`~stsr.bench.boxes.write_section`, in every way made worse.
 
     Parameters
     ----------

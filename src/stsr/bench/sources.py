@@ -24,6 +24,9 @@ IMAGES = (".tif", ".tiff", ".btf", ".png", ".jpg", ".jpeg")
 SYNTHETIC = "synthetic"
 """Argument of the synthetic section; ``synthetic:800`` is one of 800 x 800 µm."""
 
+BOX = "box:"
+"""Beginning of the argument of a part of a section; see :mod:`stsr.bench.boxes`."""
+
 DEGRADED = "degraded:"
 """Beginning of the argument of a section whose image is made worse; see :mod:`stsr.bench.degraded`."""
 
@@ -246,11 +249,14 @@ def find_sources(argument: str) -> list[Source]:
     >>> find_sources("synthetic")
     [Synthetic(name='synthetic', argument='synthetic', side=2000.0)]
     """
+    from stsr.bench.boxes import Box
     from stsr.bench.degraded import Degraded
     from stsr.bench.spots_and_cells import SpotsAndCells
 
     if argument.startswith(DEGRADED):
         return [Degraded.find(argument)]
+    if argument.startswith(BOX):
+        return [Box.find(argument)]
     if argument == SYNTHETIC or argument.startswith(f"{SYNTHETIC}:"):
         _, colon, side = argument.partition(":")
         try:
