@@ -20,7 +20,8 @@ import scipy.sparse as sp
 
 import stsr
 from stsr.bench.sources.base import Source
-from stsr.bench.sources.degraded import Degraded, write_section
+from stsr.bench.sources.boxes import write_section
+from stsr.bench.sources.degraded import Degraded
 from stsr.bench.sources.find import find_sources
 from stsr.methods import METHODS
 

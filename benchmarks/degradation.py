@@ -16,7 +16,7 @@ import pandas as pd
 
 from stsr.bench.jobs.execute import execute
 from stsr.bench.report.degradation import degradation_page, degradation_plan, degradation_table
-from stsr.bench.sources.degraded import write_section
+from stsr.bench.sources.boxes import write_section
 from stsr.bench.sources.find import find_sources
 
 HERE = Path(__file__).parent

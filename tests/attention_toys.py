@@ -9,6 +9,7 @@ from stsr.methods.cross_attention.expression_scale import Typical
 from stsr.methods.cross_attention.residuals import Residuals
 from stsr.methods.shared.standardise import Scaling
 from stsr.metrics import coverage
+from stsr.metrics.intervals import sums_with_sd
 
 QUIET = Training(device="cpu", progress=False)
 SMALL = {
@@ -53,7 +54,5 @@ def prepared(toy, **options):
 
 def spot_coverage(section, prediction, spots, *, level):
     """Share of the counts of some spots within their intervals, the rates of a spot's cells being wrong together."""
-    weights = section.footprint[spots]
-    mean, rate_sd = weights @ prediction.mean, np.sqrt(np.maximum(prediction.sd**2 - prediction.mean, 0))
-    sd = np.sqrt(mean + (weights @ rate_sd) ** 2)
+    mean, sd = sums_with_sd(section.footprint[spots], prediction.mean, prediction.sd)
     return coverage(section.counts.toarray()[spots], mean, sd, level=level).mean()

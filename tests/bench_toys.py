@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,18 @@ from stsr.spatial.bins import table_grid
 
 SECTION = "synthetic:600"
 NAME = "synthetic_600"
+
+TINY = {"steps": 6, "reader_steps": 6, "dim": 16, "heads": 4, "stem": 8, "members": 1, "readers": 1}
+"""Options of the default with which it is fitted in seconds, and predicts next to nothing."""
+
+
+def load_script(name: str) -> ModuleType:
+    """A script of ``benchmarks/`` as a module."""
+    file = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def small_plan(*methods: str, **more: Any) -> Plan:

@@ -7,17 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from bench_toys import in_this_process
-from PIL import Image
+from bench_toys import TINY, in_this_process
 
 from stsr.bench.jobs import execute
 from stsr.bench.report.degradation import HEAD, KEPT, degradation_page, degradation_plan, degradation_table
-from stsr.bench.sources.degraded import FACTS, IMAGE, NONE, Degraded, write_section
+from stsr.bench.sources.boxes import write_section
+from stsr.bench.sources.degraded import NONE, Degraded
 from stsr.bench.sources.find import find_sources
 from stsr.datasets.distortions import DISTORTIONS
 from stsr.spatial import read_raster, record
-
-TINY = {"steps": 6, "image_steps": 6, "dim": 16, "heads": 4, "stem": 8, "attention_networks": 1, "image_networks": 1}
 
 
 @pytest.fixture(scope="module")
@@ -27,22 +25,6 @@ def folder(tmp_path_factory):
     return place
 
 
-def test_a_box_of_a_section_keeps_what_lies_in_it(folder):
-    import anndata
-
-    with Image.open(folder / IMAGE) as picture:
-        assert picture.size == (350, 350)
-    spots, truth = (anndata.read_h5ad(folder / name) for name in ("spots.h5ad", "truth.h5ad"))
-    assert 20 < spots.n_obs < 64
-    for table in (spots, truth):
-        assert (table.obsm["spatial"] >= 0).all()
-        assert (table.obsm["spatial"] <= 350).all()
-    assert truth.n_vars == 5
-    before = (folder / FACTS).stat().st_mtime_ns
-    write_section(find_sources("synthetic:800")[0], folder)
-    assert (folder / FACTS).stat().st_mtime_ns == before
-
-
 def test_sections_are_named_by_what_was_done_to_them(folder):
     (source,) = find_sources(f"degraded:fold:hard:{folder}")
     assert isinstance(source, Degraded)
@@ -50,6 +32,7 @@ def test_sections_are_named_by_what_was_done_to_them(folder):
     assert source.has_truth
     assert (source.bin_size, source.scales) == (8, (8, 16, 32, 56))
     assert len(source.genes) == 5
+    assert source.bins(None) is None
 
 
 @pytest.mark.parametrize(

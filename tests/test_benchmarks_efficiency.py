@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import benchmark, hex_lattice
+from bench_toys import load_script
+from helpers import hex_lattice
 
 
 @pytest.fixture(scope="module")
 def efficiency():
-    return benchmark("efficiency")
+    return load_script("efficiency")
 
 
 def section(sd, depth=3000.0):

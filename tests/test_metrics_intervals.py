@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import nbinom, norm, poisson
 
 from stsr.metrics import coverage, sharpness
+from stsr.metrics.intervals import sums_with_sd
 
 RNG = np.random.default_rng(0)
 MEANS = np.array([0.02, 0.3, 2.0, 30.0, 500.0])
@@ -96,3 +97,19 @@ def test_bad_input_is_named():
         coverage(COUNTS + 0.5, MEAN, SD)
     with pytest.raises(ValueError, match=r"mean \(20000, 5\) and sd \(20000, 4\) must be \(cells, genes\)"):
         sharpness(MEAN, SD[:, :4])
+
+
+def test_of_a_sum_counting_noise_is_independent_and_the_error_of_the_rate_is_one():
+    rng = np.random.default_rng(3)
+    rates = np.array([[4.0, 1.0], [9.0, 0.5], [2.0, 3.0]])
+    shares = np.array([[1.0, 1.0, 0.0], [1.0, 1.0, 1.0]])
+    factor = rng.gamma(25.0, 1 / 25, (200_000, 1, 2))  # the same for all cells: standard deviation 0.2 of each rate
+    drawn = np.einsum("sc,ncg->nsg", shares, rng.poisson(rates * factor))
+    mean, sd = sums_with_sd(shares, rates, np.sqrt(rates + (0.2 * rates) ** 2))
+    np.testing.assert_allclose(drawn.mean(axis=0), mean, rtol=0.01)
+    np.testing.assert_allclose(drawn.std(axis=0), sd, rtol=0.01)
+
+
+def test_less_than_counting_noise_is_taken_as_that():
+    mean, sd = sums_with_sd(np.ones((1, 2)), np.array([[4.0], [5.0]]), np.zeros((2, 1)))
+    assert (mean.item(), sd.item()) == (9, 3)

@@ -117,6 +117,36 @@ def sharpness(mean: ArrayLike, sd: ArrayLike, *, level: float = 0.8) -> NDArray[
     return np.array([(_quantile(one, high) - _quantile(one, low)).mean() for one in predicted])
 
 
+def sums_with_sd(
+    shares: Any, mean: NDArray[np.floating], sd: NDArray[np.floating]
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Sums over cells, such as those of a spot, with their standard deviation by the formula of :func:`stsr.tl.aggregate`.
+
+    Counting is independent from cell to cell; errors of the rate are taken as the same for all cells of a sum.
+
+    Parameters
+    ----------
+    shares
+        (sums, cells) share of each cell in each sum, an array or a sparse array.
+    mean, sd
+        (cells, genes) expected counts, and standard deviation of the counts about them.
+
+    Returns
+    -------
+    (sums, genes) expected counts, and the standard deviation of the counts about them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cells, rate_sd = np.full((4, 1), 9.0), 4.0
+    >>> mean, sd = sums_with_sd(np.ones((1, 4)), cells, np.sqrt(cells + rate_sd**2))
+    >>> mean.item(), sd.item() == np.sqrt(4 * 9 + (4 * rate_sd) ** 2)
+    (36.0, True)
+    """
+    sums = shares @ mean
+    return sums, np.sqrt(sums + (shares @ np.sqrt(np.maximum(sd**2 - mean, 0))) ** 2)
+
+
 def _ends(level: float) -> tuple[float, float]:
     """Probabilities at the ends of the central interval."""
     if not 0 < level < 1:

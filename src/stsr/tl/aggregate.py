@@ -10,6 +10,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from stsr.constants import ATTRS, REGION, SD, SPATIAL
+from stsr.metrics.intervals import sums_with_sd
 from stsr.spatial import put, record
 from stsr.spatial.bins import table_grid
 from stsr.spatial.coverage import Regions, read_regions
@@ -163,8 +164,9 @@ def _fill(open_: Any, source: AnnData, values: Any, shares: sp.csr_array) -> Non
     for start in range(0, source.n_vars, width):
         genes = slice(start, start + width)
         mean = np.asarray(values[:, genes])
-        sums = shares @ mean
-        open_("X")[:, genes] = sums
         if SD in source.layers:
-            rate = np.sqrt(np.maximum(np.asarray(source.layers[SD][:, genes]) ** 2 - mean, 0))
-            open_(f"layers/{SD}")[:, genes] = np.sqrt(sums + (shares @ rate) ** 2)
+            sums, sd = sums_with_sd(shares, mean, np.asarray(source.layers[SD][:, genes]))
+            open_(f"layers/{SD}")[:, genes] = sd
+        else:
+            sums = shares @ mean
+        open_("X")[:, genes] = sums

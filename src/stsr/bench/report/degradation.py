@@ -44,7 +44,7 @@ mask made from the image alone covers; the mask that is used covers them all.
 
 
 def degradation_plan(folders: Sequence[Path], *, distortions: Sequence[str] | None = None, **options: object) -> Plan:
-    """Default and interpolation on sections from :func:`~stsr.bench.sources.degraded.write_section`, degraded in every way.
+    """Default and interpolation on sections from :func:`~stsr.bench.sources.boxes.write_section`, in every way made worse.
 
     Parameters
     ----------

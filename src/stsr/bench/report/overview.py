@@ -30,7 +30,7 @@ class Claim:
     sections
         Names of sections; figures are their mean.
     setting
-        Key of :data:`~stsr.bench.settings.SETTINGS`.
+        Key of :data:`~stsr.bench.protocol.settings.SETTINGS`.
     words
         How the sections are scored, in a few words.
     """

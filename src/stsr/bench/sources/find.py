@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from stsr.bench.sources.base import Source
+from stsr.bench.sources.boxes import BOX, Box
 from stsr.bench.sources.degraded import DEGRADED, Degraded
 from stsr.bench.sources.legacy import LegacySection
 from stsr.bench.sources.spots_and_bins import SpotsAndBins
@@ -48,6 +49,8 @@ def find_sources(argument: str) -> list[Source]:
     """
     if argument.startswith(DEGRADED):
         return [Degraded.find(argument)]
+    if argument.startswith(BOX):
+        return [Box.find(argument)]
     if argument == SYNTHETIC or argument.startswith(f"{SYNTHETIC}:"):
         _, colon, side = argument.partition(":")
         try:
