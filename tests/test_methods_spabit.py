@@ -74,8 +74,8 @@ def test_no_cell_exceeds_every_spot(toy, fitted):
 def test_expression_is_standardised_or_when_faithful_log2_of_the_counts(toy, fitted, faithful):
     logs = expression(toy.section)
     np.testing.assert_allclose(np.exp2(logs) - 1, toy.section.counts.toarray(), rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(fitted._shown(logs).std(axis=0), 1, rtol=1e-3)
-    np.testing.assert_array_equal(faithful._shown(logs), logs)
+    np.testing.assert_allclose(fitted._inputs(logs).std(axis=0), 1, rtol=1e-3)
+    np.testing.assert_array_equal(faithful._inputs(logs), logs)
 
 
 def test_faithful_trains_the_graph_first_and_all_networks_share_it(faithful):

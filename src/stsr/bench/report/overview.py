@@ -70,7 +70,8 @@ The default, `{OURS}`, against the best of all other methods that were run and a
 no image: all on the same spots, genes and image features. Figures are correlations with measured counts, means over genes,
 over seeds (± their standard deviation) and, in rows of several sections, over these; the noise ceiling is what a perfect
 prediction would reach. Imprint says how far spots show in the default's map (1 is none); where blocks of the H&E have
-changed places, the default's lead over `{THEIRS}` should be all but gone.
+changed places, the image is no help, and what is left of the default's lead over `{THEIRS}` comes from the spots: genes that
+go together are denoised together, which interpolation does not do.
 """
 
 EARLIER = """\
