@@ -61,6 +61,13 @@ def test_bins_hold_the_cells_of_the_window_and_none_on_filled_pixels(source, fol
     assert counts[left].sum() <= truth.X[in_bins].sum() <= counts[edge].sum()
 
 
+def test_genes_that_the_cells_lack_are_left_out(source):
+    known, every = source.genes[:2], source.truth(None, source.genes)
+    truth = source.truth(None, [known[0], "NOWHERE", known[1]])
+    assert list(truth.var_names) == known
+    np.testing.assert_array_equal(truth.X.toarray(), every[:, known].X.toarray())
+
+
 def test_the_window_is_where_both_lie():
     spots = np.array([[0.0, 0], [100, 50]])
     cells = np.column_stack([np.linspace(10, 200, 1001), np.linspace(-20, 40, 1001)])

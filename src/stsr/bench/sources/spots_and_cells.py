@@ -115,14 +115,15 @@ class SpotsAndCells(Source):
         ones = np.ones(len(home), dtype=np.float32)
         summed = sp.csr_array((ones, (home, np.flatnonzero(inside))), shape=(len(middle), len(cells)))
         names = self._names(CELL_GENES)
-        chosen = [names.index(gene) for gene in genes]
+        known = [gene for gene in genes if gene in names]
+        chosen = [names.index(gene) for gene in known]
         counts = summed @ sp.csr_array(sp.load_npz(self.folder / CELL_COUNTS), dtype=np.float32)[:, chosen]
 
         kept = ~self._on_filled(middle / mpp, BIN / mpp)
         truth = AnnData(
             sp.csr_matrix(counts[kept]),
             obs=pd.DataFrame({"array_row": row[kept], "array_col": col[kept]}, index=np.flatnonzero(kept).astype(str)),
-            var=pd.DataFrame(index=genes),
+            var=pd.DataFrame(index=known),
         )
         truth.obsm["spatial"] = middle[kept] / mpp
         return truth
