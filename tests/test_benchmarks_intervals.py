@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from bench_toys import SECTION, TINY, load_script
+from bench_toys import TINY, load_script
+from breast_toys import write_breast
 from result_toys import add_grid, add_result
 from scipy.stats import nbinom
 
 import stsr
 from stsr.bench.files import GRID, RESULT
+from stsr.bench.spots_and_cells import SPOT_COUNTS
 from stsr.constants import SD
 from stsr.geometry import Disc, footprint
 from stsr.spatial import labels_to_grid
@@ -85,15 +87,23 @@ def test_spots_are_hidden_at_random_and_those_of_true_bins_have_half_of_their_mo
 
 
 def test_it_tells_every_section_seed_and_third(tmp_path, monkeypatch, capsys):
+    folder, out = write_breast(tmp_path / "breast", side=700), tmp_path / "out"
     options = [word for key, value in TINY.items() for word in ("--option", f"{key}={value}")]
-    words = [SECTION, "--out", str(tmp_path), "--seeds", "0,1", "--genes", "6", *options]
-    monkeypatch.setattr(sys, "argv", ["intervals.py", *words])
+    monkeypatch.setattr(sys, "argv", ["intervals.py", str(folder), "--out", str(out), "--seeds", "0,1", *options])
     intervals.main()
-    table = pd.read_csv(tmp_path / "intervals.csv")
-    assert table.groupby(["section", "seed"]).size().to_dict() == {("synthetic_600", 0): 6, ("synthetic_600", 1): 6}
+    table = pd.read_csv(out / "intervals.csv")
+    assert table.groupby(["section", "seed"]).size().to_dict() == {("breast", 0): 10, ("breast", 1): 10}
+    assert table["third"].value_counts().to_dict() == {"low": 6, "middle": 6, "high": 8}
+    # true spots, measured apart from the cells, keep all of their molecules
+    assert table["mean_count"].sum() / 2 == pytest.approx(counts_of(folder).sum(axis=1).mean(), rel=1e-3)
     assert table[["coverage_80", "coverage_95"]].stack().between(0, 1).all()
     assert (table["coverage_95"] >= table["coverage_80"]).all()
     last = capsys.readouterr().out.strip().splitlines()[-4:]
     assert [line.split()[-5] for line in last] == ["all", "low", "middle", "high"]
     assert float(last[0].split()[-1]) == pytest.approx(table["coverage_95"].mean(), abs=1e-3)
-    assert [path.name for path in tmp_path.iterdir()] == ["intervals.csv"]
+    assert [path.name for path in out.iterdir()] == ["intervals.csv"]
+
+
+def counts_of(folder):
+    """(spots, genes) counts of the genes that both platforms have."""
+    return sp.load_npz(folder / SPOT_COUNTS).toarray()[:, 2:]
