@@ -23,7 +23,7 @@ from stsr.spatial.bins import table_grid
 SECTION = "synthetic:600"
 NAME = "synthetic_600"
 
-TINY = {"steps": 6, "reader_steps": 6, "dim": 16, "heads": 4, "stem": 8, "members": 1, "readers": 1}
+TINY = {"steps": 6, "image_steps": 6, "dim": 16, "heads": 4, "stem": 8, "attention_networks": 1, "image_networks": 1}
 """Options of the default with which it is fitted in seconds, and predicts next to nothing."""
 
 

@@ -15,7 +15,7 @@ from scipy.stats import nbinom
 
 import stsr
 from stsr.bench.files import GRID, RESULT
-from stsr.bench.spots_and_cells import SPOT_COUNTS
+from stsr.bench.sources.spots_and_cells import SPOT_COUNTS
 from stsr.constants import SD
 from stsr.geometry import Disc, footprint
 from stsr.spatial import labels_to_grid

@@ -155,7 +155,7 @@ def overview(summary: pd.DataFrame) -> str:
     >>> scores = {"idw": 0.1, "ridge": 0.12, "cross_attention": 0.15}
     >>> summary = pd.DataFrame({"method": scores.keys(), "pearson": scores.values()})
     >>> summary[["section", "setting", "scale_um", "where", "ceiling"]] = "kidney", "truth", 8.0, "all", 0.25
-    >>> print(overview(summary).splitlines()[8])
+    >>> print(overview(summary).splitlines()[9])
     | kidney, independent halves of the molecules (truth) | 8 µm | 0.150 | ridge 0.120 (of 2) | +25% | idw 0.100 | 0.250 (60%) | – | – |
     """
     rows = [row for claim in CLAIMS for row in _rows(summary, claim)]
