@@ -32,7 +32,7 @@ from pathlib import Path
 
 import numpy as np
 import spatialdata as sd
-from spatial_kill import forked
+from store_kill import forked
 
 import stsr
 import stsr.methods.baselines.idw

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from helpers import toy_section
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
+from toys.section import toy_section
 
 from stsr.geometry import Disc, Grid, Square
 from stsr.joined import join

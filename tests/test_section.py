@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import structure, toy_section
+from toys.section import structure, toy_section
 
 TOY = toy_section()
 
