@@ -63,7 +63,7 @@ def _ground(tissue: Tissue, level: NDArray[np.float64], shape: tuple[int, int], 
     fine = ndimage.gaussian_filter(level.astype(np.float32)[tissue.structure], 0.7)
     step = mpp / tissue.pixel
     return ndimage.affine_transform(
-        fine, (step, step), offset=step / 2 - 0.5, output_shape=shape, order=1, mode="nearest"
+        fine, np.diag((step, step)), offset=step / 2 - 0.5, output_shape=shape, order=1, mode="nearest"
     )
 
 
