@@ -14,6 +14,7 @@ from stsr.constants import ARRAY_COL, ARRAY_ROW, SPATIAL
 from stsr.geometry import Lattice, regular_lattice
 from stsr.pp._positions import INSIDE, lattice_of
 from stsr.pp._scale_factors import REDUCED
+from stsr.spatial.tables import layer_names
 from stsr.spatial.unreadable import FOREIGN
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def check_table(adata: AnnData, layer: str | None, spatial_key: str) -> None:
     if not adata.n_obs or not adata.n_vars:
         raise ValueError(f"adata holds {adata.n_obs} spots x {adata.n_vars} genes; pass an object with some of both.")
     if layer is not None and layer not in adata.layers:
-        raise KeyError(f"layer={layer!r} not found; adata.layers holds {', '.join(adata.layers) or 'nothing'}.")
+        raise KeyError(f"layer={layer!r} not found; adata.layers holds {', '.join(layer_names(adata)) or 'nothing'}.")
     if spatial_key not in adata.obsm:
         raise KeyError(f"spatial_key={spatial_key!r} not found; adata.obsm holds {', '.join(adata.obsm) or 'nothing'}.")
 
@@ -100,7 +101,8 @@ def in_memory(adata: AnnData, layer: str | None) -> sp.csr_matrix:
     except FOREIGN as error:
         raise ValueError(damaged) from error
     if values is None:
-        there = f"layer= one of {', '.join(adata.layers)}" if len(adata.layers) else "an object with counts"
+        layers = layer_names(adata)
+        there = f"layer= one of {', '.join(layers)}" if layers else "an object with counts"
         raise ValueError(f"{name} is None; pass {there}.")
     try:
         if hasattr(values, "compute"):

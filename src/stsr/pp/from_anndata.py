@@ -22,6 +22,7 @@ from stsr.spatial.assemble import SPOT_ID
 from stsr.spatial.scale import check_mpp, resolve_mpp
 from stsr.spatial.section import raw_counts
 from stsr.spatial.store import check_vacant
+from stsr.spatial.tables import layer_names
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -213,7 +214,7 @@ def _check_raw(table: AnnData, adata: AnnData, layer: str | None) -> None:
     try:
         raw_counts(table, name="adata" if layer is None else layer)
     except ValueError as error:
-        elsewhere = [f"layer={name!r}" for name in adata.layers if name != layer]
+        elsewhere = [f"layer={name!r}" for name in layer_names(adata) if name != layer]
         elsewhere += ["adata.raw.to_adata()"] * (adata.raw is not None)
         if not elsewhere:
             raise

@@ -29,12 +29,17 @@ LAZY = ("X", "layers", "obsm")
 """Where the matrices of a table lie that are large."""
 
 
+def layer_names(table: AnnData) -> list[str]:
+    """Names of a table's layers. From anndata 0.13 on, ``layers`` also lists ``X``, under the key None."""
+    return [name for name in table.layers if name is not None]
+
+
 def lazy_arrays(table: AnnData) -> dict[str, Any]:
     """The dense dask arrays of a table by their path in its zarr group, such as ``"X"`` or ``"layers/sd"``."""
     import dask.array as da
 
     arrays = {"X": table.X}
-    arrays |= {f"layers/{key}": value for key, value in table.layers.items()}
+    arrays |= {f"layers/{name}": table.layers[name] for name in layer_names(table)}
     arrays |= {f"obsm/{key}": value for key, value in table.obsm.items()}
     arrays |= {f"varm/{key}": value for key, value in table.varm.items()}
     return {
@@ -146,10 +151,10 @@ def read_columns(sdata: SpatialData, table: str, genes: Sequence[str], *, layer:
         raise KeyError(f"table={table!r} not found; sdata holds the tables {', '.join(sdata.tables) or 'none'}.")
     adata = sdata.tables[table]
     if layer is not None and layer not in adata.layers:
-        raise KeyError(f"layer={layer!r} not found in {table!r}; it has {', '.join(adata.layers) or 'none'}.")
+        raise KeyError(f"layer={layer!r} not found in {table!r}; it has {', '.join(layer_names(adata)) or 'none'}.")
     values = adata.X if layer is None else adata.layers[layer]
     if values is None:
-        raise ValueError(f"table={table!r} has no X; pass a layer among {', '.join(adata.layers) or 'none'}.")
+        raise ValueError(f"table={table!r} has no X; pass a layer among {', '.join(layer_names(adata)) or 'none'}.")
     values = values[:, gene_positions(adata.var_names, genes, where=f"sdata[{table!r}]")]
     if hasattr(values, "compute"):
         values = values.compute()

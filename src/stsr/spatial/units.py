@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.constants import ATTRS, SD, TOTAL
+from stsr.spatial.tables import layer_names
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -103,10 +104,10 @@ def check_counts(table: AnnData, name: str, *, layer: str | None = None) -> Stat
         When the counts were normalised, logged or changed otherwise; the message says where they still are.
     """
     if layer is not None and layer not in table.layers:
-        raise KeyError(f"layer={layer!r} not found in {name!r}; it has {', '.join(table.layers) or 'none'}.")
+        raise KeyError(f"layer={layer!r} not found in {name!r}; it has {', '.join(layer_names(table)) or 'none'}.")
     if table.X is None and layer is None:
         raise ValueError(
-            f"table={name!r} has no X; put the counts there, or pass layer= (it has {', '.join(table.layers) or 'none'})."
+            f"table={name!r} has no X; put the counts there, or pass layer= (it has {', '.join(layer_names(table)) or 'none'})."
         )
     return _refused(table, name, state(table, layer), layer)
 
@@ -122,7 +123,7 @@ def check_columns(
 def _refused(table: AnnData, name: str, found: State, layer: str | None) -> State:
     if found != "changed":
         return found
-    kept = [other for other in table.layers if other not in (layer, SD) and state(table, other) == "counts"]
+    kept = [other for other in layer_names(table) if other not in (layer, SD) and state(table, other) == "counts"]
     where = "X" if layer is None else f"layer {layer!r}"
     remedy = f"pass layer={kept[0]!r}, which still does" if kept else "make the table again with overwrite=True"
     raise ValueError(

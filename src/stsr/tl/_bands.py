@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stsr.constants import LATENT, SD
 from stsr.methods import Prediction, Predictor
 from stsr.methods.shared.spot_sums import BAND_VALUES
-from stsr.spatial.tables import CHUNKS
+from stsr.spatial.tables import CHUNKS, layer_names
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -36,7 +36,7 @@ def write_bands(
     arrays = {
         field: open_(path)
         for path, field in target.items()
-        if path == "X" or path.split("/")[1] in {*table.obsm, *table.layers}
+        if path == "X" or path.split("/")[1] in {*table.obsm, *layer_names(table)}
     }
     bands = section.grid.bands(max(CHUNKS[0], BAND_VALUES // max(table.n_vars, section.n_features)))
     bar = tqdm(bands, desc="predict", unit="band", disable=not progress)
