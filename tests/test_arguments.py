@@ -82,9 +82,17 @@ WRONG = [
     ("evaluate", {"scales": ([], (0,), ("a",), "8", (NAN,), (math.inf,), (True,)), "metrics": ([], "pearson", 5, [5])}),
     ("evaluate", {"seed": SEEDS, "ceiling": ("no", 1), "table": (5, None, [])}),
     ("aggregate", {"key_added": (5, "a b"), "overwrite": ("no", 1)}),
-    ("gene_map", {"genes": ([], 5, None, [5]), "quantile": (0, 2, NAN, "a", True), "size": (0, -1, NAN, "a", 1e9)}),
+    (
+        "gene_map",
+        {
+            "genes": ([], 5, None, [5]),
+            "vmin": ("p101", NAN, "a", True, None, [0]),
+            "vmax": (0, -1, NAN, "p", "99", True),
+            "size": (0, -1, NAN, "a", 1e9),
+        },
+    ),
     ("gene_map", {"ncols": (0, -1, 1.5, "a"), "crop": ((1,), "abcd", (0, 0, NAN, 5), 5), "image": ("no",)}),
-    ("compare", {"genes": ([], 5), "quantile": (0, NAN), "size": (0, NAN), "crop": ((1,),)}),
+    ("compare", {"genes": ([], 5), "vmin": ("a", NAN), "vmax": (0, "p200"), "size": (0, NAN), "crop": ((1,),)}),
 ]
 CASES = [(verb, name, value) for verb, wrong in WRONG for name, values in wrong.items() for value in values]
 

@@ -76,7 +76,7 @@ def test_spots_are_discs_of_their_true_size(sdata):
 def test_the_colours_end_at_the_higher_of_spots_and_prediction(sdata):
     sdata["table"].X = sdata["table"].X * 3
     try:
-        figure = stsr.pl.compare(sdata, ["HLA-DRA"], table="sr_016um", quantile=1)
+        figure = stsr.pl.compare(sdata, ["HLA-DRA"], table="sr_016um", vmax="p100")
     finally:
         sdata["table"].X = sdata["table"].X / 3
     bar = next(axes for axes in figure.axes if axes.get_ylabel().startswith("UMI"))

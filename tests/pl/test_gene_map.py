@@ -121,27 +121,15 @@ def test_the_colour_bar_says_what_it_shows(sdata):
     values = np.linspace(0, 4, grid.n_cells, dtype=np.float32)[:, None]
     add_result(sdata, np.hstack([values, values * 0]), ["A", "B"])
     sdata["sr_008um"].layers["sd"] = np.hstack([values / 2, values / 2])
-    figure = stsr.pl.gene_map(sdata, ["A", "B"], quantile=0.5)
+    figure = stsr.pl.gene_map(sdata, ["A", "B"], vmax="p50")
     bars = [axes for axes in figure.axes if axes.get_ylabel()]
     assert [bar.get_ylabel() for bar in bars] == ["UMI per 8 µm bin"] * 2
     assert bars[0].get_ylim()[1] == pytest.approx(2, abs=0.01)
     assert bars[1].get_ylim()[1] == 1
-    spread = stsr.pl.gene_map(sdata, "A", layer="sd", quantile=1, log1p=True)
+    spread = stsr.pl.gene_map(sdata, "A", layer="sd", vmax="p100", log1p=True)
     bar = next(axes for axes in spread.axes if axes.get_ylabel())
     assert bar.get_ylabel() == "sd of UMI per 8 µm bin"
     assert bar.get_ylim()[1] == pytest.approx(2)
-
-
-def test_the_limit_of_the_colours_is_robust_and_never_nothing():
-    from stsr.pl._cells import colour_limit
-
-    values = np.r_[np.ones(99), 1000, np.nan]
-    assert colour_limit(values, 0.98) == 1
-    assert colour_limit(values, 1) == 1000
-    assert colour_limit(np.r_[np.zeros(999), 5], 0.9) == 5
-    assert colour_limit(np.zeros(3), 0.9) == colour_limit([], 0.9) == colour_limit([np.nan], 0.9) == 1
-    with pytest.raises(ValueError, match="quantile=0 is not allowed; pass a number from 1e-06 to 1"):
-        colour_limit(values, 0)
 
 
 def test_a_crop_shows_that_part_and_sets_its_own_colours(sdata):
@@ -149,7 +137,7 @@ def test_a_crop_shows_that_part_and_sets_its_own_colours(sdata):
     values = blob(grid, 30, 5) + 10 * blob(grid, 8, 25)
     add_result(sdata, values, ["A"])
     x, y = grid.to_um((5.5, 30.5))
-    figure = stsr.pl.gene_map(sdata, "A", crop=(x - 60, y - 40, x + 60, y + 40), quantile=1)
+    figure = stsr.pl.gene_map(sdata, "A", crop=(x - 60, y - 40, x + 60, y + 40), vmax="p100")
     axes = panel(figure, "A")
     assert axes.get_xlim() == pytest.approx((x - 60, x + 60))
     assert axes.get_ylim() == pytest.approx((y + 40, y - 40))

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from stsr.geometry import Aperture, Disc, Grid
-from stsr.options import Number
 from stsr.pl._frame import Frame
 
 if TYPE_CHECKING:
@@ -21,28 +20,12 @@ OUTLINE = 40.0
 """µm: features of the tissue's edge smaller than this are smoothed away in its outline."""
 
 
-def colour_limit(values: ArrayLike, quantile: float) -> float:
-    """Value at which the colours end: a quantile of the values that are there, or their maximum where that is 0."""
-    quantile = Number(1e-6, 1)("quantile", quantile)
-    values = np.asarray(values)
-    there = values[np.isfinite(values)]
-    top = float(np.quantile(there, quantile) or there.max()) if there.size else 0.0
-    return top or 1.0
-
-
 def check_colours(name: str) -> None:
     """Refuse a colour map that matplotlib does not have."""
     import matplotlib
 
     if name not in matplotlib.colormaps:
         raise ValueError(f"cmap={name!r} is no colour map of matplotlib; use one such as 'magma_r' or 'viridis'.")
-
-
-def colour_scale(limit: float, *, log1p: bool = False) -> Normalize:
-    """From 0 to ``limit``, evenly or by the logarithm of 1 + the value."""
-    from matplotlib.colors import FuncNorm, Normalize
-
-    return FuncNorm((np.log1p, np.expm1), vmin=0, vmax=limit) if log1p else Normalize(vmin=0, vmax=limit)
 
 
 def see_through(name: str) -> Colormap:

@@ -13,14 +13,13 @@ from stsr.options import Number
 from stsr.pl._cells import (
     check_colours,
     colour_bar,
-    colour_limit,
-    colour_scale,
     draw_cells,
     draw_outline,
     draw_spots,
     see_through,
 )
 from stsr.pl._frame import Frame, draw_image, draw_scale_bar, fade, panels, read_image
+from stsr.pl._limits import check_limits, colour_scale
 from stsr.pl._output import check_output, finish
 from stsr.pl._results import as_list, choose_table
 from stsr.spatial import (
@@ -48,8 +47,9 @@ def compare(
     table: str | None = None,
     layer: str | None = None,
     truth: AnnData | None = None,
-    quantile: float = 0.99,
     cmap: str = "magma_r",
+    vmin: float | str = 0,
+    vmax: float | str = "p99",
     crop: Sequence[float] | None = None,
     size: float = 4.0,
     show: bool | None = None,
@@ -59,7 +59,7 @@ def compare(
 
     All panels of a row have one colour scale, in counts per cell of the prediction: the counts of a spot are divided by
     the number of cells in its disc, those of a bin of the truth scaled by area. So the same colour means the same
-    density. It ends at a quantile of the prediction or of the spots, whichever is higher; measured counts of small bins
+    density. A percentile ``vmax`` is that of the prediction or of the spots, whichever is higher; measured counts of small bins
     scatter widely around it.
 
     Parameters
@@ -74,10 +74,10 @@ def compare(
         Layer of the table with the expected counts, where ``X`` holds something else; ``X`` when None.
     truth
         Raw counts of small bins, as :func:`stsr.tl.evaluate` takes them.
-    quantile
-        Where the colours end.
     cmap
         A colour map of matplotlib that gets darker, or brighter, all the way.
+    vmin, vmax
+        Where the colours of a row start and end, in counts per cell: a number, or a percentile such as ``"p99"``.
     crop
         Part to draw: left, top, right and bottom in µm of the full-resolution image; the whole tissue when None.
     size
@@ -112,6 +112,7 @@ def compare(
     check_output(show, save)
     size = Number(0.1, 100)("size", size)
     check_colours(cmap)
+    check_limits(vmin, vmax)
     table, genes = choose_table(sdata, table), as_list(genes)
     facts = spots_record(sdata)
     grid, cells = table_grid(sdata, table)
@@ -139,8 +140,7 @@ def compare(
     pixels, colours = fade(read_image(sdata, frame)), see_through(cmap)
     seen, seen_spots = frame.shows(grid.xy), frame.shows(spots)
     for number, (gene, row) in enumerate(zip(genes, axes, strict=True)):
-        limits = (colour_limit(v, quantile) for v in (predicted[seen, number], measured[seen_spots, number]))
-        norm = colour_scale(max(limits))
+        norm = colour_scale(vmin, vmax, predicted[seen, number], measured[seen_spots, number])
         draw_spots(row[0], spots, aperture, measured[:, number], frame, norm, colours)
         painted = draw_cells(row[1], grid, predicted[:, number], frame, norm, colours)
         if truth is not None:

@@ -10,8 +10,9 @@ import numpy as np
 
 from stsr.constants import SD
 from stsr.options import Number, Switch, Whole
-from stsr.pl._cells import check_colours, colour_bar, colour_limit, colour_scale, draw_cells, draw_outline, see_through
+from stsr.pl._cells import check_colours, colour_bar, draw_cells, draw_outline, see_through
 from stsr.pl._frame import Frame, draw_image, draw_scale_bar, fade, panels, read_image
+from stsr.pl._limits import check_limits, colour_scale
 from stsr.pl._output import axes_figure, check_output, finish
 from stsr.pl._results import as_list, choose_table
 from stsr.spatial import read_columns
@@ -33,8 +34,9 @@ def gene_map(
     layer: str | None = None,
     image: bool = True,
     log1p: bool = False,
-    quantile: float = 0.99,
     cmap: str = "magma_r",
+    vmin: float | str = 0,
+    vmax: float | str = "p99",
     crop: Sequence[float] | None = None,
     ncols: int = 4,
     size: float = 4.0,
@@ -58,10 +60,11 @@ def gene_map(
         Draw the H&E in a panel of its own, and faded under the genes, which cover it where they are expressed.
     log1p
         Space the colours by the logarithm of 1 + the value; the colour bar still tells the values.
-    quantile
-        The colours end at this quantile of the cells' values, so that a few bright cells do not darken all others.
     cmap
         A colour map of matplotlib that gets darker, or brighter, all the way.
+    vmin, vmax
+        Where the colours start and end: a number, or a percentile of the cells' values such as ``"p99"``, so that a few
+        bright cells do not darken all others.
     crop
         Part to draw: left, top, right and bottom in µm of the full-resolution image; the whole tissue when None.
     ncols
@@ -86,8 +89,8 @@ def gene_map(
     KeyError
         When ``table`` or ``layer`` is not there; the message lists what is.
     ValueError
-        For an unknown gene, when ``table`` is left out but there is not exactly one result, or for a crop or quantile
-        out of range.
+        For an unknown gene, when ``table`` is left out but there is not exactly one result, or for a crop or limits
+        of colours out of range.
 
     Examples
     --------
@@ -103,6 +106,7 @@ def gene_map(
     ncols, size, image = Whole(1, 100)("ncols", ncols), Number(0.1, 100)("size", size), Switch()("image", image)
     log1p = Switch()("log1p", log1p)
     check_colours(cmap)
+    check_limits(vmin, vmax)
     table, genes = choose_table(sdata, table), as_list(genes)
     if ax is not None and len(genes) > 1:
         raise ValueError(
@@ -136,7 +140,7 @@ def gene_map(
         values[cells] = column
         if pixels is not None:
             draw_image(panel, fade(pixels), frame)
-        norm = colour_scale(colour_limit(values[seen], quantile), log1p=log1p)
+        norm = colour_scale(vmin, vmax, values[seen], log1p=log1p)
         painted = draw_cells(panel, grid, values, frame, norm, colours)
         draw_outline(panel, grid, frame)
         draw_scale_bar(panel, frame)
