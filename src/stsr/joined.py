@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from stsr.geometry import Aperture, Grid, Square
 from stsr.section import Section
+from stsr.section_names import check_names
 
 SAME = 0.01
 """Relative difference between two sizes in µm that is none."""
@@ -31,6 +32,9 @@ def join(sections: Sequence[Section]) -> Section:
     :math:`\bar L / L`, with :math:`L` its median library and :math:`\bar L` the geometric mean of those of all. What is
     learned is on that common scale, and counts are no longer whole numbers.
 
+    Every spot keeps the names of its section and patient and its place on the array. A section without a name is called
+    ``"section 1"``, ``"section 2"`` and so on, by its place in ``sections``. Parts of one section keep their common name.
+
     Parameters
     ----------
     sections
@@ -39,13 +43,15 @@ def join(sections: Sequence[Section]) -> Section:
     Raises
     ------
     ValueError
-        When a section has no spots, or differs from the first; the message says which and in what.
+        When a section has no spots, differs from the first, or has the name of another section; the message says which
+        and in what.
     """
     first = sections[0]
     if len(sections) == 1:
         return first
     for number, section in enumerate(sections, 1):
         _check(section, first, number)
+    check_names(sections)
     bin_size = first.grid.bin_size
     gap = max(GAP_CELLS, int(np.ceil(GAP_PITCHES * max(section.pitch for section in sections) / bin_size)))
     places, rows = [], 0
@@ -66,7 +72,21 @@ def join(sections: Sequence[Section]) -> Section:
         if first.features is None
         else _Features(tuple(places), (first.n_features, *grid.shape), first.features.dtype),
         image=None if first.image is None else _Pictures(tuple(places), grid),
+        section_name=np.concatenate([_named(section, number) for number, section in enumerate(sections, 1)]),
+        patient=np.concatenate([section.spot_patient for section in sections]),
+        array_rowcol=_arrays(sections),
     )
+
+
+def _named(section: Section, number: int) -> NDArray[np.str_]:
+    """(spots,) names of the section that spots are from; where it has none, its number."""
+    return np.where(section.spot_section == "", f"section {number}", section.spot_section)
+
+
+def _arrays(sections: Sequence[Section]) -> NDArray[np.int64] | None:
+    """(spots, 2) row and column on the arrays; None unless all sections have them."""
+    arrays = [section.array_rowcol for section in sections if section.array_rowcol is not None]
+    return np.concatenate(arrays) if len(arrays) == len(sections) else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -177,7 +177,7 @@ def simulate_spots(
     truth = bins.copy() if split is None else _with_counts(bins, kept)
     section[f"truth_{microns(grid.bin_size)}"] = annotate(truth, labels, get_table_keys(bins)[2])
     complete(section, read_raster(sdata, facts.image).levels[0][0], simulated)
-    note(section, simulation={"dataset_id": facts.dataset_id, "table": table, **asdict(slide)})
+    note(section, patient=facts.patient, simulation={"dataset_id": facts.dataset_id, "table": table, **asdict(slide)})
     return create_store(section, store, overwrite=overwrite)
 
 
