@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from stsr.constants import SPATIAL, microns
 from stsr.geometry import Grid
-from stsr.pp._reading import check_dataset_id
 from stsr.pp.slide import EFFICIENCY, Slide
 from stsr.spatial import grid_to_labels, note, raw_counts, read_raster, record, spots_record, spots_table
 from stsr.spatial.assemble import annotate, complete, disc_spots
 from stsr.spatial.bins import rows_grid, table_grid
+from stsr.spatial.names import check_dataset_id
 from stsr.spatial.store import check_vacant, create_store
 
 if TYPE_CHECKING:
