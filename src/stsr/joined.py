@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stsr.geometry import Aperture, Grid, Square
 from stsr.section import Section
-from stsr.section_names import check_names
+from stsr.section_names import unique_names
 
 SAME = 0.01
 """Relative difference between two sizes in µm that is none."""
@@ -32,8 +32,8 @@ def join(sections: Sequence[Section]) -> Section:
     :math:`\bar L / L`, with :math:`L` its median library and :math:`\bar L` the geometric mean of those of all. What is
     learned is on that common scale, and counts are no longer whole numbers.
 
-    Every spot keeps the names of its section and patient and its place on the array. A section without a name is called
-    ``"section 1"``, ``"section 2"`` and so on, by its place in ``sections``. Parts of one section keep their common name.
+    Every spot keeps the names of its section and patient and its place on the array; names of sections are made unique by
+    :func:`stsr.section_names.unique_names`.
 
     Parameters
     ----------
@@ -43,15 +43,13 @@ def join(sections: Sequence[Section]) -> Section:
     Raises
     ------
     ValueError
-        When a section has no spots, differs from the first, or has the name of another section; the message says which
-        and in what.
+        When a section has no spots, or differs from the first; the message says which and in what.
     """
     first = sections[0]
     if len(sections) == 1:
         return first
     for number, section in enumerate(sections, 1):
         _check(section, first, number)
-    check_names(sections)
     bin_size = first.grid.bin_size
     gap = max(GAP_CELLS, int(np.ceil(GAP_PITCHES * max(section.pitch for section in sections) / bin_size)))
     places, rows = [], 0
@@ -72,15 +70,10 @@ def join(sections: Sequence[Section]) -> Section:
         if first.features is None
         else _Features(tuple(places), (first.n_features, *grid.shape), first.features.dtype),
         image=None if first.image is None else _Pictures(tuple(places), grid),
-        section_name=np.concatenate([_named(section, number) for number, section in enumerate(sections, 1)]),
+        section_name=np.concatenate(unique_names(sections)),
         patient=np.concatenate([section.spot_patient for section in sections]),
         array_rowcol=_arrays(sections),
     )
-
-
-def _named(section: Section, number: int) -> NDArray[np.str_]:
-    """(spots,) names of the section that spots are from; where it has none, its number."""
-    return np.where(section.spot_section == "", f"section {number}", section.spot_section)
 
 
 def _arrays(sections: Sequence[Section]) -> NDArray[np.int64] | None:

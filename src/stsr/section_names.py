@@ -1,34 +1,53 @@
-"""Whether sections that bear one name are one section."""
+"""Names by which the spots of several sections are told apart."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stsr.section import Section
 
+logger = logging.getLogger(__name__)
 
-def check_names(sections: Sequence[Section]) -> None:
-    """Refuse different sections of one name.
 
-    Parts of a section, such as two crops, share its name by right, and so does a section that is listed twice. But where
-    two name different patients, or counted differently at one place of the array, they are different sections: what leaves
-    out a spot's own section would leave out both, or take one for the other at prediction.
+def unique_names(sections: Sequence[Section]) -> list[NDArray[np.str_]]:
+    """(spots,) names of each section, different ones for different sections.
 
-    Raises
-    ------
-    ValueError
-        The message names both sections and what they differ in.
+    A section without a name is called ``"section 1"``, ``"section 2"`` and so on, by its place. Parts of a section, such as
+    two crops, keep its name, and so does a section that is listed twice. But where two of one name are of different patients,
+    or counted differently at one place of the array, they are different sections. Then the later one gets its place too, as
+    in ``"C2 (3)"``, and a warning says so.
     """
-    for (one, first), (two, second) in combinations(enumerate(sections, 1), 2):
-        for name in np.intersect1d(first.spot_section, second.spot_section):
-            if name and (fault := _difference(*(s.subset(s.spot_section == name) for s in (first, second)))):
-                raise ValueError(
-                    f"sections {one} and {two} are both named {str(name)!r} but {fault}; read one of them again with "
-                    f"another name, such as dataset_id='{name}_{two}'."
-                )
+    known: dict[str, list[tuple[str, Section]]] = {}
+    unique = []
+    for number, section in enumerate(sections, 1):
+        names = np.where(section.spot_section == "", f"section {number}", section.spot_section).astype(object)
+        for name in sorted(set(section.spot_section.tolist()) - {""}):
+            own = section.spot_section == name
+            names[own] = _unique_name(name, section.subset(own), number, known.setdefault(name, []))
+        unique.append(names.astype(np.str_))
+    return unique
+
+
+def _unique_name(name: str, part: Section, number: int, known: list[tuple[str, Section]]) -> str:
+    """The name of a part of section ``number``, which is added to the ``known`` parts of this name."""
+    faults: dict[str, str] = {}
+    for unique, other in known:
+        faults[unique] = faults.get(unique) or _difference(other, part)
+    unique = next((each for each, fault in faults.items() if not fault), f"{name} ({number})" if faults else name)
+    if faults and unique not in faults:
+        logger.warning(
+            "Two sections are named %r but %s: the later one is called %r here; read it again with another dataset_id, so "
+            "that a model knows each of them again.",
+            name,
+            faults[name],
+            unique,
+        )
+    known.append((unique, part))
+    return unique
 
 
 def _difference(first: Section, second: Section) -> str:
