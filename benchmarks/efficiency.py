@@ -19,7 +19,7 @@ from scipy.spatial import cKDTree
 from stsr.datasets import path
 from stsr.geometry import nearest_pitch
 from stsr.methods.baselines.kriging import matern
-from stsr.pp._counts import read_counts
+from stsr.pp.counts import read_counts
 
 REACH = 4
 """Distance between the spots of a pair at most, in pitches."""

@@ -20,7 +20,7 @@ import numpy as np
 import stsr
 from stsr.constants import features_key, grid_key
 from stsr.methods import Method, Training, create
-from stsr.pp._features import checked
+from stsr.pp.provenance import checked
 from stsr.section import Section
 from stsr.spatial import open_store, read_section
 

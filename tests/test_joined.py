@@ -20,6 +20,11 @@ FIRST = toy_section(seed=1).section
 SECOND = toy_section(shape=(40, 60), angle=-0.4, depth=20, seed=2).section
 
 
+def places(section: Section) -> np.ndarray:
+    """(spots, 2) a row and column for each spot."""
+    return np.column_stack(np.divmod(np.arange(len(section.spots)), 5))
+
+
 def bare(angle: float, flip: bool, shape: tuple[int, int], square: bool, seed: int) -> Section:
     """Spots on a grid, with no image and no features; some of them beside it."""
     rng = np.random.default_rng(seed)
@@ -99,6 +104,29 @@ def test_depth_is_brought_to_the_geometric_mean():
     common = np.sqrt(medians[0] * medians[1])
     np.testing.assert_allclose([np.median(joined.library[:n]), np.median(joined.library[n:])], common)
     np.testing.assert_allclose(joined.counts[n:].toarray(), SECOND.counts.toarray() * common / medians[1], rtol=1e-6)
+
+
+def test_every_spot_keeps_its_section_patient_and_place():
+    first, second = (
+        replace(part, section_name=name, patient=patient, array_rowcol=places(part))
+        for part, name, patient in ((FIRST, "B4", "B"), (SECOND, "C2-left", "C"))
+    )
+    joined, n = join([first, second]), len(first.spots)
+    assert joined.spot_section.tolist() == ["B4"] * n + ["C2-left"] * len(second.spots)
+    assert joined.spot_patient.tolist() == ["B"] * n + ["C"] * len(second.spots)
+    np.testing.assert_array_equal(joined.array_rowcol, np.vstack([places(FIRST), places(SECOND)]))
+    back = joined.subset(joined.spot_section == "C2-left")
+    np.testing.assert_array_equal(back.array_rowcol, second.array_rowcol)
+    np.testing.assert_allclose(
+        back.counts.sum(axis=0) / back.depth, second.counts.sum(axis=0) / second.depth, rtol=1e-5
+    )
+
+
+def test_sections_without_names_are_told_apart():
+    joined, n = join([FIRST, replace(SECOND, array_rowcol=places(SECOND))]), len(FIRST.spots)
+    assert joined.spot_section.tolist() == ["section 1"] * n + ["section 2"] * len(SECOND.spots)
+    assert set(joined.spot_patient) == {""}
+    assert joined.array_rowcol is None
 
 
 def test_a_method_learns_from_the_joined_section():

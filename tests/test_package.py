@@ -93,6 +93,44 @@ def test_rooms_import_one_way_only():
     assert result.returncode == 0, result.stdout
 
 
+@pytest.mark.parametrize("folder", ["src/stsr", "benchmarks"])
+def test_no_room_imports_what_is_private_to_another(folder):
+    foreign = [
+        f"{file.relative_to(ROOT)}: {name}"
+        for file in (ROOT / folder).rglob("*.py")
+        for name in private_names(file)
+        if room_of(file) != name.split(".")[1]
+    ]
+    assert not foreign
+
+
+def private_names(file: Path) -> Iterator[str]:
+    """Modules and names of stsr with an underscore that a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        yield from (name for name in names if re.match(r"stsr\..*\b_(?!_)", name))
+
+
+def room_of(file: Path) -> str:
+    """The first part of the path within the package; empty outside of it."""
+    package = ROOT / "src" / "stsr"
+    return file.relative_to(package).with_suffix("").parts[0] if file.is_relative_to(package) else ""
+
+
+def test_private_names_are_seen(tmp_path):
+    file = tmp_path / "module.py"
+    file.write_text(
+        "import stsr.pp._reading\nfrom stsr import __version__\nfrom stsr.tl import a_b\n"
+        "def f():\n    from stsr.pl._frame import Frame\n    from stsr.tl.fitting import _hidden, fit\n"
+    )
+    assert set(private_names(file)) == {"stsr.pp._reading", "stsr.pl._frame.Frame", "stsr.tl.fitting._hidden"}
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_public_name_exists_and_is_in_the_api_page(room):
     module = importlib.import_module(f"stsr.{room}")

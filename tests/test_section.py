@@ -58,6 +58,26 @@ def test_subset_keeps_counts_beside_their_spots():
     assert some.footprint.shape == (len(some.spots), some.grid.n_cells)
 
 
+def test_spots_without_names_have_empty_ones_and_one_name_stands_for_all():
+    assert (TOY.section.spot_section == "").all()
+    assert (TOY.section.spot_patient == "").all()
+    assert TOY.section.array_rowcol is None
+    named = replace(TOY.section, section_name="C2")
+    assert named.spot_section.tolist() == ["C2"] * len(TOY.section.spots)
+
+
+def test_subset_keeps_names_and_places_beside_their_spots():
+    n = len(TOY.section.spots)
+    patients, places = np.array([f"P{i}" for i in range(n)]), np.arange(2 * n).reshape(n, 2)
+    section = replace(TOY.section, section_name="C2", patient=patients, array_rowcol=places)
+    for some in (np.arange(n) % 3 == 1, np.array([5, 2])):
+        part = section.subset(some)
+        assert part.spot_section.tolist() == ["C2"] * len(part.spots)
+        np.testing.assert_array_equal(part.spot_patient, patients[some])
+        np.testing.assert_array_equal(part.array_rowcol, places[some])
+    assert section.scaled(2.0).spot_patient[3] == "P3"
+
+
 def test_a_section_scaled_is_one_sequenced_deeper():
     deeper = TOY.section.scaled(2.5)
     assert deeper.depth == pytest.approx(2.5 * np.median(TOY.section.library))
@@ -78,3 +98,7 @@ def test_arrays_that_do_not_fit_are_refused():
         replace(TOY.section, genes=("only one",))
     with pytest.raises(ValueError, match="features lie on"):
         replace(TOY.section, features=np.zeros((2, 3, 4), np.float16))
+    with pytest.raises(ValueError, match=r"patient must be one name or one for each of \d+ spots, got .*\(2,\)"):
+        replace(TOY.section, patient=np.array(["A", "B"]))
+    with pytest.raises(ValueError, match=r"array_rowcol must be \(spots, 2\)"):
+        replace(TOY.section, array_rowcol=np.zeros((3, 2), dtype=int))

@@ -18,7 +18,10 @@ REGION = "region"
 """``obs`` column that names the labels element a table annotates."""
 
 ARRAY_ROW, ARRAY_COL = "array_row", "array_col"
-"""``obs`` columns with a cell's row and column on its grid."""
+"""``obs`` columns with a cell's row and column on its grid, or a spot's on its array."""
+
+PATIENT = "patient"
+"""``obs`` column of a table of spots that names the patient of each."""
 
 SPATIAL = "spatial"
 """``obsm`` key: centroids (x, y) in full-resolution pixels."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from stsr.geometry import Aperture, Grid, Square
 from stsr.section import Section
+from stsr.section_names import unique_names
 
 SAME = 0.01
 """Relative difference between two sizes in µm that is none."""
@@ -30,6 +31,9 @@ def join(sections: Sequence[Section]) -> Section:
     A section that was sequenced deeper does not look richer: the counts and the library of each are multiplied by
     :math:`\bar L / L`, with :math:`L` its median library and :math:`\bar L` the geometric mean of those of all. What is
     learned is on that common scale, and counts are no longer whole numbers.
+
+    Every spot keeps the names of its section and patient and its place on the array; names of sections are made unique by
+    :func:`stsr.section_names.unique_names`.
 
     Parameters
     ----------
@@ -66,7 +70,16 @@ def join(sections: Sequence[Section]) -> Section:
         if first.features is None
         else _Features(tuple(places), (first.n_features, *grid.shape), first.features.dtype),
         image=None if first.image is None else _Pictures(tuple(places), grid),
+        section_name=np.concatenate(unique_names(sections)),
+        patient=np.concatenate([section.spot_patient for section in sections]),
+        array_rowcol=_arrays(sections),
     )
+
+
+def _arrays(sections: Sequence[Section]) -> NDArray[np.int64] | None:
+    """(spots, 2) row and column on the arrays; None unless all sections have them."""
+    arrays = [section.array_rowcol for section in sections if section.array_rowcol is not None]
+    return np.concatenate(arrays) if len(arrays) == len(sections) else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -48,6 +48,28 @@ class Section:
         (features, rows, cols) raster on the grid, sliceable (numpy, zarr or dask); None when no encoder was run.
     image
         The calibrated H&E; None when the section has none.
+    section_name
+        Name of the section that the spots are from: one for all, or (spots,) where several sections were joined; ``""`` when
+        it is not known.
+    patient
+        Name of the patient that the spots are from, likewise.
+    array_rowcol
+        (spots, 2) row and column of each spot on the array that it was printed on; None when the platform has none.
+
+    Raises
+    ------
+    ValueError
+        When the arrays do not have an entry for each spot, or features not one for each cell.
+
+    Examples
+    --------
+    >>> from stsr.geometry import Disc
+    >>> grid = Grid(np.diag([8.0, 8.0, 1.0]), np.ones((10, 10), dtype=bool))
+    >>> centres, counts = np.array([[20.0, 20.0], [60.0, 20.0]]), sp.csr_array([[3.0], [5.0]], dtype=np.float32)
+    >>> names = np.array(["P1", "P2"])
+    >>> section = Section(("ERBB2",), centres, Disc(30.0), counts, np.array([3.0, 5.0]), grid, patient=names)
+    >>> section.subset(section.spot_patient == "P2").counts.toarray()
+    array([[5.]], dtype=float32)
     """
 
     genes: tuple[str, ...]
@@ -58,6 +80,9 @@ class Section:
     grid: Grid
     features: Any | None = None
     image: Picture | None = None
+    section_name: str | NDArray[np.str_] = ""
+    patient: str | NDArray[np.str_] = ""
+    array_rowcol: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if self.counts.shape != (len(self.spots), len(self.genes)):
@@ -66,6 +91,26 @@ class Section:
             )
         if self.features is not None and self.features.shape[1:] != self.grid.shape:
             raise ValueError(f"features lie on {self.features.shape[1:]} cells, the grid has {self.grid.shape}.")
+        for name in ("section_name", "patient"):
+            names = getattr(self, name)
+            if not isinstance(names, str) and np.shape(names) != (len(self.spots),):
+                raise ValueError(
+                    f"{name} must be one name or one for each of {len(self.spots)} spots, got shape {np.shape(names)}."
+                )
+        if self.array_rowcol is not None and self.array_rowcol.shape != (len(self.spots), 2):
+            raise ValueError(
+                f"array_rowcol must be (spots, 2) = {(len(self.spots), 2)}, got {self.array_rowcol.shape}."
+            )
+
+    @cached_property
+    def spot_section(self) -> NDArray[np.str_]:
+        """(spots,) name of the section that each spot is from; ``""`` when it is not known."""
+        return np.broadcast_to(np.asarray(self.section_name, dtype=np.str_), len(self.spots))
+
+    @cached_property
+    def spot_patient(self) -> NDArray[np.str_]:
+        """(spots,) name of the patient that each spot is from; ``""`` when it is not known."""
+        return np.broadcast_to(np.asarray(self.patient, dtype=np.str_), len(self.spots))
 
     @cached_property
     def footprint(self) -> sp.csr_array:
@@ -127,5 +172,11 @@ class Section:
     def subset(self, spots: NDArray[Any]) -> Section:
         """The same section with only some of its spots (boolean mask or positions)."""
         return replace(
-            self, spots=self.spots[spots], counts=sp.csr_array(self.counts[spots]), library=self.library[spots]
+            self,
+            spots=self.spots[spots],
+            counts=sp.csr_array(self.counts[spots]),
+            library=self.library[spots],
+            section_name=self.section_name if isinstance(self.section_name, str) else self.section_name[spots],
+            patient=self.patient if isinstance(self.patient, str) else self.patient[spots],
+            array_rowcol=None if self.array_rowcol is None else self.array_rowcol[spots],
         )

@@ -13,7 +13,7 @@ from toys.spatial import toy_sdata
 
 import stsr
 from stsr.geometry import Grid
-from stsr.tl._columns import METRICS
+from stsr.metrics.by_name import METRICS
 
 HISTORY = {"train": [3.0, 2.0, 1.5, 1.2], "held_out": [3.1, 2.5, 2.4, 2.6]}
 

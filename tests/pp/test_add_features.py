@@ -8,7 +8,7 @@ import pytest
 from spatialdata.models import Image2DModel
 
 import stsr
-from stsr.pp._features import checked, made_of
+from stsr.pp.provenance import checked, made_of
 from stsr.spatial import labels_to_grid, record, transformations
 
 GRID, KEY = "grid_032um", "features_mine_032um"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from toys.spatial import GENES, toy_counts, toy_folder
 
-from stsr.pp._counts import DATASETS, read_counts
+from stsr.pp.counts import DATASETS, read_counts
 
 H5 = "filtered_feature_bc_matrix.h5"
 

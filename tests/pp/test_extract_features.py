@@ -12,7 +12,7 @@ import stsr
 from stsr.encoders.texture import TextureEncoder
 from stsr.geometry import Grid
 from stsr.pp._feature_raster import write_features
-from stsr.pp._features import made_of
+from stsr.pp.provenance import made_of
 from stsr.spatial import labels_to_grid, made, open_store, read_raster
 from stsr.spatial.store import create_store
 

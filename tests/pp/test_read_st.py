@@ -58,6 +58,15 @@ def test_places_between_whole_ones_are_rounded(folder):
     np.testing.assert_allclose(table.obsm["spatial"], expected.obsm["spatial"])
 
 
+def test_spots_know_their_section_and_place(folder):
+    sdata = read(folder)
+    stsr.pp.make_grid(sdata, bin_size=100.0)
+    section = read_section(sdata, genes=GENES[:2], grid="grid_100um")
+    assert set(section.spot_section) == {"B4"}
+    named = [f"{col}x{row}" for row, col in section.array_rowcol]
+    np.testing.assert_array_equal(named, sdata["table"].obs_names)
+
+
 @pytest.fixture(scope="module")
 def real(data_dir, tmp_path_factory):
     """Read a real section, once."""

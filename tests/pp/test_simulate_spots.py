@@ -17,13 +17,15 @@ import stsr
 from stsr.geometry import Disc, nearest_pitch
 from stsr.geometry.spots import catch
 from stsr.pp.slide import Slide
-from stsr.spatial import labels_to_grid, open_store, raw_counts, read_raster, read_section, record
+from stsr.spatial import labels_to_grid, note, open_store, raw_counts, read_raster, read_section, record
 
 
 @pytest.fixture(scope="module")
 def fine():
     """A section with counts in bins of 8 µm."""
-    return stsr.datasets.synthetic_section(size=(700, 600), n_genes=12, mpp=2.0, seed=4)
+    section = stsr.datasets.synthetic_section(size=(700, 600), n_genes=12, mpp=2.0, seed=4)
+    note(section, patient="C")
+    return section
 
 
 @pytest.fixture
@@ -71,6 +73,7 @@ def test_the_section_has_image_and_frame_of_the_other_and_the_truth_beside(fine,
     sdata = open_store(simulate(diameter=80, pitch=120).path)
     facts = record(sdata)
     assert (facts.dataset_id, facts.technology, facts.spot_size) == ("synthetic_spots", "simulated", 80)
+    assert facts.patient == "C"
     assert facts.mpp == record(fine).mpp
     before, after = (read_raster(each, record(each).image).levels[0] for each in (fine, sdata))
     np.testing.assert_array_equal(before[0], after[0])

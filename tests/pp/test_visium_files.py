@@ -12,8 +12,8 @@ import scipy.io
 import scipy.sparse as sp
 from toys.spatial import GENES, toy_counts, toy_folder
 
-from stsr.pp._counts import TextMatrix, read_counts
 from stsr.pp._visium_files import find_visium
+from stsr.pp.counts import TextMatrix, read_counts
 
 H5, POSITIONS, FACTORS = (
     "filtered_feature_bc_matrix.h5",

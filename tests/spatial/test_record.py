@@ -46,6 +46,7 @@ def test_object_of_another_reader():
         ("spots", ["a"]),
         ("dataset_id", None),
         ("image", ""),
+        ("patient", 7),
     ],
 )
 def test_a_record_that_someone_damaged_is_told(entry, value):

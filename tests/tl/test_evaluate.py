@@ -19,11 +19,11 @@ import stsr
 from stsr import metrics
 from stsr.geometry import Disc, Grid, nearest_pitch
 from stsr.geometry.spots import catch
+from stsr.metrics.by_name import METRICS, STANDARD
 from stsr.spatial import labels_to_grid, record
 from stsr.spatial.bins import bin_grid
 from stsr.spatial.units import set_totals
 from stsr.tl import _reading, evaluate
-from stsr.tl._columns import METRICS, STANDARD
 from stsr.tl._shared_noise import warn_of_shared_molecules
 
 COLUMNS = ["gene", "scale_um", "where", *STANDARD, "ceiling"]

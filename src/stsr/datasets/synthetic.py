@@ -16,11 +16,11 @@ from stsr.datasets._histology import render
 from stsr.datasets._tissue import CELL_TYPES, TISSUES, make_tissue
 from stsr.geometry import Disc, Grid
 from stsr.options import Choice, Items, Number, Whole
-from stsr.pp._reading import check_dataset_id
 from stsr.pp.slide import Slide
 from stsr.spatial import Record, grid_to_labels
 from stsr.spatial.assemble import complete, disc_spots
 from stsr.spatial.grid_table import grid_table
+from stsr.spatial.names import check_dataset_id
 from stsr.spatial.store import check_vacant, create_store
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stsr.constants import IMAGE
 from stsr.geometry import Grid
 from stsr.options import Items, Number
+from stsr.pl.figure import figure_of
 from stsr.spatial import read_raster, record
 
 if TYPE_CHECKING:
@@ -93,17 +94,6 @@ def panels(frame: Frame, rows: int, cols: int, size: float) -> tuple[Figure, NDA
     )
     for panel in axes.flat:
         frame.fit(panel)
-    return figure, axes
-
-
-def figure_of(rows: int, cols: int, *, width: float, height: float) -> tuple[Figure, NDArray[Any]]:
-    """A figure of ``width`` x ``height`` inches with (rows, cols) axes: pyplot's current one, but for notebooks."""
-    import matplotlib
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(rows, cols, figsize=(width, height), squeeze=False, layout="constrained")
-    if "inline" in matplotlib.get_backend():
-        plt.close(figure)  # a notebook shows the figure that a function returns, and would show an open one once more
     return figure, axes
 
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from stsr.pl._frame import figure_of
 from stsr.pl._output import axes_figure, check_output, finish
+from stsr.pl.figure import figure_of
 
 if TYPE_CHECKING:
     import pandas as pd

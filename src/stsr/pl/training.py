@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stsr.constants import ATTRS
-from stsr.pl._frame import figure_of
 from stsr.pl._output import axes_figure, check_output, finish
 from stsr.pl._results import choose_table
+from stsr.pl.figure import figure_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from stsr.geometry import Grid
-from stsr.pp._features import Made
+from stsr.pp.provenance import Made
 from stsr.spatial import put, record, transformations
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from stsr.constants import ARRAY_COL, ARRAY_ROW, microns
 from stsr.geometry import Grid, cell_lookup, grid_of_bins
-from stsr.pp._counts import read_counts
 from stsr.pp._positions import BARCODE, INSIDE, X, Y, in_tissue
 from stsr.pp._scale_factors import read_factors
+from stsr.pp.counts import read_counts
 from stsr.spatial.grid_table import grid_table
 from stsr.spatial.section import raw_counts
 from stsr.spatial.unreadable import reading

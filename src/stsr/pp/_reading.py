@@ -18,8 +18,9 @@ from stsr.constants import SPATIAL
 from stsr.pp._folder import contents
 from stsr.spatial.assemble import complete, disc_spots
 from stsr.spatial.fullres import FullRes, fullres_of, open_fullres
+from stsr.spatial.names import LONGEST, RESERVED, check_dataset_id
 from stsr.spatial.record import Record
-from stsr.spatial.store import NAME, create_store
+from stsr.spatial.store import create_store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,15 +29,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-
-RESERVED = re.compile(
-    r"table|global|he|tissue|cells|cell_circles|transcripts|((grid|square|sr|truth|truth_grid|features).*)_\d.*um",
-    re.IGNORECASE,
-)
-"""Names of elements, tables and coordinate systems that stsr writes itself."""
-
-LONGEST = 100
-"""Letters of a name: file systems take 255 bytes, and elements have ends of their own."""
 
 FEW_OUTSIDE = (3, 0.05)
 """Spots that may lie beside the image: a few, or a share of all."""
@@ -56,21 +48,6 @@ def name_section(folder: Path, dataset_id: str | None) -> str:
         name = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("_.-")[:LONGEST] or "section"
         return f"{name}_section" if RESERVED.fullmatch(name) else name
     return check_dataset_id(dataset_id)
-
-
-def check_dataset_id(dataset_id: str) -> str:
-    """Refuse a name of a section that its elements could not carry."""
-    if not isinstance(dataset_id, str) or not NAME.fullmatch(dataset_id) or len(dataset_id) > LONGEST:
-        raise ValueError(
-            f"dataset_id={dataset_id!r} cannot name elements; use letters, digits, '_', '-' and '.', at most {LONGEST}, "
-            "the first a letter or digit."
-        )
-    if RESERVED.fullmatch(dataset_id):
-        raise ValueError(
-            f"dataset_id={dataset_id!r} cannot name elements: stsr gives this name to an element of its own; choose "
-            "another."
-        )
-    return dataset_id
 
 
 def find_fullres(folder: Path | None, fullres_image: str | os.PathLike[str] | FullRes | Any) -> FullRes:

@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from stsr.pp._counts import TextMatrix
 from stsr.pp._folder import Found, as_folder, contents, entries, find, in_spatial, listed, only
 from stsr.pp._positions import read_positions
+from stsr.pp.counts import TextMatrix
 
 COUNTS, POSITIONS = "filtered_feature_bc_matrix.h5", "spatial/tissue_positions.csv"
 """What the vendor calls them."""

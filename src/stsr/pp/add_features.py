@@ -15,7 +15,7 @@ from stsr.encoders import EncoderInfo
 from stsr.geometry import Grid
 from stsr.identity import LONGEST, OWN, Identity
 from stsr.pp._feature_raster import write_features
-from stsr.pp._features import Made, cells_checksum
+from stsr.pp.provenance import Made, cells_checksum
 from stsr.spatial import labels_to_grid, record, um_affine
 
 if TYPE_CHECKING:

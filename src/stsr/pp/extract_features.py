@@ -12,7 +12,7 @@ from stsr.constants import IMAGE, features_key
 from stsr.geometry import Grid
 from stsr.identity import Identity
 from stsr.pp._feature_raster import write_features
-from stsr.pp._features import Made, cells_checksum, image_checksum, made_of
+from stsr.pp.provenance import Made, cells_checksum, image_checksum, made_of
 from stsr.spatial import labels_to_grid, read_raster, record
 from stsr.spatial.store import TakenError, unless_made
 

@@ -14,11 +14,12 @@ from stsr.geometry import Lattice, nearest_pitch
 from stsr.options import Number
 from stsr.pp._anndata_input import INSIDE, check_section, check_table, in_memory, spots_lattice, vendor_facts
 from stsr.pp._columns import storable
-from stsr.pp._counts import are_genes
 from stsr.pp._positions import in_tissue
-from stsr.pp._reading import check_dataset_id, find_fullres, image_size, unique_symbols, write_discs
+from stsr.pp._reading import find_fullres, image_size, unique_symbols, write_discs
 from stsr.pp._scale_factors import refuse_reduced_positions, usable
+from stsr.pp.counts import are_genes
 from stsr.spatial.assemble import SPOT_ID
+from stsr.spatial.names import check_dataset_id
 from stsr.spatial.scale import check_mpp, resolve_mpp
 from stsr.spatial.section import raw_counts
 from stsr.spatial.store import check_vacant

@@ -7,7 +7,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from stsr.options import Number
-from stsr.pp._reading import check_dataset_id, find_fullres, write_section
+from stsr.pp._reading import find_fullres, write_section
+from stsr.spatial.names import check_dataset_id
 from stsr.spatial.scale import PLAUSIBLE
 from stsr.spatial.store import check_vacant
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stsr.constants import ARRAY_COL, ARRAY_ROW, SPATIAL
-from stsr.pp._counts import read_counts
 from stsr.pp._folder import as_folder
 from stsr.pp._positions import INSIDE, X, Y, lattice_of, read_positions
 from stsr.pp._reading import find_fullres, image_size, name_section, on_image, unique_symbols, write_section
 from stsr.pp._reduced_images import add_reduced, refuse_reduced
 from stsr.pp._scale_factors import DIAMETER, read_factors, refuse_reduced_positions
 from stsr.pp._visium_files import VisiumFiles, find_visium
+from stsr.pp.counts import read_counts
 from stsr.spatial.assemble import SPOT_ID, disc_spots
 from stsr.spatial.scale import check_mpp, resolve_mpp
 from stsr.spatial.section import raw_counts

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from stsr.constants import SPATIAL, microns
 from stsr.geometry import Grid
-from stsr.pp._reading import check_dataset_id
 from stsr.pp.slide import EFFICIENCY, Slide
 from stsr.spatial import grid_to_labels, note, raw_counts, read_raster, record, spots_record, spots_table
 from stsr.spatial.assemble import annotate, complete, disc_spots
 from stsr.spatial.bins import rows_grid, table_grid
+from stsr.spatial.names import check_dataset_id
 from stsr.spatial.store import check_vacant, create_store
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def simulate_spots(
     truth = bins.copy() if split is None else _with_counts(bins, kept)
     section[f"truth_{microns(grid.bin_size)}"] = annotate(truth, labels, get_table_keys(bins)[2])
     complete(section, read_raster(sdata, facts.image).levels[0][0], simulated)
-    note(section, simulation={"dataset_id": facts.dataset_id, "table": table, **asdict(slide)})
+    note(section, patient=facts.patient, simulation={"dataset_id": facts.dataset_id, "table": table, **asdict(slide)})
     return create_store(section, store, overwrite=overwrite)
 
 

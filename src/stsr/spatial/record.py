@@ -25,6 +25,7 @@ RULES: dict[str, Rule] = {
     "spot_size": Number(0.001, 1e6, optional=True),
     "spots": Text(1000, optional=True),
     "table": Text(1000, optional=True),
+    "patient": Text(1000, optional=True),
 }
 """What the entries of a record may be, which a file of others may hold; all others are texts."""
 
@@ -52,6 +53,8 @@ class Record:
     spots, table
         Names of the spots (shapes when they are discs, the labels of a grid when they are bins) and of the table with
         their counts. These two and ``spot_size`` are None in a section of which only the image is known.
+    patient
+        Name of the patient, where it is known and the same for all spots.
     """
 
     technology: str
@@ -63,6 +66,7 @@ class Record:
     spot_size: float | None = None
     spots: str | None = None
     table: str | None = None
+    patient: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,7 @@ def _kept(sdata: SpatialData) -> dict[str, Any]:
     kept = sdata.attrs.get(ATTRS, {})
     if not isinstance(kept, Mapping):
         raise ValueError(f"sdata.attrs[{ATTRS!r}] is damaged; read the section anew, as with stsr.pp.read_visium.")
+    kept = {"patient": None, **kept}  # an older store does not say
     names = [field.name for field in fields(Record)]
     if missing := [name for name in names if name not in kept]:
         raise ValueError(

@@ -17,6 +17,7 @@ from stsr.spatial.frames import um_affine
 from stsr.spatial.grid import labels_to_grid
 from stsr.spatial.raster import read_raster
 from stsr.spatial.record import SpotsRecord, record, spots_record
+from stsr.spatial.spot_names import array_places, spot_patients
 from stsr.spatial.tables import gene_positions
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ def read_section(
     with_spots
         Read the spots and their counts. A section without them has 0 spots, and ``genes`` may be any.
 
+    Returns
+    -------
+    The section. Its spots bear the name in the section's record, the patient in the table's ``obs["patient"]`` or else in
+    the record, and the place on the array in ``obs["array_row"]`` and ``obs["array_col"]``.
+
     Raises
     ------
     KeyError
@@ -79,6 +85,9 @@ def read_section(
         grid=cells,
         features=values,
         image=raster,
+        section_name=facts.dataset_id,
+        patient=spot_patients(table, facts),
+        array_rowcol=array_places(table),
     )
 
 

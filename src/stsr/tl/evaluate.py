@@ -16,6 +16,7 @@ from stsr.constants import ARRAY_COL, ARRAY_ROW
 from stsr.geometry import Aperture, Grid
 from stsr.geometry.resample import resample
 from stsr.metrics import block_operator, noise_ceiling, thin
+from stsr.metrics.by_name import STANDARD, check_metrics, score_columns
 from stsr.options import Items, Number, Switch, Whole
 from stsr.spatial import (
     gene_positions,
@@ -27,7 +28,6 @@ from stsr.spatial import (
 )
 from stsr.spatial.bins import bin_grid, table_grid
 from stsr.spatial.units import check_counts
-from stsr.tl._columns import STANDARD, check_metrics, score_columns
 from stsr.tl._reading import batches
 from stsr.tl._shared_noise import warn_of_shared_molecules
 

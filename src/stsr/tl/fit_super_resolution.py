@@ -16,7 +16,7 @@ from stsr.nn.training.device import check_device
 from stsr.spatial import labels_to_grid, record
 from stsr.spatial.root import local
 from stsr.spatial.store import check_name
-from stsr.tl._fit import fit, ready
+from stsr.tl.fitting import fit, ready
 from stsr.tl.predict import predict
 
 if TYPE_CHECKING:

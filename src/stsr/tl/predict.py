@@ -186,9 +186,9 @@ def _ready(
 ) -> tuple[str, str | None]:
     """Names of the grid and, for a method that needs them, of the features; what is missing is made."""
     from stsr.encoders import is_local
-    from stsr.pp._features import checked, remedy
     from stsr.pp.extract_features import up_to_date
     from stsr.pp.make_grid import default_grid
+    from stsr.pp.provenance import checked, remedy
 
     grid = default_grid(sdata, grid, model.bin_size)
     if model.encoder is None:

@@ -1,4 +1,4 @@
-"""Vectors of points, who sees whom, and predicting in batches."""
+"""Vectors of points, and predicting in batches."""
 
 from __future__ import annotations
 
@@ -6,19 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.spatial import cKDTree
 from toys.section import toy_section
 
 from stsr.geometry import Disc, Square
 from stsr.methods.shared.points import (
     Crops,
     PointPredictor,
-    all_neighbours,
     gene_factors,
     in_chunks,
     library_size,
-    point_neighbours,
-    spot_neighbours,
 )
 from stsr.methods.shared.requirements import spots_on_tissue
 from stsr.methods.shared.spot_sums import disc_means
@@ -67,22 +63,6 @@ def test_spots_on_tissue_have_more_than_half_of_their_area_there(section):
     outward = edge - 8.0 * np.array([[1.0, 0.0]])
     moved = replace(section.subset([0, 1]), spots=np.vstack([inward, outward]))
     assert spots_on_tissue(moved).tolist() == [True, False]
-
-
-def test_everyone_sees_itself_then_the_nearest_spots():
-    rng = np.random.default_rng(0)
-    spots, points = rng.random((30, 2)), rng.random((7, 2))
-    tree = cKDTree(spots)
-    among, near = spot_neighbours(tree, 6), point_neighbours(tree, points, 6)
-    assert among[:, 0].tolist() == list(range(30))
-    assert near[:, 0].tolist() == list(range(30, 37))
-    away = np.linalg.norm(spots[:, None] - spots, axis=-1)
-    np.testing.assert_array_equal(among[:, 1:], away.argsort(axis=1)[:, 1:7])
-    away = np.linalg.norm(points[:, None] - spots, axis=-1)
-    np.testing.assert_array_equal(near[:, 1:], away.argsort(axis=1)[:, :6])
-    np.testing.assert_array_equal(all_neighbours(tree, points, 6), np.vstack([among, near]))
-    assert spot_neighbours(tree, 99).shape == (30, 30)
-    assert point_neighbours(tree, points, 99).shape == (7, 30)
 
 
 def test_depth_is_the_library_at_a_spot_and_between_libraries_elsewhere(section):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 from toys.section import toy_section
 
-from stsr.methods.shared.spot_cells import around_spots, neighbours, under_spots
+from stsr.methods.shared.spot_cells import around_spots, under_spots
 
 
 def test_under_spots_holds_the_footprint():
@@ -46,24 +45,3 @@ def test_around_spots_visits_every_cell_once(size, batch, start, height, step):
         np.testing.assert_array_equal(owner[real], tree.query(section.grid.xy[patches.cells[real]])[1])
         seen.extend(patches.cells[real])
     assert sorted(seen) == cells.tolist()
-
-
-def test_neighbours_hide_or_lead_with_the_spot_itself():
-    spots = np.random.default_rng(0).uniform(0, 100, (30, 2))
-    tree = cKDTree(spots)
-    seen, hidden = neighbours(tree, 5, hide_self=False), neighbours(tree, 5, hide_self=True)
-    np.testing.assert_array_equal(seen[:, 0], np.arange(30))
-    np.testing.assert_array_equal(seen[:, 1:], hidden[:, :4])
-
-
-@pytest.mark.parametrize("copies", [2, 9])
-def test_a_spot_is_hidden_among_coincident_ones(copies):
-    spots = np.concatenate([np.zeros((copies, 2)), np.random.default_rng(0).uniform(50, 100, (10, 2))])
-    near = neighbours(cKDTree(spots), 4, hide_self=True)
-    assert near.shape == (len(spots), 4)
-    assert not (near == np.arange(len(spots))[:, None]).any()
-
-
-def test_few_spots_give_as_many_neighbours_as_there_are():
-    tree = cKDTree([[0.0, 0], [1, 0], [0, 1]])
-    assert neighbours(tree, 12, hide_self=True).shape == (3, 2)

@@ -81,8 +81,8 @@ def measure(job: MeasureJob) -> None:
     import anndata
 
     from stsr.bench.jobs.maps import draw_extremes
+    from stsr.metrics.by_name import STANDARD
     from stsr.spatial import open_store, set_record, spots_record
-    from stsr.tl._columns import STANDARD
     from stsr.tl.evaluate import evaluate
 
     prepared, folder = Path(job.prepared), Path(job.folder)
@@ -142,7 +142,7 @@ def transferred_genes(genes: Genes, training: Sequence[SpatialData], measured: A
 def run_method(job: MeasureJob, training: Sequence[SpatialData], sdata: SpatialData, genes: list[str]) -> Model:
     """Fit the method to the sections ``training``, which stay as they are, and predict ``sdata``."""
     from stsr.methods import Training, create
-    from stsr.tl._fit import fit, ready
+    from stsr.tl.fitting import fit, ready
     from stsr.tl.predict import predict
 
     method = create(job.method, job.options)
@@ -222,9 +222,9 @@ def score_spots(sdata: SpatialData, measured: AnnData, parts: Parts) -> pd.DataF
 
     from stsr.geometry import footprint
     from stsr.metrics import noise_ceiling, thin
+    from stsr.metrics.by_name import score_columns
     from stsr.spatial import gene_positions, raw_counts, read_columns, spot_aperture, spot_positions, spots_record
     from stsr.spatial.bins import table_grid
-    from stsr.tl._columns import score_columns
 
     facts = spots_record(sdata)
     grid, rows = table_grid(sdata, RESULT)

@@ -11,7 +11,7 @@ import pandas as pd
 from stsr.bench.files import MAPS, run_folder
 from stsr.bench.report.tables import Tables
 from stsr.pl import scores as draw_scores
-from stsr.pl._frame import figure_of
+from stsr.pl.figure import figure_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

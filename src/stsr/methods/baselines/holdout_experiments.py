@@ -17,8 +17,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from stsr.methods.shared.neighbours import nearest_spots, neighbours
 from stsr.methods.shared.requirements import whole_spots
-from stsr.methods.shared.spot_cells import neighbours
 from stsr.section import Section
 
 THINNED_SHARE = 0.2
@@ -71,7 +71,7 @@ def holdout_experiments(section: Section, folds: int, rng: np.random.Generator) 
 
 def mean_distance(section: Section) -> float:
     """Mean distance of a cell to the nearest spot, in pitches and at most 1."""
-    distance, _ = cKDTree(section.spots).query(section.grid.xy)
+    distance, _ = nearest_spots(cKDTree(section.spots), section.grid.xy, 1)
     return float(min(distance.mean() / section.pitch, 1))
 
 

@@ -14,9 +14,10 @@ from scipy.spatial import cKDTree
 
 from stsr.methods.base import Method, MethodInfo, Prediction, Predictor, Training, register
 from stsr.methods.expected import LEAST, Array, Expected, Facts
+from stsr.methods.shared.neighbours import nearest_spots, with_nearest
 from stsr.methods.shared.requirements import require_spots
-from stsr.methods.shared.spot_cells import with_nearest
 from stsr.methods.shared.spot_weights import Weights, sparse_weights
+from stsr.methods.shared.targets import gene_factor, shares
 from stsr.options import Number, Options, Whole
 from stsr.section import Section
 
@@ -34,9 +35,6 @@ HIDDEN = 2000
 LEAST_NOISE = 1e-9
 """Smallest noise variance of a spot, as a share of the variance of the field: without noise, two spots in one place make
 the system of equations singular."""
-
-LEAST_COUNT = 1e-6
-"""Smallest predicted total of a gene that is divided by."""
 
 POINTS = 4096
 """Points computed at a time: 36 MB of inverses for 32 neighbours."""
@@ -102,7 +100,7 @@ class Kriging(Method):
         """Krige the spots of ``section``."""
         length, nugget = float(self.arrays["length"][0]), float(self.arrays["nugget"][0])
         near = Neighbourhoods(section.spots, self.config.neighbours)
-        share, noise = shares(section)
+        share, noise = shares(section), relative_noise(section)
         weigh_share = near.weights(length, nugget * noise)
         weigh_library = near.weights(length, np.full(len(noise), nugget))
         library = (section.library / section.spot_cells).astype(np.float32)[:, None]
@@ -111,7 +109,7 @@ class Kriging(Method):
             return np.maximum(weigh_library(xy) @ library, 0) * np.maximum(weigh_share(xy) @ share, 0)
 
         expected = section.spot_cells * rates(section.spots)
-        factor = (section.counts.sum(axis=0) / np.maximum(expected.sum(axis=0), LEAST_COUNT)).astype(np.float32)
+        factor = gene_factor(section.counts.sum(axis=0), expected.sum(axis=0)).astype(np.float32)
 
         def predict(rows: slice) -> Prediction:
             return Prediction(mean=rates(section.grid.xy[section.grid.cells(rows)]) * factor)
@@ -119,16 +117,16 @@ class Kriging(Method):
         return predict
 
 
-def shares(section: Section) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """(spots, genes) share of each gene in its spot's library, and (spots,) its relative noise variance, 1 at the mean library size."""
+def relative_noise(section: Section) -> NDArray[np.float64]:
+    """(spots,) noise variance of the shares of a spot, 1 at the mean library size."""
     library = np.maximum(section.library, 1)
-    return section.counts.toarray() / library[:, None].astype(np.float32), library.mean() / library
+    return library.mean() / library
 
 
 def choose_kernel(section: Section, config: KrigingConfig, rng: np.random.Generator) -> tuple[float, float]:
     """Length in µm and nugget with the least squared leave-one-out error of shares, genes scaled to unit variance."""
     near = Neighbourhoods(section.spots, config.neighbours)
-    share, noise = shares(section)
+    share, noise = shares(section), relative_noise(section)
     spread = share.std(axis=0)
     share /= np.where(spread > 0, spread, 1)
     hidden = rng.permutation(len(share))[:HIDDEN]
@@ -178,7 +176,7 @@ class Neighbourhoods:
         """Kriging weights; the noise of spots has the variance ``noise`` (spots,) times that of the field."""
 
         def weigh(xy):
-            _, nearest = self.tree.query(xy)
+            nearest = nearest_spots(self.tree, xy, 1)[1][:, 0]
             columns = self.near[nearest]
             values = np.empty(columns.shape)
             for first in range(0, len(xy), POINTS):

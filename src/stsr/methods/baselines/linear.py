@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 
 from stsr.geometry.triangulation import triangulate
 from stsr.methods.base import MethodInfo, register
+from stsr.methods.shared.neighbours import nearest_spots
 from stsr.methods.shared.spot_weights import Interpolation, Weights, sparse_weights
 from stsr.options import Options
 
@@ -49,7 +50,7 @@ class Linear(Interpolation):
             # SciPy keeps the affine map to the first two barycentric coordinates; the three add up to 1.
             first_two = np.einsum("nij,nj->ni", to_barycentric, xy - origin)
             shares = np.column_stack([first_two, 1 - first_two.sum(axis=1)])
-            corners[outside] = tree.query(xy[outside], k=[1])[1]
+            corners[outside] = nearest_spots(tree, xy[outside], 1)[1]
             shares[outside] = (1, 0, 0)
             return sparse_weights(corners, shares, len(spots))
 

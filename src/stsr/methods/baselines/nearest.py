@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from stsr.methods.base import MethodInfo, register
+from stsr.methods.shared.neighbours import nearest_spots
 from stsr.methods.shared.spot_weights import Interpolation, Weights, sparse_weights
 from stsr.options import Options
 
@@ -37,7 +38,7 @@ class Nearest(Interpolation):
         tree = cKDTree(spots)
 
         def weigh(xy):
-            _, nearest = tree.query(xy, k=[1])
+            _, nearest = nearest_spots(tree, xy, 1)
             return sparse_weights(nearest, np.ones(nearest.shape), len(spots))
 
         return weigh

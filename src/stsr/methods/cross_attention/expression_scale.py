@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from stsr.methods.expected import LEAST, Array, Expected, Facts
 from stsr.methods.shared.learned_arrays import LearnedArrays
+from stsr.methods.shared.standardise import standardised
+from stsr.methods.shared.targets import log_normalised
 from stsr.section import Section
 
 
@@ -37,7 +39,7 @@ class Typical(LearnedArrays):
     @classmethod
     def learn(cls, section: Section) -> Self:
         """Average over the spots of ``section``."""
-        log, counts = log_expression(section), counts_and_library(section)
+        log, counts = log_normalised(section, section.depth), counts_and_library(section)
         depth = np.array([section.depth / section.spot_cells], dtype=np.float32)
         return cls(counts.mean(axis=0) / section.spot_cells, depth, log.mean(axis=0), log.std(axis=0) + 1e-3)
 
@@ -51,7 +53,7 @@ class Typical(LearnedArrays):
 
     def profile(self, section: Section) -> NDArray[np.float32]:
         """(spots, genes) standardised log expression."""
-        return (log_expression(section) - self.centre) / self.spread
+        return standardised(log_normalised(section, section.depth), self.centre, self.spread)
 
     def density_in(self, section: Section) -> NDArray[np.float32]:
         """(genes + 1,) counts per cell at the sequencing depth of ``section``; of those trained on where it has no spots."""
@@ -63,9 +65,3 @@ class Typical(LearnedArrays):
 def counts_and_library(section: Section) -> NDArray[np.float32]:
     """(spots, genes + 1) counts, and the library size in the last column."""
     return np.column_stack([section.counts.toarray(), section.library]).astype(np.float32)
-
-
-def log_expression(section: Section) -> NDArray[np.float32]:
-    """(spots, genes) log(1 + counts), of libraries scaled to their median."""
-    depth = np.maximum(section.library, 1) / section.depth
-    return np.log1p(section.counts.toarray() / depth[:, None]).astype(np.float32)

@@ -8,10 +8,10 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from stsr.methods.cross_attention.expression_scale import log_expression
 from stsr.methods.expected import Array, Expected, Facts
 from stsr.methods.shared.learned_arrays import LearnedArrays
 from stsr.methods.shared.requirements import enough_spots
+from stsr.methods.shared.targets import log_normalised
 from stsr.section import Section
 
 PENALTIES = 10.0 ** np.arange(7)
@@ -43,7 +43,7 @@ class Residuals(LearnedArrays):
         """
         from sklearn.decomposition import PCA
 
-        log = log_expression(section)
+        log = log_normalised(section, section.depth)
         pca = PCA(min(directions, *log.shape), random_state=0).fit(log)
         sd = np.maximum(np.sqrt(pca.explained_variance_), 1e-6)
         axes = pca.components_ / np.sqrt(sd * sd[0])[:, None]
@@ -62,7 +62,9 @@ class Residuals(LearnedArrays):
         """
         if not enough_spots(section):
             return np.zeros((len(section.spots), self.axes.shape[1] + 1), dtype=np.float32)
-        expression = np.column_stack([log_expression(section) @ self.axes, log_library(section) * self.library])
+        expression = np.column_stack(
+            [log_normalised(section, section.depth) @ self.axes, log_library(section) * self.library]
+        )
         return left_out(expression, features).astype(np.float32)
 
 

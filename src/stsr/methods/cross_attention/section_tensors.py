@@ -10,8 +10,9 @@ from torch import Tensor
 
 from stsr.methods.cross_attention.expression_scale import Typical, counts_and_library
 from stsr.methods.cross_attention.residuals import Residuals
+from stsr.methods.shared.neighbours import neighbours
 from stsr.methods.shared.requirements import whole_spots
-from stsr.methods.shared.spot_cells import Patches, neighbours, under_spots
+from stsr.methods.shared.spot_cells import Patches, under_spots
 from stsr.methods.shared.spot_sums import disc_means
 from stsr.methods.shared.standardise import Scaling
 from stsr.nn.networks.cross_attention import View

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stsr.geometry import Grid
 from stsr.methods.expected import LEAST, Array, Expected, Facts
 from stsr.methods.shared.spot_sums import bands
-from stsr.methods.shared.standardise import feature_moments
+from stsr.methods.shared.standardise import feature_moments, moments, standardised
 from stsr.section import Section
 
 PIXELS = 4
@@ -63,10 +63,9 @@ class CellTokens:
     def learn(cls, section: Section) -> CellTokens:
         """Standardise by mean and standard deviation over the cells of ``section``."""
         colours = cell_colours(section)
-        mean, sd = feature_moments(section)
-        means = np.concatenate([mean, colours.mean(axis=0)]).astype(np.float32)
-        sds = np.concatenate([sd, np.maximum(colours.std(axis=0), LEAST_SD)]).astype(np.float32)
-        return cls(section, colours, means, sds)
+        parts = zip(feature_moments(section), moments(colours, least=LEAST_SD), strict=True)
+        mean, sd = (np.concatenate(part).astype(np.float32) for part in parts)
+        return cls(section, colours, mean, sd)
 
     @classmethod
     def raw(cls, section: Section) -> CellTokens:
@@ -83,7 +82,7 @@ class CellTokens:
     def __call__(self, rows: slice) -> NDArray[np.float32]:
         """(cells, features + 3) of a band of rows, in id order."""
         raw = np.hstack([self.section.cell_features(rows), self.colours[self.section.grid.cells(rows)]])
-        return np.clip((raw - self.mean) / self.sd, -self.limit, self.limit)
+        return standardised(raw, self.mean, self.sd, limit=self.limit)
 
     def gather(self, cells: NDArray[np.int64]) -> NDArray[np.float16]:
         """(n, p, features + 3) tokens of the cells (n, p) of tiles anywhere in the section; 0 where the cell is -1."""

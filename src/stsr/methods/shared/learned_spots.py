@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 
 from stsr.methods.shared.requirements import whole_spots
 from stsr.methods.shared.spot_sums import disc_means
-from stsr.methods.shared.standardise import feature_moments
+from stsr.methods.shared.standardise import feature_moments, standardised
+from stsr.methods.shared.targets import gene_factor
 from stsr.section import Section
-
-LEAST_COUNT = 1e-6
-"""Smallest predicted total of a gene that is divided by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +42,10 @@ class LearnedSpots:
         """Those of ``section``."""
         mean, sd = feature_moments(section)
         used = whole_spots(section)
-        z = (disc_means(section)[used] - mean) / sd
+        z = standardised(disc_means(section)[used], mean, sd)
         return cls(used, mean, sd, z, section.counts[used].toarray() / np.float32(section.spot_cells))
 
     def mass_factor(self, section: Section, predicted: NDArray[np.floating]) -> NDArray[np.floating]:
         """(genes,) factors that make ``predicted`` (genes,), the sums over training spots, equal to the measured ones."""
         measured = section.covered[self.used] @ section.counts[self.used]
-        return measured / np.maximum(predicted, LEAST_COUNT)
+        return gene_factor(measured, predicted)

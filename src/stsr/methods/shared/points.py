@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from stsr.geometry import Aperture
 from stsr.methods.base import Prediction
 from stsr.methods.shared.cell_tiles import LIMIT, tile_cells
-from stsr.methods.shared.spot_cells import with_nearest
 from stsr.methods.shared.spot_sums import BAND_VALUES
 from stsr.methods.shared.spot_weights import inverse_distance
+from stsr.methods.shared.standardise import moments, standardised
+from stsr.methods.shared.targets import gene_factor
 from stsr.section import Section
 
 PointValues = Callable[[NDArray[np.float64], NDArray[np.float32]], NDArray[np.floating]]
@@ -35,9 +35,6 @@ LIBRARY_SPOTS = 6
 
 LIBRARY_POWER = 2.0
 """Exponent of the distance in this interpolation."""
-
-LEAST_COUNT, LEAST_SD = 1e-6, 1e-6
-"""Smallest predicted total that is divided by, and largest standard deviation of a vector that is taken for a constant."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +65,7 @@ class Crops:
         width = section.n_features
         raw = cls(section, crop, np.zeros(width, np.float32), np.ones(width, np.float32))
         vectors, covered = raw.means(raw.home)
-        mean, sd = vectors[covered].mean(axis=0), vectors[covered].std(axis=0)
-        return cls(section, crop, mean, np.where(sd > LEAST_SD, sd, 1))
+        return cls(section, crop, *moments(vectors[covered]))
 
     @property
     def home(self) -> NDArray[np.int64]:
@@ -87,7 +83,7 @@ class Crops:
 
     def _standardised(self, rowcol: NDArray[np.int64]) -> NDArray[np.float32]:
         means, covered = self.means(rowcol)
-        return np.where(covered[:, None], np.clip((means - self.mean) / self.sd, -LIMIT, LIMIT), 0)
+        return np.where(covered[:, None], standardised(means, self.mean, self.sd, limit=LIMIT), 0)
 
     def means(self, rowcol: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """(points, features) means around (points, 2) rows and columns, and (points,) whether a crop has any tissue."""
@@ -123,32 +119,6 @@ class Crops:
         return reach, self.crop.covers(colrow @ grid.affine[:2, :2].T)
 
 
-def spot_neighbours(tree: cKDTree, count: int) -> NDArray[np.int64]:
-    """(spots, 1 + count) neighbour index of the spots of a tree: each spot itself, then the others nearest to it."""
-    return with_nearest(tree, count)
-
-
-def point_neighbours(tree: cKDTree, xy: NDArray[np.float64], count: int) -> NDArray[np.int64]:
-    """(points, 1 + count) neighbour index of points (points, 2): each point itself, then the nearest spots.
-
-    Points are numbered after the spots. They are nobody's neighbours, so each is predicted independently of the others.
-
-    Raises
-    ------
-    ValueError
-        For a single spot.
-    """
-    if tree.n < 2:
-        raise ValueError(f"spots={tree.n} are too few to predict between them, which takes 2; use method='nearest'.")
-    _, near = tree.query(xy, k=range(1, min(count, tree.n - 1) + 1), workers=-1)
-    return np.hstack([tree.n + np.arange(len(xy))[:, None], near])
-
-
-def all_neighbours(tree: cKDTree, xy: NDArray[np.float64], count: int) -> NDArray[np.int64]:
-    """(spots + points, 1 + count) neighbour index of the spots of a tree, then of points (points, 2)."""
-    return np.vstack([spot_neighbours(tree, count), point_neighbours(tree, xy, count)])
-
-
 def library_size(section: Section) -> Callable[[NDArray[np.float64]], NDArray[np.float32]]:
     """From points (points, 2) in µm to the (points,) library size of a spot there, interpolated from the spots around."""
     weigh = inverse_distance(section.spots, neighbours=LIBRARY_SPOTS, power=LIBRARY_POWER)
@@ -162,7 +132,7 @@ def gene_factors(section: Section, predicted: NDArray[np.float32]) -> NDArray[np
     Networks trained on logarithms underestimate counts, because E[log y] ≤ log E[y] (Jensen's inequality).
     """
     measured = section.counts.sum(axis=0)
-    return np.clip(measured / np.maximum(predicted.sum(axis=0), LEAST_COUNT), 0, MAX_FACTOR).astype(np.float32)
+    return gene_factor(measured, predicted.sum(axis=0), most=MAX_FACTOR).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from stsr.geometry import Grid
+from stsr.methods.shared.neighbours import nearest_spots
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,7 @@ def around_spots(grid: Grid, cells: NDArray[np.int64], spots: cKDTree, *, size: 
     Yields batches of about ``batch`` cells. Patches are sorted by length, so that there is little padding.
     """
     xy = grid.xy[cells]
-    nearest = spots.query(xy, workers=-1)[1] if spots.n else np.zeros(len(xy), dtype=np.int64)
+    nearest = nearest_spots(spots, xy, 1)[1][:, 0] if spots.n else np.zeros(len(xy), dtype=np.int64)
     order = np.argsort(nearest, kind="stable")
     owner, counts = np.unique(nearest, return_counts=True)
     pieces = -(-counts // size)
@@ -77,22 +78,3 @@ def around_spots(grid: Grid, cells: NDArray[np.int64], spots: cKDTree, *, size: 
         longest = lengths[left[0]]
         part, left = np.split(left, [max(1, batch // longest)])
         yield Patches(patches.anchor[part], patches.cells[part, :longest], patches.weight[part, :longest])
-
-
-def neighbours(spots: cKDTree, count: int, *, hide_self: bool) -> NDArray[np.int64]:
-    """(spots, k) nearest spots of each spot, with or without itself; shape (1, 0) for a section without spots."""
-    count = min(count, spots.n - hide_self)
-    if count < 1:
-        return np.zeros((max(spots.n, 1), 0), dtype=np.int64)
-    _, near = spots.query(spots.data, k=range(1, count + hide_self + 1), workers=-1)
-    if not hide_self:
-        return near
-    # Of coincident spots, another one can come first, so the spot itself is searched for.
-    own = near == np.arange(spots.n)[:, None]
-    own[~own.any(axis=1), -1] = True
-    return near[~own].reshape(spots.n, count)
-
-
-def with_nearest(spots: cKDTree, count: int) -> NDArray[np.int64]:
-    """(spots, 1 + k) each spot itself, then the ``count`` others nearest to it."""
-    return np.hstack([np.arange(spots.n)[:, None], neighbours(spots, count, hide_self=True)])

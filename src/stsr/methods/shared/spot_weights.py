@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 
 from stsr.methods.base import Method, Prediction, Predictor, Training
 from stsr.methods.expected import Expected, Facts
+from stsr.methods.shared.neighbours import nearest_spots
 from stsr.section import Section
 
 FAR = 20
@@ -69,10 +70,9 @@ def sparse_weights(columns: NDArray[np.int64], weights: NDArray[np.float64], n_s
 def inverse_distance(spots: NDArray[np.float64], *, neighbours: int, power: float) -> Weights:
     """Weights w_s ∝ d(b, s)^-power over the nearest spots (Shepard 1968, eq. 1)."""
     tree = cKDTree(spots)
-    ranks = np.arange(1, min(neighbours, len(spots)) + 1)
 
     def weigh(xy: NDArray[np.float64]) -> sp.csr_array:
-        distance, nearest = tree.query(xy, k=ranks)
+        distance, nearest = nearest_spots(tree, xy, neighbours)
         inverse = np.maximum(distance, TOUCHING) ** -power
         return sparse_weights(nearest, inverse / inverse.sum(axis=1, keepdims=True), len(spots))
 

@@ -1,9 +1,9 @@
-"""Features on a common scale, as input of networks."""
+"""Standardisation: values minus their mean, over their standard deviation; and features of cells as input of networks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,52 @@ LEAST_VARIANCE = 1e-6
 
 LEAST_SD = 1e-6
 """Largest standard deviation of a feature that is taken for a constant."""
+
+
+def standardised(
+    x: NDArray[np.floating], mean: NDArray[np.floating], sd: NDArray[np.floating], *, limit: float = np.inf
+) -> NDArray[Any]:
+    """(x - mean) / sd along the last axis, clipped at ``limit`` standard deviations from 0.
+
+    Examples
+    --------
+    >>> standardised(np.array([[1.0, 9.0], [3.0, 0.0]]), np.array([2.0, 1.0]), np.array([1.0, 2.0]), limit=3)
+    array([[-1. ,  3. ],
+           [ 1. , -0.5]])
+    """
+    z = (x - mean) / sd
+    return z if np.isinf(limit) else np.clip(z, -limit, limit, out=z)
+
+
+def moments(x: NDArray[np.floating], *, least: float | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Mean and standard deviation over the first axis of ``x`` (n, width), (width,) each, by which to standardise.
+
+    A constant has a standard deviation of 1, so that its standardised values are 0. With ``least`` no standard deviation is
+    smaller: for values whose size is known, such as colours from 0 to 1, of which tiny variations are noise.
+
+    Examples
+    --------
+    >>> moments(np.array([[1.0, 5.0], [3.0, 5.0]]))
+    (array([2., 5.]), array([1., 1.]))
+    """
+    mean, sd = x.mean(axis=0), x.std(axis=0)
+    return mean, divisor(sd) if least is None else np.maximum(sd, least)
+
+
+def divisor(sd: NDArray[np.floating]) -> NDArray[Any]:
+    """Standard deviations to divide by: 1 for constants."""
+    return np.where(sd > LEAST_SD, sd, 1)
+
+
+def feature_moments(section: Section) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """:func:`moments` of the features over the cells of a section, (features,) each, computed band by band."""
+    total, squares = 0.0, 0.0
+    for rows in bands(section, section.n_features):
+        cells = section.cell_features(rows).astype(np.float64)
+        total, squares = total + cells.sum(axis=0), squares + (cells**2).sum(axis=0)
+    mean = np.asarray(total / section.grid.n_cells)
+    sd = np.sqrt(np.maximum(squares / section.grid.n_cells - mean**2, 0))
+    return mean, divisor(sd)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,17 +131,4 @@ class Scaling(LearnedArrays):
 
     def standardised(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """(..., features) standardised and clipped."""
-        z = x - self.mean
-        z /= self.sd
-        return np.clip(z, -self.limit, self.limit, out=z)
-
-
-def feature_moments(section: Section) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of the features over cells, (features,) each; a constant feature gets 1."""
-    total, squares = 0.0, 0.0
-    for rows in bands(section, section.n_features):
-        cells = section.cell_features(rows).astype(np.float64)
-        total, squares = total + cells.sum(axis=0), squares + (cells**2).sum(axis=0)
-    mean = np.asarray(total / section.grid.n_cells)
-    sd = np.sqrt(np.maximum(squares / section.grid.n_cells - mean**2, 0))
-    return mean, np.where(sd > LEAST_SD, sd, 1)
+        return standardised(x, self.mean, self.sd, limit=self.limit)

@@ -1,4 +1,4 @@
-"""Training targets of networks: expression scaled to 0 to 1 or standardised, gene by gene, and back to counts."""
+"""Training targets: expression as shares, logarithms, scaled to 0 to 1 or standardised, gene by gene, and back to counts."""
 
 from __future__ import annotations
 
@@ -10,10 +10,43 @@ from numpy.typing import NDArray
 
 from stsr.methods.base import Arrays
 from stsr.methods.expected import LEAST, Array, Expected, Facts
+from stsr.methods.shared.standardise import moments
 from stsr.section import Section
 
 LEAST_SD = 1e-3
 """Smallest standard deviation of expression that is divided by."""
+
+LEAST_COUNT = 1e-6
+"""Smallest predicted total of a gene that is divided by."""
+
+
+def shares(section: Section) -> NDArray[np.float32]:
+    """(spots, genes) share of each gene in the library of its spot."""
+    return section.counts.toarray() / np.maximum(section.library, 1)[:, None].astype(np.float32)
+
+
+def log_normalised(section: Section, total: float) -> NDArray[np.float32]:
+    """(spots, genes) log(1 + counts), of libraries scaled to ``total``: as scanpy's ``normalize_total`` and ``log1p``."""
+    scale = np.maximum(section.library, 1) / total
+    return np.log1p(section.counts.toarray() / scale[:, None]).astype(np.float32)
+
+
+def log2_counts(section: Section) -> NDArray[np.float32]:
+    """(spots, genes) log2(1 + counts)."""
+    return np.log2(section.counts.toarray() + 1).astype(np.float32)
+
+
+def gene_factor(
+    measured: NDArray[np.floating], predicted: NDArray[np.floating], *, most: float = np.inf
+) -> NDArray[np.floating]:
+    """(genes,) factors, ``most`` at most, that make ``predicted`` counts of genes (genes,) equal to ``measured`` ones.
+
+    Examples
+    --------
+    >>> gene_factor(np.array([6.0, 0.0, 5.0]), np.array([3.0, 0.0, 0.1]), most=10)
+    array([ 2.,  0., 10.])
+    """
+    return np.minimum(measured / np.maximum(predicted, LEAST_COUNT), most)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +105,7 @@ class MinMax:
 
 def standard(expressed: NDArray[np.float32], *, faithful: bool) -> Arrays:
     """(genes,) mean and standard deviation of expression (spots, genes); as published, 0 and 1."""
-    centre, spread = expressed.mean(axis=0), np.maximum(expressed.std(axis=0), LEAST_SD)
+    centre, spread = moments(expressed, least=LEAST_SD)
     if faithful:
         centre, spread = np.zeros_like(centre), np.ones_like(spread)
     return {"centre": centre, "spread": spread}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stsr.geometry.densified import Densified
 from stsr.methods.base import Arrays, Prediction
 from stsr.methods.shared.cell_tiles import CellTokens, SpotTile, disc_weights, tile_cells, tiling
+from stsr.methods.shared.standardise import standardised
 from stsr.methods.shared.targets import MinMax
 from stsr.section import Section
 
@@ -45,8 +46,8 @@ class Surroundings:
         self.section, self.faithful = section, faithful
         self.tile, self.scale = SpotTile.of(section), MinMax.of(scale)
         self.lattice = Densified.of(section.spots)
-        standardised = (self.scale.scaled(section) - scale["centre"]) / scale["spread"]
-        self.values = self.lattice.values(standardised.astype(np.float32))
+        known = standardised(self.scale.scaled(section), scale["centre"], scale["spread"])
+        self.values = self.lattice.values(known.astype(np.float32))
         self.index = section.grid.to_index(self.lattice.xy)[:, ::-1]
 
     def image(self, tokens: NDArray[Any], corners: NDArray[np.int64]) -> NDArray[Any]:

@@ -14,6 +14,7 @@ from stsr.geometry import Aperture, Square
 from stsr.methods.base import Arrays, Method, MethodInfo, Predictor, Training, register
 from stsr.methods.expected import LEAST, Array, Expected, Facts
 from stsr.methods.shared.ensembles import EnsembleConfig, load_states, networks, train_ensemble
+from stsr.methods.shared.neighbours import point_neighbours, with_nearest
 from stsr.methods.shared.points import (
     Crops,
     PointPredictor,
@@ -21,10 +22,9 @@ from stsr.methods.shared.points import (
     gene_factors,
     in_chunks,
     library_size,
-    point_neighbours,
-    spot_neighbours,
 )
 from stsr.methods.shared.requirements import require_spots, spots_on_tissue
+from stsr.methods.shared.targets import log_normalised
 from stsr.options import Whole
 from stsr.section import Section
 
@@ -104,7 +104,7 @@ class HistoSge(Method):
         require_spots(section, self.info.name)
         used = section.subset(spots_on_tissue(section))
         crops = Crops.learn(used, self._crop(used))
-        target = np.log1p(TOTAL * used.counts.toarray() / np.maximum(used.library, 1)[:, None]).astype(np.float32)
+        target = log_normalised(used, TOTAL)
         self.arrays = {"mean": crops.mean, "sd": crops.sd, "top": target.max(axis=0), **self._slots(used)}
         weights, self.history = self._train(crops, target, seed, training)
         self.arrays |= weights | {"factor": np.ones_like(target[0])}
@@ -159,7 +159,7 @@ class HistoSge(Method):
             known = torch.as_tensor(vectors), torch.as_tensor(place)
             return Neighbourhoods(net, *known, learning_rate=config.learning_rate)
 
-        near = spot_neighbours(cKDTree(spots), config.points - 1)
+        near = with_nearest(cKDTree(spots), config.points - 1)
         return train_ensemble(
             module,
             (vectors, place, target) if config.faithful else (near, target),

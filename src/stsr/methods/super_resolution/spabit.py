@@ -14,17 +14,17 @@ from stsr.methods.base import Arrays, Method, MethodInfo, Predictor, Training, r
 from stsr.methods.expected import LEAST, Array, Expected, Facts
 from stsr.methods.shared.depth import at_depth, depth_array, rescaled
 from stsr.methods.shared.ensembles import EnsembleConfig, load_states, networks, train_ensemble
+from stsr.methods.shared.neighbours import all_neighbours, with_nearest
 from stsr.methods.shared.points import (
     Crops,
     PointPredictor,
     PointValues,
-    all_neighbours,
     gene_factors,
     in_chunks,
-    spot_neighbours,
 )
 from stsr.methods.shared.requirements import require_spots, spots_on_tissue
-from stsr.methods.shared.targets import standard
+from stsr.methods.shared.standardise import standardised
+from stsr.methods.shared.targets import log2_counts, standard
 from stsr.options import Whole
 from stsr.section import Section
 
@@ -125,7 +125,7 @@ class SpaBit(Method):
         """Train the networks; ``arrays`` holds their weights and the scales of vectors and expression."""
         require_spots(section, self.info.name)
         used = section.subset(spots_on_tissue(section))
-        crops, target = Crops.learn(used, used.aperture), expression(used)
+        crops, target = Crops.learn(used, used.aperture), log2_counts(used)
         self.arrays = {
             "depth": depth_array(section),
             "mean": crops.mean,
@@ -150,7 +150,7 @@ class SpaBit(Method):
 
     def _inputs(self, expressed: NDArray[np.float32]) -> NDArray[np.float32]:
         """(spots, genes) standardised expression, the input of the network."""
-        return ((expressed - self.arrays["centre"]) / self.arrays["spread"]).astype(np.float32)
+        return standardised(expressed, self.arrays["centre"], self.arrays["spread"]).astype(np.float32)
 
     def _train(
         self, crops: Crops, target: NDArray[np.float32], seed: int, training: Training
@@ -194,7 +194,7 @@ class SpaBit(Method):
         from stsr.nn.networks.spabit import Minibatch, Reconstruction
 
         config, number = self.config, len(target)
-        near = torch.as_tensor(spot_neighbours(cKDTree(crops.section.spots), config.neighbours))
+        near = torch.as_tensor(with_nearest(cKDTree(crops.section.spots), config.neighbours))
         inputs = torch.as_tensor(target)
         learn = partial(train_ensemble, seed=seed, training=training)
         graph, graph_losses = learn(
@@ -235,7 +235,7 @@ class SpaBit(Method):
         config, tree = self.config, cKDTree(crops.section.spots)
         nets = load_states((self._network() for _ in range(config.states)), self.arrays, device)
         chosen = nets[0].fusion.fuse.weight.device
-        known, inputs = crops.spots, torch.as_tensor(self._inputs(expression(crops.section)), device=chosen)
+        known, inputs = crops.spots, torch.as_tensor(self._inputs(log2_counts(crops.section)), device=chosen)
         top, factor, spread = self.arrays["top"], self.arrays["factor"], self.arrays["spread"]
 
         def predict(net: SpaBitNet, vectors: Tensor, near: Tensor) -> Tensor:
@@ -261,8 +261,3 @@ class SpaBit(Method):
 
         config = self.config
         return SpaBitNet(len(self.arrays["mean"]), len(self.arrays["top"]), hidden=config.hidden, width=config.width)
-
-
-def expression(section: Section) -> NDArray[np.float32]:
-    """(spots, genes) log2(count + 1)."""
-    return np.log2(section.counts.toarray() + 1).astype(np.float32)

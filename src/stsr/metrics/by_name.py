@@ -1,4 +1,4 @@
-"""Scores as the columns of a table, by the name of their function in :mod:`stsr.metrics`."""
+"""Scores by the name of their function in :mod:`stsr.metrics`."""
 
 from __future__ import annotations
 
@@ -8,19 +8,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stsr import metrics as score
+from stsr.metrics.correlation import pearson, spearman
+from stsr.metrics.detection import auc
+from stsr.metrics.deviance import deviance
+from stsr.metrics.divergence import jensen_shannon
+from stsr.metrics.error import mae, mse, nrmse
+from stsr.metrics.image import rmse, ssim
+from stsr.metrics.information import mutual_information
 
 METRICS: dict[str, Callable[[Any, Any], NDArray[np.float64]]] = {
-    "pearson": score.pearson,
-    "spearman": score.spearman,
-    "rmse": score.rmse,
-    "deviance": score.deviance,
-    "mse": score.mse,
-    "mae": score.mae,
-    "nrmse": score.nrmse,
-    "jensen_shannon": score.jensen_shannon,
-    "auc": score.auc,
-    "mutual_information": score.mutual_information,
+    "pearson": pearson,
+    "spearman": spearman,
+    "rmse": rmse,
+    "deviance": deviance,
+    "mse": mse,
+    "mae": mae,
+    "nrmse": nrmse,
+    "jensen_shannon": jensen_shannon,
+    "auc": auc,
+    "mutual_information": mutual_information,
 }
 """Scores of (cells, genes) truth and prediction that need nothing else; ``"ssim"`` also needs the cells' places."""
 
@@ -50,7 +56,9 @@ def score_columns(
 ) -> dict[str, Any]:
     """(genes,) scores by name, of (cells, genes) truth and prediction; SSIM is NaN without ``rowcol``."""
 
-    def ssim() -> Any:
-        return np.nan if rowcol is None else score.ssim(truth, prediction, rowcol)
+    def of(name: str) -> Any:
+        if name != "ssim":
+            return METRICS[name](truth, prediction)
+        return np.nan if rowcol is None else ssim(truth, prediction, rowcol)
 
-    return {name: ssim() if name == "ssim" else METRICS[name](truth, prediction) for name in metrics}
+    return {name: of(name) for name in metrics}

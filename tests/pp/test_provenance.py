@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import stsr
-from stsr.pp._features import checked, made_of
-from stsr.tl._fit import ready
+from stsr.pp.provenance import checked, made_of
+from stsr.tl.fitting import ready
 
 GRID, KEY = "grid_032um", "features_texture_032um"
 

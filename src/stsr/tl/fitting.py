@@ -28,7 +28,7 @@ class Ready:
     @property
     def encoder(self) -> Identity | None:
         """Encoder of the features; an error when they do not belong to the present grid and image."""
-        from stsr.pp._features import checked
+        from stsr.pp.provenance import checked
 
         return None if self.features is None else checked(self.sdata, self.features, self.grid).encoder
 
@@ -47,9 +47,9 @@ def ready(
     overwrite: bool = False,
 ) -> Ready:
     """Make grid and features where they are missing or out of date; parameters as in :func:`stsr.tl.fit_super_resolution`."""
-    from stsr.pp._features import checked
     from stsr.pp.extract_features import up_to_date
     from stsr.pp.make_grid import default_grid
+    from stsr.pp.provenance import checked
 
     grid = default_grid(sdata, grid, bin_size)
     if "features" not in method.info.needs:
