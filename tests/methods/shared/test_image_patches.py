@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader
 from toys.section import toy_section
 
 from stsr.imaging import Raster
-from stsr.methods.shared.image_patches import SYMMETRIES, ImagePatches, PatchDataset, inverse, symmetry
+from stsr.methods.shared.image_patches import ImagePatches, PatchDataset, inverse, symmetry
+from stsr.nn.training.recipe import SYMMETRIES
 
 MPP = 0.5
 

@@ -13,14 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.arguments import LENGTH
+from stsr.nn.training.recipe import SYMMETRIES
 from stsr.options import Whole
 from stsr.section import Picture
 
 PIXELS = Whole(1, 4096)
 """Side of a patch in pixels."""
-
-SYMMETRIES = 8
-"""Of a square: four rotations, and each of them mirrored."""
 
 _SYMMETRY = Whole(0, SYMMETRIES - 1)
 
