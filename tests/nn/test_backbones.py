@@ -96,6 +96,19 @@ def test_a_device_that_is_not_there_is_refused():
 
 
 @pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": None}, "^stem=None is not allowed; pass text of 1 to 200 characters"),
+        ({"num_classes": -1}, "^num_classes=-1 is not allowed; pass a whole number from 0"),
+        ({"weights": True}, "^weights=True is not allowed; pass a path, None for the published weights, or 'random'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        create_backbone(**({"name": SMALL, "role": "stem"} | arguments))
+
+
+@pytest.mark.parametrize(
     ("name", "message"),
     [
         ("densnet121", r"^backbone='densnet121' is no network of timm; did you mean .*densenet121.*\?$"),

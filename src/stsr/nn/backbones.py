@@ -6,6 +6,7 @@ torch and timm are imported by the functions, because names and files are checke
 from __future__ import annotations
 
 import difflib
+import os
 import pickle
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -14,12 +15,16 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from stsr.arguments import at_home
+from stsr.options import Text, Whole, shown
 
 if TYPE_CHECKING:
     import torch
 
 UNTRAINED = "random"
 """What ``weights`` is for a network that has learned nothing."""
+
+NETWORK = Text(200)
+NUM_CLASSES = Whole(0, 1_000_000)
 
 Network = Any
 """A model of timm: a torch module with ``forward_features``, ``num_features`` and ``pretrained_cfg``."""
@@ -86,6 +91,7 @@ def create_backbone(
     >>> network(torch.zeros(2, 3, 64, 64)).shape
     torch.Size([2, 5])
     """
+    name, num_classes = NETWORK(role, name), NUM_CLASSES("num_classes", num_classes)
     import_timm()
     import torch
 
@@ -169,6 +175,10 @@ def weights_file(weights: str | Path) -> Path:
     ValueError
         When there is none, or more than one to choose from.
     """
+    if not isinstance(weights, str | os.PathLike):
+        raise ValueError(
+            f"weights={shown(weights)} is not allowed; pass a path, None for the published weights, or {UNTRAINED!r}."
+        )
     path = at_home(weights)
     if path.is_file():
         return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import dask.array
 import numpy as np
 import pytest
 from hypothesis import given
@@ -147,10 +148,14 @@ def test_what_has_no_such_symmetry_is_refused():
 
 
 @pytest.fixture(scope="module")
-def dataset(pixels):
+def dataset(pixels, tmp_path_factory):
+    """Patches of an image on disk, as those of a section are."""
+    folder = tmp_path_factory.mktemp("image")
+    dask.array.from_array(pixels, chunks=(3, 32, 32)).to_zarr(folder / "image.zarr")
+    image = dask.array.from_zarr(folder / "image.zarr")
     points = np.stack([np.arange(5, 35, 3), np.arange(5, 25, 2)], axis=1).astype(float)
     targets = np.random.default_rng(1).random((10, 4), dtype=np.float32)
-    return PatchDataset(ImagePatches(raster(pixels), points, size=8.0, pixels=8), targets)
+    return PatchDataset(ImagePatches(raster(image), points, size=8.0, pixels=8), targets)
 
 
 def test_an_item_is_a_patch_with_channels_first_and_its_target(dataset):
