@@ -23,6 +23,9 @@ HIDDEN = (1024, 512, 512, 512)
 class Attention(nn.Module):
     """Multi-head attention followed by a residual linear layer, ``x + Linear(x)``.
 
+    Not :class:`stsr.nn.layers.attention.Attention`, which projects keys and values in one layer: its weights would be drawn in
+    another order, and be other arrays of a model; nor :class:`torch.nn.MultiheadAttention`, whose scale is fixed.
+
     Parameters
     ----------
     scale
