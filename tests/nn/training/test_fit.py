@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -144,6 +148,33 @@ def test_a_batch_is_a_section_where_no_size_is_given():
     assert module.checks[:2] == [[1], [0, 2]]
 
 
+def test_sections_of_patches_are_turned_as_a_whole():
+    recipe = Recipe(learning_rate=1e-2, epochs=2, batch=None, symmetries=True)
+    _, weight = trained(recipe, sections=(np.arange(20) % 3, np.zeros(7)))
+    assert not torch.equal(weight, trained(replace(recipe, symmetries=False), sections=(np.arange(20) % 3, [1] * 7))[1])
+    batches = task(
+        Supervised(Patches(), recipe=recipe),
+        patch_data(20, 0),
+        patch_data(7, 1),
+        seed=0,
+        sections=(np.arange(20) % 3, np.zeros(7)),
+    ).batches.batch_sampler
+    assert [len({turn for _, turn in batch}) for batch in batches] == [1, 1, 1]
+
+
+def test_what_cannot_be_turned_is_refused():
+    with pytest.raises(
+        ValueError, match="symmetries=True has no use with a TensorDataset, whose items cannot be turned"
+    ):
+        task(Watched(Recipe(symmetries=True)), numbers(3), numbers(3), seed=0)
+
+
+def test_no_worker_outlives_its_training():
+    trained(replace(RECIPE, epochs=1), workers=1)
+    gc.collect()
+    assert not multiprocessing.active_children()
+
+
 def test_validation_is_in_order():
     module = Watched(Recipe(batch=4, epochs=2))
     fit(module, numbers(6), numbers(6), seed=0, training=QUIET)
@@ -157,7 +188,7 @@ def test_validation_is_in_order():
         (4, (0, 3), None, "data has no spots; pass a dataset of 1 or more"),
         (4, (3, 0), None, "held_out has no spots"),
         (None, (3, 3), None, "sections=None is not allowed with batch=None; pass the section of each spot"),
-        (None, (3, 3), ([0, 0, 1], [0, 1]), "sections of 2 spots do not fit held_out of 3"),
+        (None, (3, 3), ([0, 0, 1], [0, 1]), r"sections of shape \(2,\) do not fit held_out of 3 spots"),
     ],
 )
 def test_what_cannot_be_trained_on_is_refused(batch, sizes, sections, message):

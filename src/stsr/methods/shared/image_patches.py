@@ -7,7 +7,7 @@ whole in memory, and it covers the same tissue whatever the resolution of the im
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +88,7 @@ class PatchDataset:
     """Patches and what is to be predicted from them: a map-style dataset, as :class:`torch.utils.data.DataLoader` takes it.
 
     It draws no random numbers and is small when sent to a worker, as long as the image is read from disk. An item is asked
-    for by its number, or by its number and that of a symmetry, as :class:`stsr.nn.training.batches.Turned` does.
+    for by its number, or by its number and that of a symmetry.
 
     Parameters
     ----------
@@ -110,6 +110,8 @@ class PatchDataset:
     >>> patch.shape, target
     ((3, 4, 4), array([1., 1.], dtype=float32))
     """
+
+    turns: ClassVar = True  # for recipes with symmetries
 
     patches: Any
     targets: NDArray[np.float32]

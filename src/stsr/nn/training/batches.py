@@ -70,8 +70,8 @@ class SectionBatches(Sampler[list[int]]):
     """
 
     def __init__(self, sections: ArrayLike, *, shuffle: bool, seed: int) -> None:
-        number = np.unique(np.asarray(sections), return_inverse=True)[1]
-        self.spots = [np.flatnonzero(number == section).tolist() for section in range(number.max() + 1)]
+        sections = np.asarray(sections)
+        self.spots = [np.flatnonzero(sections == section).tolist() for section in np.unique(sections)]
         self.order = SpotBatches(len(self.spots), 1, shuffle=shuffle, seed=seed)
 
     def __len__(self) -> int:

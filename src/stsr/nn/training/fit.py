@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 from torch.utils.data import Sampler
 
@@ -30,8 +31,9 @@ def fit(
     module
         The network, with its loss and its recipe.
     data, held_out
-        Map-style datasets of tuples whose last item is the (genes,) target: to train on, and to validate on. With a recipe
-        of ``symmetries``, the items of ``data`` are asked for as (number, symmetry).
+        Map-style datasets of tuples whose last item is the (genes,) target: to train on, and to validate on. A recipe with
+        ``symmetries`` needs a :class:`~stsr.methods.shared.image_patches.PatchDataset`, or another whose ``turns`` is True and
+        whose items can be asked for as (number, symmetry).
     seed
         Of batches, symmetries and dropout.
     training
@@ -46,7 +48,7 @@ def fit(
     Raises
     ------
     ValueError
-        When a dataset is empty, or sections are missing or do not fit it.
+        When a dataset is empty or cannot be turned, or sections are missing or do not fit it.
     RuntimeError
         When the loss is not finite in the first epoch.
 
@@ -79,7 +81,14 @@ def task(
     learned, checked = (None, None) if sections is None else sections
     batches: Sampler[Any] = _batches("data", data, learned, recipe, shuffle=recipe.shuffle, seed=seed)
     if recipe.symmetries:
-        batches = Turned(batches, alike=recipe.batch is None, seed=seed)
+        if not getattr(data, "turns", False):
+            raise ValueError(
+                f"symmetries=True has no use with a {type(data).__name__}, whose items cannot be turned; pass a "
+                "PatchDataset, or leave it out."
+            )
+        batches = Turned(
+            batches, alike=recipe.batch is None, seed=int(np.random.default_rng((seed, 1)).integers(2**31))
+        )
     check = _batches("held_out", held_out, checked, recipe, shuffle=False, seed=seed)
     return Task(
         module,
@@ -103,7 +112,8 @@ def _batches(
         raise ValueError(
             "sections=None is not allowed with batch=None; pass the section of each spot, or a batch size."
         )
-    batches = SectionBatches(sections, shuffle=shuffle, seed=seed)
-    if (known := sum(map(len, batches.spots))) != len(data):
-        raise ValueError(f"sections of {known} spots do not fit {name} of {len(data)}; pass one for each spot.")
-    return batches
+    if np.shape(sections) != (len(data),):
+        raise ValueError(
+            f"sections of shape {np.shape(sections)} do not fit {name} of {len(data)} spots; pass one for each spot."
+        )
+    return SectionBatches(sections, shuffle=shuffle, seed=seed)
