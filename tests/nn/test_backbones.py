@@ -10,6 +10,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from stsr.methods.expected import network
 from stsr.nn.backbones import create_backbone, is_model, near_names, weights_file
 
 SMALL = "resnet10t"
@@ -84,6 +85,13 @@ def test_inside_meta_no_file_is_read_and_no_page_of_the_hub_is_looked_up(tmp_pat
         create_backbone(SMALL, weights=tmp_path / "none.pth")
         with pytest.raises(ValueError, match=r"backbone='hf-hub:user/model' would be looked up on the hub"):
             create_backbone("hf-hub:user/model", weights="random")
+
+
+@pytest.mark.usefixtures("_no_hub")
+def test_arrays_of_a_model_are_checked_without_the_hub():
+    shapes = dict(network(lambda: create_backbone(SMALL, num_classes=7), "net0/"))
+    assert shapes["net0/fc.weight"].shape == (7, 512)
+    assert len(shapes) == len(create_backbone(SMALL, weights="random", num_classes=7).state_dict())
 
 
 def test_options_reach_timm():

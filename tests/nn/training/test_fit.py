@@ -14,6 +14,7 @@ from torch.utils.data import TensorDataset
 
 from stsr.imaging import Raster
 from stsr.methods.shared.image_patches import ImagePatches, PatchDataset
+from stsr.nn.backbones import create_backbone
 from stsr.nn.training.fit import fit, task
 from stsr.nn.training.recipe import Recipe
 from stsr.nn.training.regression import Supervised
@@ -76,6 +77,33 @@ def test_the_callers_generator_is_left_alone():
     before = torch.get_rng_state()
     trained(RECIPE)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+class Backbone(nn.Module):
+    """A network of timm on patches."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = create_backbone("test_convnext", weights="random", num_classes=3)
+
+    def forward(self, patches):  # noqa: D102
+        return self.net(patches.float() / 255 - 0.5)
+
+
+def test_a_network_of_timm_learns_what_patches_show():
+    """The colours of the squares of a board, and those of squares that it was not trained on."""
+    colours = np.random.default_rng(0).random((3, 8, 8), dtype=np.float32)
+    board = np.repeat(np.repeat((255 * colours).astype(np.uint8), 32, axis=1), 32, axis=2)
+    centres = 16 * (np.argwhere(np.ones((8, 8)))[:, ::-1] + 0.5)
+    image, targets = Raster(((board, np.diag([0.5, 0.5, 1.0])),)), colours.reshape(3, 64).T
+    data, held_out = (
+        PatchDataset(ImagePatches(image, centres[part], 16.0, 32), targets[part]) for part in (slice(48), slice(48, 64))
+    )
+    recipe = Recipe(optimizer="adamw", learning_rate=3e-3, epochs=15, batch=8, symmetries=True)
+    with fork_seed(0):
+        module = Supervised(Backbone(), recipe=recipe)
+    history = fit(module, data, held_out, seed=0, training=QUIET)
+    assert min(history["held_out"]) < 0.25 * held_out.targets.var(axis=0).mean()
 
 
 class Overfitting(nn.Module):
