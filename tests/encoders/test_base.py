@@ -8,7 +8,6 @@ import hashlib
 import pytest
 
 from stsr.encoders import ENCODERS, create, register, source
-from stsr.encoders.base import weights_file
 from stsr.encoders.registry import known_name
 
 
@@ -61,21 +60,6 @@ def test_the_register_goes_before_timm():
     """resnet50 is one thing by either name."""
     assert known_name("timm:resnet50") == known_name("resnet50") == "resnet50"
     assert create("timm:resnet50", weights="random", device="cpu").info is ENCODERS["resnet50"]
-
-
-def test_weights_file_prefers_safetensors(tmp_path):
-    for name in ("model.pth", "pytorch_model.bin", "model.safetensors"):
-        (tmp_path / name).touch()
-    assert weights_file(tmp_path).name == "model.safetensors"
-
-
-def test_weights_file_says_what_is_wrong(tmp_path):
-    with pytest.raises(ValueError, match="is neither a file nor a folder with a .safetensors"):
-        weights_file(tmp_path)
-    for name in ("a.pth", "b.pth"):
-        (tmp_path / name).touch()
-    with pytest.raises(ValueError, match=r"holds 2 \*\.pth files; name the one to load"):
-        weights_file(tmp_path)
 
 
 def test_info_is_plain_data():

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stsr.arguments import at_home
 from stsr.geometry import Grid
 from stsr.imaging.raster import Raster
 
@@ -85,25 +83,3 @@ def plain_name(encoder: Any) -> str:
     if isinstance(encoder, str):
         return encoder.removeprefix("timm:")
     return str(getattr(encoder, "name", None) or type(encoder).__name__)
-
-
-def weights_file(weights: str | Path) -> Path:
-    """The file with weights at a path, a file or a folder; safetensors are preferred to pickled formats.
-
-    Raises
-    ------
-    ValueError
-        When there is none, or more than one to choose from.
-    """
-    path = at_home(weights)
-    if path.is_file():
-        return path
-    for pattern in ("*.safetensors", "*.bin", "*.pth"):
-        found = sorted(path.glob(pattern))
-        if len(found) > 1:
-            raise ValueError(f"weights={str(path)!r} holds {len(found)} {pattern} files; name the one to load.")
-        if found:
-            return found[0]
-    raise ValueError(
-        f"weights={str(path)!r} is neither a file nor a folder with a .safetensors, .bin or .pth file; check the path."
-    )

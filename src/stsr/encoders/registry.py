@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stsr.encoders.base import Encoder, EncoderInfo, plain_name, weights_file
+from stsr.encoders.base import Encoder, EncoderInfo, plain_name
 from stsr.encoders.identify import object_checksum
 from stsr.identity import FILE, NONE, OWN, PUBLISHED, RANDOM
+from stsr.nn.backbones import UNTRAINED, is_model, model_names, near_names, weights_file
 
 Factory = Callable[..., Encoder]
 """Makes an encoder from the keywords ``weights``, ``device`` and ``batch_size``."""
@@ -98,11 +98,8 @@ def known_name(encoder: str) -> str:
     name = plain_name(encoder)
     if name in ENCODERS or ":" in name:
         return name
-    from stsr.encoders.timm import model_names
-
-    names = model_names()
-    if name.partition(".")[0] not in names:
-        close = difflib.get_close_matches(name, [*ENCODERS, *names], n=3)
+    if not is_model(name):
+        close = near_names(name, [*ENCODERS, *model_names()])
         hint = f"did you mean {', '.join(close)}? Known are " if close else "choose one of "
         raise ValueError(f"encoder={encoder!r} is not known; {hint}{', '.join(ENCODERS)} and any model name of timm.")
     return name
@@ -117,7 +114,7 @@ def kind_of_weights(encoder: Any, weights: str | Path | None) -> str:
         return NONE
     if weights is None:
         return PUBLISHED
-    return RANDOM if weights == "random" else FILE
+    return RANDOM if weights == UNTRAINED else FILE
 
 
 def is_local(name: str, weights: str | Path | None) -> bool:
@@ -142,7 +139,7 @@ def source(encoder: Any, weights: str | Path | None) -> str | None:
     name = known_name(encoder)
     if weights is not None and kind_of_weights(encoder, weights) == NONE:
         raise ValueError(f"weights={str(weights)!r} cannot be used: the encoder {name!r} has none.")
-    if weights is None or weights == "random":
+    if weights in (None, UNTRAINED):
         return f"{name} {weights or 'published'}"
     with weights_file(weights).open("rb") as file:
         return f"{name} {hashlib.file_digest(file, 'sha256').hexdigest()}"

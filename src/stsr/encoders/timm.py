@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import pickle
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stsr.encoders.base import EncoderInfo, weights_file
+from stsr.encoders.base import EncoderInfo
 from stsr.encoders.catalogue import Published
 from stsr.encoders.identify import state_checksum
 from stsr.encoders.tiles import TileEncoder
+from stsr.nn.backbones import Network, create_backbone, import_timm
 
 if TYPE_CHECKING:
     import torch
-
-Network = Any
-"""A model of timm: a torch module with ``forward_features`` and ``pretrained_cfg``."""
 
 TILE = 224
 """Side in pixels of the tiles of a network that takes any size."""
@@ -75,32 +70,6 @@ def create_any(name: str, *, weights: str | Path | None, device: str, batch_size
     return TimmEncoder(_describe(name, model), model, device=device, batch_size=batch_size)
 
 
-def import_timm() -> ModuleType:
-    """Import timm, with a clear error when torchvision does not match torch.
-
-    Raises
-    ------
-    RuntimeError
-        When torchvision does not fit torch.
-    """
-    try:
-        import timm
-    except RuntimeError as error:
-        if "torchvision::" not in str(error):
-            raise
-        raise RuntimeError(
-            "timm cannot be imported because torchvision was built for another torch than the one installed; "
-            "install both again, together and from one index."
-        ) from error
-    return timm
-
-
-@cache
-def model_names() -> tuple[str, ...]:
-    """Names of timm's models, without those of their published weights."""
-    return tuple(import_timm().list_models())
-
-
 def half_precision(device: torch.device) -> AbstractContextManager[Any]:
     """Compute in half precision where that is fast and safe: on CUDA."""
     import torch
@@ -116,62 +85,11 @@ def _build(source: str, weights: str | Path | None, info: EncoderInfo, options: 
     import_timm()
     import torch
 
-    file = None if weights in (None, "random") else weights_file(weights)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = _create(source, weights is None, info, options)
-    if file is not None:
-        _load(model, file, info)
-    return model
-
-
-def _create(source: str, pretrained: bool, info: EncoderInfo, options: dict[str, Any]) -> Network:
-    """The network by timm; pretrained weights come from the hub, or from its cache on this machine."""
-    import timm
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
-
-    try:
-        return timm.create_model(source, pretrained=pretrained, num_classes=0, **options)
-    except OSError as error:
-        if info.gated or isinstance(error, (GatedRepoError, RepositoryNotFoundError)):
-            raise PermissionError(
-                f"encoder={info.name!r} could not be downloaded ({type(error).__name__}): ask for access on the page of "
-                f"{source}, then run `hf auth login` (`huggingface-cli login` in older versions) or set HF_TOKEN, or "
-                "pass a local file as weights=."
-            ) from error
-        raise ConnectionError(
-            f"encoder={info.name!r} could not be downloaded from {source} ({type(error).__name__}); check the "
-            "connection, or pass a local file as weights=."
-        ) from error
-    except RuntimeError as error:
-        raise ValueError(f"encoder={info.name!r} cannot be made by timm: {error}") from error
-
-
-def _load(model: Network, file: Path, info: EncoderInfo) -> None:
-    """Load weights from a file, without those of a classifier, which the network does not have."""
-    from safetensors import SafetensorError
-    from timm.models import load_state_dict
-
-    try:
-        # weights_only: no code in the file is run
-        state = load_state_dict(str(file), weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(
-            f"weights={str(file)!r} cannot be read as plain tensors ({type(error).__name__}); pass a whole "
-            ".safetensors file or a state dict saved by torch."
-        ) from error
-    classifier = model.pretrained_cfg.get("classifier") or "head"
-    for name in (classifier,) if isinstance(classifier, str) else classifier:
-        state = {key: value for key, value in state.items() if not key.startswith(f"{name}.")}
-    own = model.state_dict()
-    shapes = [{key: tuple(value.shape) for key, value in tensors.items()} for tensors in (own, state)]
-    misfits = sorted(key for key, _ in shapes[0].items() ^ shapes[1].items())
-    if misfits:
-        raise ValueError(
-            f"weights={str(file)!r} are not of encoder {info.name!r}: {len(misfits)} tensors are missing, "
-            f"left over or of another shape, such as {misfits[0]!r}."
+        return create_backbone(
+            source, weights=weights, options=options, role="encoder", title=info.name, gated=info.gated
         )
-    model.load_state_dict(state)
 
 
 def _describe(name: str, model: Network) -> EncoderInfo:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -22,8 +24,8 @@ SPOTS = (
 class Watched(IstarDiscs):
     """Notes the spots it is shown, by the first number of their tokens."""
 
-    def __init__(self):
-        super().__init__(IstarNet(3, genes=2), learning_rate=1e-3)
+    def __init__(self, recipe):
+        super().__init__(IstarNet(3, genes=2), recipe=recipe)
         self.learned, self.held_out = [], []
 
     def training_step(self, batch, index):  # noqa: D102
@@ -38,12 +40,13 @@ class Watched(IstarDiscs):
 def train(*, shuffle=True, seed=0, **options):
     seen: list[Watched] = []
 
+    config = IstarConfig(**({"epochs": 2, "batch": 16, "learning_rate": 1e-3} | options))
+
     def module():
-        seen.append(Watched())
+        seen.append(Watched(config.recipe(shuffle=shuffle)))
         return seen[-1]
 
-    config = IstarConfig(**({"epochs": 2, "batch": 16} | options))
-    arrays, history = train_ensemble(module, SPOTS, config, shuffle=shuffle, seed=seed, training=QUIET)
+    arrays, history = train_ensemble(module, SPOTS, config, seed=seed, training=QUIET)
     return arrays, history, seen
 
 
@@ -60,6 +63,17 @@ def test_faithful_learns_from_all_spots_in_their_order_when_not_shuffled():
     _, history, (module,) = train(faithful=True, states=1, shuffle=False)
     assert module.learned == 2 * SPOTS[0][:, 0, 0].tolist()
     assert len(history["train"]) == 2
+
+
+def test_members_are_trained_as_the_options_say():
+    ours, published = IstarConfig(batch=7, patience=3), IstarConfig(faithful=True)
+    assert (ours.recipe().batch, ours.recipe().patience, ours.recipe().clip_norm) == (7, 3, 1.0)
+    assert ours.recipe(batch=9, shuffle=False) == replace(ours.recipe(), batch=9, shuffle=False)
+    assert (published.recipe().epochs, published.recipe().learning_rate, published.recipe().patience) == (
+        400,
+        1e-4,
+        None,
+    )
 
 
 def test_networks_come_back_as_they_were_trained():

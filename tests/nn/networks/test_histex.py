@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from stsr.nn.networks.histex import Attention, Block, HistexDiscs, HistexNet
+from stsr.nn.training.recipe import Recipe
 
 
 @pytest.fixture(autouse=True)
@@ -90,5 +91,5 @@ def test_the_loss_is_that_of_the_weighted_sum_over_the_discs_cells():
     weight, target = torch.rand(2, 6), torch.rand(2, 4)
     cells = net(net.latent(image, expression, inside), image)[:, :6]
     sums = (cells * weight[..., None]).sum(dim=1)
-    loss = HistexDiscs(net, disc, learning_rate=1e-4).loss([image.half(), expression, inside, weight, target])
+    loss = HistexDiscs(net, disc, recipe=Recipe()).loss([image.half(), expression, inside, weight, target])
     torch.testing.assert_close(loss, ((sums - target) ** 2).mean(), rtol=1e-2, atol=1e-3)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from stsr.nn.networks.histosge import Chunks, HistoSgeNet, Neighbourhoods, Places
+from stsr.nn.training.recipe import Recipe
 
 
 @pytest.fixture(autouse=True)
@@ -53,8 +54,8 @@ def test_blank_places_say_nothing_yet():
 def test_losses_are_squared_errors_of_what_sees_what():
     net = HistoSgeNet(6, genes=4)
     vectors, place, target = torch.randn(9, 6), torch.rand(9, 2) * 5, torch.rand(9, 4)
-    chunk = Chunks(net, learning_rate=1e-3).loss([vectors, place, target])
+    chunk = Chunks(net, recipe=Recipe()).loss([vectors, place, target])
     torch.testing.assert_close(chunk, ((net(vectors[None], place[None])[0] - target) ** 2).mean())
     everyone = torch.stack([torch.arange(9).roll(-i) for i in range(9)])
-    listed = Neighbourhoods(net, vectors, place, learning_rate=1e-3).loss([everyone, target])
+    listed = Neighbourhoods(net, vectors, place, recipe=Recipe()).loss([everyone, target])
     torch.testing.assert_close(listed, chunk, rtol=1e-4, atol=1e-6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from stsr.nn.networks.istar import IstarDiscs, IstarNet
+from stsr.nn.training.recipe import Recipe
 
 
 def test_it_has_the_published_number_of_parameters():
@@ -25,7 +26,7 @@ def test_a_cell_is_predicted_from_itself_alone():
 
 
 def test_half_precision_tokens_are_trained_on_in_full():
-    module, tokens = IstarDiscs(IstarNet(12, genes=5), learning_rate=1e-4), torch.randn(3, 8, 12)
+    module, tokens = IstarDiscs(IstarNet(12, genes=5), recipe=Recipe()), torch.randn(3, 8, 12)
     cells = module.cells(tokens.half())
     assert cells.dtype == torch.float32
     torch.testing.assert_close(cells, module.net(tokens), rtol=1e-2, atol=1e-2)

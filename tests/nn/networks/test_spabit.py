@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from stsr.nn.networks.spabit import FusionNet, GraphNet, Hidden, Minibatch, Reconstruction, SpaBitNet
+from stsr.nn.training.recipe import Recipe
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +96,7 @@ def test_a_hidden_spots_own_counts_are_only_its_target():
     for change in (0.0, 100.0):
         given = expression.clone()
         given[hidden] += change
-        losses.append(Hidden(net, given, vectors, around, learning_rate=1e-3).loss([hidden, target]))
+        losses.append(Hidden(net, given, vectors, around, recipe=Recipe()).loss([hidden, target]))
     torch.testing.assert_close(losses[0], losses[1])
     assert asked[0] is hidden
     told, graph = net(expression[seen], vectors[torch.cat([seen, hidden])], near)
@@ -106,9 +107,9 @@ def test_a_hidden_spots_own_counts_are_only_its_target():
 def test_the_published_losses():
     graph, near = GraphNet(4, hidden=6, width=16), graph_of(9, 0)
     expression = torch.rand(9, 4)
-    loss = Reconstruction(graph, expression, near, learning_rate=1e-4).loss([torch.arange(9), expression])
+    loss = Reconstruction(graph, expression, near, recipe=Recipe()).loss([torch.arange(9), expression])
     torch.testing.assert_close(loss, ((graph.decode(graph(expression, near)) - expression) ** 2).mean())
     fusion = FusionNet(16, 5, 16, 4)
     states, vectors = torch.randn(9, 16), torch.randn(9, 5)
-    loss = Minibatch(fusion, learning_rate=1e-3).loss([states, vectors, expression])
+    loss = Minibatch(fusion, recipe=Recipe()).loss([states, vectors, expression])
     torch.testing.assert_close(loss, ((fusion(states[None], vectors[None])[0] - expression) ** 2).mean())

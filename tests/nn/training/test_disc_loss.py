@@ -11,6 +11,7 @@ from torch import nn
 from stsr.nn.layers.heads import EluHead
 from stsr.nn.layers.spot_sums import CELL_SUBSETS, cell_subset
 from stsr.nn.networks.istar import IstarDiscs, IstarNet
+from stsr.nn.training.recipe import Recipe
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +40,7 @@ def test_the_loss_is_that_of_weighted_sums():
     net, tokens = IstarNet(6, genes=3), torch.randn(5, 4, 6)
     weight, target = torch.rand(5, 4), torch.rand(5, 3)
     sums = sum(net(tokens[:, i]) * weight[:, i, None] for i in range(4))
-    loss = IstarDiscs(net, learning_rate=1e-4).loss([tokens, weight, target])
+    loss = IstarDiscs(net, recipe=Recipe()).loss([tokens, weight, target])
     torch.testing.assert_close(loss, ((sums - target) ** 2).mean())
     assert loss.requires_grad
 

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from stsr.methods.base import Arrays, Training
 from stsr.methods.expected import Array, network
+from stsr.nn.training.recipe import CLIP_NORM, Recipe
 from stsr.options import Number, Options, Switch, Whole
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from stsr.nn.training.regression import Regression
 
     Net = TypeVar("Net", bound=nn.Module)
 
@@ -41,13 +44,23 @@ class EnsembleConfig(Options):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
 
+    def recipe(self, **changes: Any) -> Recipe:
+        """How a member is trained, with changes: as published, for all epochs."""
+        options = {
+            "learning_rate": self.learning_rate,
+            "epochs": self.epochs,
+            "batch": self.batch,
+            "patience": None if self.faithful else self.patience,
+            "clip_norm": CLIP_NORM,
+        }
+        return Recipe(**(options | changes))
+
 
 def train_ensemble(
-    module: Callable[[], Any],
+    module: Callable[[], Regression],
     spots: Sequence[NDArray[Any]],
     config: EnsembleConfig,
     *,
-    shuffle: bool,
     seed: int,
     training: Training,
 ) -> tuple[Arrays, dict[str, list[float]]]:
@@ -56,23 +69,22 @@ def train_ensemble(
     Parameters
     ----------
     module
-        Makes an untrained LightningModule with a loss; its ``net`` is the network.
+        Makes an untrained network with its loss and recipe.
     spots
         Arrays with an entry per spot, of which batches for ``module`` are made.
     config
-        How to train. By default each member holds out other spots for early stopping. As published, no spot is held out,
-        and the epoch with the lowest loss on all spots is kept.
-    shuffle
-        Whether spots are in a new random order each epoch.
+        How many to train. By default each member holds out other spots for early stopping. As published, no spot is held
+        out, and the epoch with the lowest loss on all spots is kept.
 
     Returns
     -------
     Weights as ``net{state}/{name}``, and losses by epoch: ``"train"``, ``"held_out"``, ``"train 2"`` and so on.
     """
     import torch
-    from torch.utils.data import DataLoader, Subset, TensorDataset
+    from torch.utils.data import Subset, TensorDataset
 
-    from stsr.nn.training.trainer import Task, fork_seed, train
+    from stsr.nn.training.fit import task
+    from stsr.nn.training.trainer import fork_seed, train
 
     data = TensorDataset(*map(torch.as_tensor, spots))
     tasks = []
@@ -84,19 +96,10 @@ def train_ensemble(
         own = int(rng.integers(2**31))
         with fork_seed(own):
             learner = module()
-        batches = DataLoader(
-            Subset(data, learned),
-            batch_size=config.batch,
-            shuffle=shuffle,
-            generator=torch.Generator().manual_seed(own),
-        )
-        check = DataLoader(Subset(data, held_out), batch_size=config.batch)
-        tasks.append(
-            Task(learner, batches, check, config.epochs, config.epochs if config.faithful else config.patience)
-        )
+        tasks.append(task(learner, Subset(data, learned), Subset(data, held_out), seed=own))
     with fork_seed(seed):
         losses = train(tasks, training=training)
-    return numbered([(task.module.net, history) for task, history in zip(tasks, losses, strict=True)])
+    return numbered([(done.module.net, history) for done, history in zip(tasks, losses, strict=True)])
 
 
 def numbered(trained: Sequence[tuple[nn.Module, dict[str, list[float]]]]) -> tuple[Arrays, dict[str, list[float]]]:

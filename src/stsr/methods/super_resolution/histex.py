@@ -80,10 +80,9 @@ class Histex(Method):
         surroundings = Surroundings(section, self.arrays, faithful=config.faithful)
         disc = torch.as_tensor(surroundings.tile.disc)
         weights, self.history = train_ensemble(
-            lambda: HistexDiscs(self._network(), disc, learning_rate=config.learning_rate),
+            lambda: HistexDiscs(self._network(), disc, recipe=config.recipe(shuffle=not config.faithful)),
             surroundings.spots(tokens),
             config,
-            shuffle=not config.faithful,
             seed=seed,
             training=training,
         )

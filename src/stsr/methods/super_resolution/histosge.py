@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 import numpy as np
@@ -154,17 +154,16 @@ class HistoSge(Method):
         def module() -> Chunks | Neighbourhoods:
             net = self._network()
             if config.faithful:
-                return Chunks(net, learning_rate=config.learning_rate)
+                return Chunks(net, recipe=config.recipe(batch=config.points, shuffle=False))
             net.head.start_at(torch.as_tensor(target.mean(axis=0)))
             known = torch.as_tensor(vectors), torch.as_tensor(place)
-            return Neighbourhoods(net, *known, learning_rate=config.learning_rate)
+            return Neighbourhoods(net, *known, recipe=config.recipe())
 
         near = with_nearest(cKDTree(spots), config.points - 1)
         return train_ensemble(
             module,
             (vectors, place, target) if config.faithful else (near, target),
-            replace(config, batch=config.points) if config.faithful else config,
-            shuffle=not config.faithful,
+            config,
             seed=seed,
             training=training,
         )

@@ -86,10 +86,9 @@ class Istar(Method):
         self.arrays = {"mean": tokens.mean, "sd": tokens.sd, **scale.arrays}
         spots, cells, weights = discs(section, faithful=config.faithful)
         trained, self.history = train_ensemble(
-            lambda: IstarDiscs(self._network(), learning_rate=config.learning_rate),
+            lambda: IstarDiscs(self._network(), recipe=config.recipe()),
             (tokens.gather(cells), weights, scale.scaled(section)[spots]),
             config,
-            shuffle=True,
             seed=seed,
             training=training,
         )

@@ -171,16 +171,17 @@ class SpaBit(Method):
             order = np.concatenate([others, hidden])
             return torch.as_tensor(order, device=spot.device), torch.as_tensor(near, device=spot.device)
 
+        recipe = config.recipe(batch=min(config.batch, len(spots) // HIDDEN_PARTS))
+
         def module() -> Hidden:
             net = self._network()
             net.fusion.head.start_at(torch.as_tensor(scaled.mean(axis=0)))
-            return Hidden(net, *known, around, learning_rate=config.learning_rate)
+            return Hidden(net, *known, around, recipe=recipe)
 
         return train_ensemble(
             module,
             (np.arange(len(spots)), scaled),
-            replace(config, batch=min(config.batch, len(spots) // HIDDEN_PARTS)),
-            shuffle=True,
+            config,
             seed=seed,
             training=training,
         )
@@ -197,20 +198,19 @@ class SpaBit(Method):
         near = torch.as_tensor(with_nearest(cKDTree(crops.section.spots), config.neighbours))
         inputs = torch.as_tensor(target)
         learn = partial(train_ensemble, seed=seed, training=training)
+        whole = config.recipe(learning_rate=GRAPH_RATE, epochs=config.graph_epochs, batch=number, shuffle=False)
         graph, graph_losses = learn(
-            lambda: Reconstruction(self._network().graph, inputs, near, learning_rate=GRAPH_RATE),
+            lambda: Reconstruction(self._network().graph, inputs, near, recipe=whole),
             (np.arange(number), target),
-            replace(config, epochs=config.graph_epochs, states=1, batch=number),
-            shuffle=False,
+            replace(config, states=1),
         )
         (trained,) = load_states([self._network().graph], graph, "cpu")
         with torch.inference_mode():
             nodes = trained(inputs, near).numpy()
         rest, losses = learn(
-            lambda: Minibatch(self._network().fusion, learning_rate=config.learning_rate),
+            lambda: Minibatch(self._network().fusion, recipe=config.recipe()),
             (nodes, crops.spots, target),
             config,
-            shuffle=True,
         )
         weights = {name.replace("/", "/fusion."): value for name, value in rest.items()}
         for state in range(config.states):

@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stsr.nn.layers.mlp import perceptron
+
 
 def query_points(x: Tensor, near: Tensor | None) -> Tensor:
     """The points whose queries are computed: all of (n, m, ...), or those in the first column of ``near``."""
@@ -18,6 +20,9 @@ def query_points(x: Tensor, near: Tensor | None) -> Tensor:
 
 class Attention(nn.Module):
     """Multi-head attention; keys and values are projected once per point and then gathered for each query.
+
+    Not :class:`torch.nn.MultiheadAttention`, whose heads together are as wide as a token, nor timm's, which is
+    self-attention alone; and neither gathers listed neighbours after the projection. Without them it is torch's own.
 
     Parameters
     ----------
@@ -49,7 +54,7 @@ class TransformerBlock(nn.Module):
         super().__init__()
         self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = Attention(width, heads, size)
-        self.layers = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+        self.layers = perceptron(width, hidden, width)
 
     def forward(self, x: Tensor, near: Tensor | None = None) -> Tensor:
         """(n, m, width) to (q, m, width)."""

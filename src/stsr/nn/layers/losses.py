@@ -16,7 +16,8 @@ def negative_binomial(counts: Tensor, mean: Tensor, log_theta: Tensor) -> Tensor
     across methods.
     """
     # -log p(y) = lnΓ(θ) + lnΓ(y + 1) - lnΓ(y + θ) + θ ln((θ + μ) / θ) + y ln((θ + μ) / μ);
-    # NB2 in Cameron & Trivedi, J. Applied Econometrics 1, 1986.
+    # NB2 in Cameron & Trivedi, J. Applied Econometrics 1, 1986. torch.distributions.NegativeBinomial takes two
+    # log-sigmoids of log(μ / θ) instead, where one logarithm of θ + μ is enough.
     theta = log_theta.exp()
     mean = mean + TINY
     log_total = torch.log(theta + mean)

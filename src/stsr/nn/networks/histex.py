@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from stsr.nn.layers.heads import EluHead
 from stsr.nn.training.disc_loss import DiscLoss
+from stsr.nn.training.recipe import Recipe
 
 WIDTH, HEADS = 128, 8
 """Token width and attention heads."""
@@ -21,6 +22,9 @@ HIDDEN = (1024, 512, 512, 512)
 
 class Attention(nn.Module):
     """Multi-head attention followed by a residual linear layer, ``x + Linear(x)``.
+
+    Not :class:`stsr.nn.layers.attention.Attention`, which projects keys and values in one layer: its weights would be drawn in
+    another order, and be other arrays of a model; nor :class:`torch.nn.MultiheadAttention`, whose scale is fixed.
 
     Parameters
     ----------
@@ -107,15 +111,15 @@ class HistexDiscs(DiscLoss):
         The network.
     disc
         (side²,) bool, which cells of a tile lie under its spot.
-    learning_rate
-        Of Adam.
+    recipe
+        How it is trained.
     """
 
     net: HistexNet
     disc: Tensor
 
-    def __init__(self, net: HistexNet, disc: Tensor, *, learning_rate: float) -> None:
-        super().__init__(net, learning_rate=learning_rate)
+    def __init__(self, net: HistexNet, disc: Tensor, *, recipe: Recipe) -> None:
+        super().__init__(net, recipe=recipe)
         self.register_buffer("disc", disc, persistent=False)
 
     def cells(self, *tokens: Tensor) -> Tensor:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stsr.nn.layers.attention import TransformerBlock
 from stsr.nn.layers.heads import ReluHead
+from stsr.nn.training.recipe import Recipe
 from stsr.nn.training.regression import Regression
 
 SLOTS = 512
@@ -74,7 +74,7 @@ class Chunks(Regression):
     def loss(self, batch: list[Tensor]) -> Tensor:
         """A batch is (n, features) vectors, (n, 2) positions and (n, genes) targets."""
         vectors, place, target = batch
-        return F.mse_loss(self.net(vectors[None], place[None])[0], target)
+        return self.error(self.net(vectors[None], place[None])[0], target)
 
 
 class Neighbourhoods(Regression):
@@ -83,12 +83,12 @@ class Neighbourhoods(Regression):
     vectors: Tensor
     place: Tensor
 
-    def __init__(self, net: HistoSgeNet, vectors: Tensor, place: Tensor, *, learning_rate: float) -> None:
-        super().__init__(net, learning_rate=learning_rate)
+    def __init__(self, net: HistoSgeNet, vectors: Tensor, place: Tensor, *, recipe: Recipe) -> None:
+        super().__init__(net, recipe=recipe)
         self.register_buffer("vectors", vectors[:, None], persistent=False)
         self.register_buffer("place", place[:, None], persistent=False)
 
     def loss(self, batch: list[Tensor]) -> Tensor:
         """A batch is the neighbour index (q, k) and (q, genes) targets."""
         near, target = batch
-        return F.mse_loss(self.net(self.vectors, self.place, near)[:, 0], target)
+        return self.error(self.net(self.vectors, self.place, near)[:, 0], target)

@@ -15,6 +15,7 @@ from torch_geometric.nn import GATConv
 
 from stsr.nn.layers.attention import Attention, TransformerBlock
 from stsr.nn.layers.heads import ReluHead
+from stsr.nn.training.recipe import Recipe
 from stsr.nn.training.regression import Regression
 
 GRAPH_HEADS, CROSS_HEADS, HEADS, BLOCKS = 6, 8, 4, 4
@@ -99,15 +100,15 @@ class Reconstruction(Regression):
     expression: Tensor
     near: Tensor
 
-    def __init__(self, net: GraphNet, expression: Tensor, near: Tensor, *, learning_rate: float) -> None:
-        super().__init__(net, learning_rate=learning_rate)
+    def __init__(self, net: GraphNet, expression: Tensor, near: Tensor, *, recipe: Recipe) -> None:
+        super().__init__(net, recipe=recipe)
         self.register_buffer("expression", expression, persistent=False)
         self.register_buffer("near", near, persistent=False)
 
     def loss(self, batch: list[Tensor]) -> Tensor:
         """A batch is (b,) indices of spots and (b, g) targets."""
         spots, target = batch
-        return F.mse_loss(self.net.decode(self.net(self.expression, self.near))[spots], target)
+        return self.error(self.net.decode(self.net(self.expression, self.near))[spots], target)
 
 
 class Minibatch(Regression):
@@ -118,7 +119,7 @@ class Minibatch(Regression):
     def loss(self, batch: list[Tensor]) -> Tensor:
         """A batch is (b, nodes) node embeddings, (b, features) vectors and (b, g) targets."""
         nodes, vectors, target = batch
-        return F.mse_loss(self.net(nodes[None], vectors[None])[0], target)
+        return self.error(self.net(nodes[None], vectors[None])[0], target)
 
 
 class Hidden(Regression):
@@ -143,9 +144,9 @@ class Hidden(Regression):
         vectors: Tensor,
         around: Callable[[Tensor], tuple[Tensor, Tensor]],
         *,
-        learning_rate: float,
+        recipe: Recipe,
     ) -> None:
-        super().__init__(net, learning_rate=learning_rate)
+        super().__init__(net, recipe=recipe)
         self.register_buffer("expression", expression, persistent=False)
         self.register_buffer("vectors", vectors, persistent=False)
         self.around = around
@@ -156,4 +157,4 @@ class Hidden(Regression):
         order, near = self.around(hidden)
         visible = len(order) - len(hidden)
         fused, graph = self.net(self.expression[order[:visible]], self.vectors[order], near)
-        return F.mse_loss(fused[visible:], target) + F.mse_loss(graph[visible:], target)
+        return self.error(fused[visible:], target) + self.error(graph[visible:], target)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from stsr.nn.layers.spot_sums import summed
@@ -28,7 +26,4 @@ class DiscLoss(Regression):
     def loss(self, batch: list[Tensor]) -> Tensor:
         """Mean over spots and genes; a batch is tokens, the (n, p) weights of the cells and the (n, g) scaled counts."""
         *tokens, weight, target = batch
-        discs = summed(weight, self.cells(*tokens))
-        # The loss is computed in full precision, even if the network runs in mixed precision.
-        with torch.autocast(self.device.type, enabled=False):
-            return F.mse_loss(discs, target)
+        return self.error(summed(weight, self.cells(*tokens)), target)

@@ -15,7 +15,10 @@ class Training:
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
     progress
         Show a progress bar.
+    workers
+        Processes that read training data from disk; 0 reads it in this one. Results are the same.
     """
 
     device: str = "auto"
     progress: bool = True
+    workers: int = 0

@@ -18,14 +18,12 @@ from tqdm.auto import tqdm
 
 from stsr.nn.training.device import pick_device
 from stsr.nn.training.parallel import side_by_side
+from stsr.nn.training.recipe import CLIP_NORM
 from stsr.nn.training.settings import Training
 
 logger = logging.getLogger(__name__)
 
 History = dict[str, list[float]]
-
-CLIP_NORM = 1.0
-"""Largest norm of the gradient; longer ones are scaled down to it."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,8 @@ class Task:
     patience
         Epochs without a lower held-out loss after which training ends; the weights with the lowest one are kept. None
         trains for all epochs and keeps the last weights.
+    clip_norm
+        Largest norm of the gradient; None does not clip it.
     """
 
     module: Any
@@ -50,6 +50,7 @@ class Task:
     held_out: Iterable[Any]
     epochs: int
     patience: int | None
+    clip_norm: float | None = CLIP_NORM
 
 
 class KeptWeights(lightning.Callback):
@@ -179,7 +180,7 @@ def train_one(task: Task, callbacks: list[lightning.Callback], device: torch.dev
         accelerator=device.type,
         devices=[device.index or 0] if device.type == "cuda" else 1,
         precision="bf16-mixed" if device.type == "cuda" else "32-true",
-        gradient_clip_val=CLIP_NORM,
+        gradient_clip_val=task.clip_norm,
         callbacks=[kept, StopOnDivergence(), *callbacks],
         enable_progress_bar=False,
         enable_model_summary=False,
