@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from timm.models.vision_transformer import Block
 from torch import nn
 
 from stsr.nn.layers.attention import Attention, TransformerBlock
@@ -59,3 +60,25 @@ def test_a_head_is_never_below_zero_and_starts_at_the_mean():
     expression = head(torch.randn(200, 24))
     assert expression.min() >= 0
     torch.testing.assert_close(expression.mean(dim=0), torch.full((30,), 5.0), atol=1.5, rtol=0)
+
+
+def test_a_block_of_vision_transformers_is_timms():
+    """Without biases of queries, keys and values, and heads that are together as wide as a token."""
+    ours, theirs = TransformerBlock(24, 4, 6, 48, bias=False, dropout=0.3), Block(24, 4, mlp_ratio=2, proj_drop=0.3)
+    attention = ours.attention
+    with torch.no_grad():
+        theirs.attn.qkv.weight.copy_(torch.cat([attention.query.weight, attention.seen.weight]))
+    for layer, same in (
+        (theirs.norm1, ours.before),
+        (theirs.norm2, ours.between),
+        (theirs.attn.proj, attention.merge),
+        (theirs.mlp.fc1, ours.layers[0]),
+        (theirs.mlp.fc2, ours.layers[3]),
+    ):
+        layer.load_state_dict(same.state_dict())
+    x = torch.randn(2, 7, 24)
+    torch.testing.assert_close(ours.eval()(x), theirs.eval()(x), rtol=1e-4, atol=1e-5)
+    torch.manual_seed(1)
+    dropped = ours.train()(x)
+    torch.manual_seed(1)
+    torch.testing.assert_close(dropped, theirs.train()(x), rtol=1e-4, atol=1e-5)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from stsr.nn.networks.histosge import Chunks, HistoSgeNet, Neighbourhoods, Places
+from stsr.nn.networks.histosge import Chunks, HistoSgeNet, Neighbourhoods
 from stsr.nn.training.recipe import Recipe
 
 
@@ -36,19 +36,6 @@ def test_size_and_shapes_with_uni_features_and_1000_genes():
     assert net(torch.randn(2, 50, width), torch.zeros(2, 50, 2)).shape == (2, 50, genes)
     near = torch.randint(0, 60, (7, 19))
     assert net(torch.randn(60, 1, width), torch.zeros(60, 1, 2), near).shape == (7, 1, genes)
-
-
-def test_whole_places_are_looked_up_and_others_lie_between():
-    places = Places(3, blank=False)
-    x, y = places.x.weight, places.y.weight
-    torch.testing.assert_close(places(torch.tensor([[4.0, 9.0]]))[0], x[4] + y[9])
-    torch.testing.assert_close(places(torch.tensor([[4.25, 9.0]]))[0], 0.75 * x[4] + 0.25 * x[5] + y[9])
-    torch.testing.assert_close(places(torch.tensor([[-3.0, 700.0]]))[0], x[0] + y[511])
-
-
-def test_blank_places_say_nothing_yet():
-    assert not Places(3, blank=True)(torch.rand(5, 2) * 512).any()
-    assert Places(3, blank=False)(torch.rand(5, 2) * 512).std() > 0.5
 
 
 def test_losses_are_squared_errors_of_what_sees_what():

@@ -28,12 +28,14 @@ class Attention(nn.Module):
     ----------
     width, heads, size
         Width of a token, attention heads, and the width of each.
+    bias
+        Whether queries, keys and values have biases.
     """
 
-    def __init__(self, width: int, heads: int, size: int) -> None:
+    def __init__(self, width: int, heads: int, size: int, *, bias: bool = True) -> None:
         super().__init__()
         self.heads = heads
-        self.query, self.seen = nn.Linear(width, heads * size), nn.Linear(width, 2 * heads * size)
+        self.query, self.seen = nn.Linear(width, heads * size, bias), nn.Linear(width, 2 * heads * size, bias)
         self.merge = nn.Linear(heads * size, width)
 
     def forward(self, queries: Tensor, source: Tensor, near: Tensor | None = None) -> Tensor:
@@ -48,16 +50,29 @@ class Attention(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """A pre-norm transformer block: ``x + attention``, then ``x + feed-forward``."""
+    """A pre-norm transformer block: ``x + attention``, then ``x + feed-forward``.
 
-    def __init__(self, width: int, heads: int, size: int, hidden: int) -> None:
+    Parameters
+    ----------
+    width, heads, size, hidden
+        Width of a token, attention heads, the width of each, and that of the hidden layer.
+    bias
+        See :class:`Attention`.
+    dropout
+        Of the attention's output and in the feed-forward layers.
+    """
+
+    def __init__(
+        self, width: int, heads: int, size: int, hidden: int, *, bias: bool = True, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = Attention(width, heads, size)
-        self.layers = perceptron(width, hidden, width)
+        self.attention = Attention(width, heads, size, bias=bias)
+        self.layers = perceptron(width, hidden, width, dropout=dropout)
+        self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, near: Tensor | None = None) -> Tensor:
         """(n, m, width) to (q, m, width)."""
         normed = self.before(x)
-        x = query_points(x, near) + self.attention(query_points(normed, near), normed, near)
+        x = query_points(x, near) + self.drop(self.attention(query_points(normed, near), normed, near))
         return x + self.layers(self.between(x))

@@ -7,11 +7,12 @@ from itertools import pairwise
 from torch import nn
 
 
-def perceptron(*widths: int) -> nn.Sequential:
+def perceptron(*widths: int, dropout: float = 0.0) -> nn.Sequential:
     """Linear layers from the first width to the last, with GELUs between them.
 
-    torchvision's ``MLP`` and timm's ``Mlp`` are the same arithmetic with dropout layers between, which nothing here uses;
-    timm's has two layers only.
+    Dropout layers, if any, follow each GELU and the last layer, as in the perceptron of a vision transformer (Dosovitskiy
+    et al. 2021, appendix B.1). torchvision's ``MLP`` and timm's ``Mlp`` always have dropout layers, which would number the
+    arrays of a model differently; timm's has two layers only.
 
     Examples
     --------
@@ -19,6 +20,8 @@ def perceptron(*widths: int) -> nn.Sequential:
     ['Linear', 'GELU', 'Linear']
     """
     layers: list[nn.Module] = []
+    drop = [nn.Dropout(dropout)] if dropout else []
     for before, after in pairwise(widths):
-        layers += [nn.GELU(), nn.Linear(before, after)]
-    return nn.Sequential(*layers[1:])
+        layers += [nn.Linear(before, after), nn.GELU(), *drop]
+    # a linear layer is the last but its own dropout: the GELU between them goes
+    return nn.Sequential(*layers[: len(layers) - 1 - len(drop)], *drop)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from stsr.nn.layers.attention import TransformerBlock
 from stsr.nn.layers.heads import ReluHead
+from stsr.nn.layers.position import Places
 from stsr.nn.training.recipe import Recipe
 from stsr.nn.training.regression import Regression
 
@@ -15,33 +15,6 @@ SLOTS = 512
 
 HEADS, SIZE = 4, 64
 """Attention heads and the width of each."""
-
-
-class Places(nn.Module):
-    """Learned positional embeddings along x and along y, interpolated linearly between whole positions.
-
-    Parameters
-    ----------
-    width
-        Of an embedding.
-    blank
-        Initialise with zeros instead of random numbers, so that a position without spots contributes nothing.
-    """
-
-    def __init__(self, width: int, *, blank: bool) -> None:
-        super().__init__()
-        self.x, self.y = nn.Embedding(SLOTS, width), nn.Embedding(SLOTS, width)
-        if blank:
-            nn.init.zeros_(self.x.weight)
-            nn.init.zeros_(self.y.weight)
-
-    def forward(self, place: Tensor) -> Tensor:
-        """(..., width) from positions (..., 2), counted in embeddings."""
-        place = place.clamp(0, SLOTS - 1)
-        low = place.long()
-        high, share = (low + 1).clamp(max=SLOTS - 1), (place - low)[..., None]
-        (x0, y0), (x1, y1) = ((self.x(slot[..., 0]), self.y(slot[..., 1])) for slot in (low, high))
-        return torch.lerp(x0, x1, share[..., 0, :]) + torch.lerp(y0, y1, share[..., 1, :])
 
 
 class HistoSgeNet(nn.Module):
@@ -54,12 +27,12 @@ class HistoSgeNet(nn.Module):
     genes
         Number of genes.
     blank
-        See :class:`Places`.
+        See :class:`~stsr.nn.layers.position.Places`.
     """
 
     def __init__(self, features: int, genes: int, *, blank: bool = False) -> None:
         super().__init__()
-        self.places = Places(features, blank=blank)
+        self.places = Places(features, SLOTS, blank=blank)
         self.block = TransformerBlock(features, HEADS, SIZE, 2 * features)
         self.head = ReluHead(features, genes)
 
