@@ -6,7 +6,7 @@ import numpy as np
 import scipy.stats
 import torch
 
-from stsr.nn.layers.losses import negative_binomial
+from stsr.nn.layers.losses import negative_binomial, zero_inflated_negative_binomial
 
 
 def test_negative_binomial_is_scipys():
@@ -22,3 +22,22 @@ def test_it_is_lowest_at_the_mean():
     mean = torch.tensor([7.0], dtype=torch.float64, requires_grad=True)
     negative_binomial(counts, mean, torch.tensor([1.0], dtype=torch.float64)).sum().backward()
     assert abs(mean.grad.item()) < 1e-6
+
+
+def test_zero_inflated_negative_binomial_is_a_mixture_by_scipy():
+    rng = np.random.default_rng(0)
+    counts, mean, theta = rng.poisson(1, (40, 3)), rng.gamma(2, 1, (40, 3)), np.array([0.3, 2.0, 50.0])
+    logit = np.array([-3.0, 0.0, 2.0])
+    share = 1 / (1 + np.exp(-logit))
+    expected = share * (counts == 0) + (1 - share) * scipy.stats.nbinom.pmf(counts, theta, theta / (theta + mean))
+    ours = zero_inflated_negative_binomial(
+        torch.tensor(counts), torch.tensor(mean), torch.tensor(np.log(theta)), torch.tensor(logit)
+    )
+    assert (counts == 0).any()
+    np.testing.assert_allclose(ours.numpy(), -np.log(expected), rtol=1e-4)
+
+
+def test_without_inflation_it_is_the_negative_binomial():
+    counts, mean, log_theta = torch.arange(5.0), torch.full((5,), 2.0), torch.tensor(0.5)
+    inflated = zero_inflated_negative_binomial(counts, mean, log_theta, torch.tensor(-50.0))
+    torch.testing.assert_close(inflated, negative_binomial(counts, mean, log_theta))

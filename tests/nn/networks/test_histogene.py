@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from toys.sections import assert_every_parameter_learns, losses, parameters, spots
 
 from stsr.nn.networks.histogene import HistoGeneNet
-from tests.toys.sections import assert_every_parameter_learns, losses, parameters, spots
 
 SMALL = {"size": 8, "width": 16, "depth": 2, "heads": 2, "head": 4, "hidden": 32}
 

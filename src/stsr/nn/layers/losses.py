@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 TINY = 1e-6
@@ -28,3 +29,20 @@ def negative_binomial(counts: Tensor, mean: Tensor, log_theta: Tensor) -> Tensor
         + theta * (log_total - log_theta)
         + counts * (log_total - torch.log(mean))
     )
+
+
+def zero_inflated_negative_binomial(counts: Tensor, mean: Tensor, log_theta: Tensor, logit: Tensor) -> Tensor:
+    """Negative log-likelihood of counts under a negative binomial of which a share of zeros is none of its own.
+
+    A count is 0 with probability ``π = sigmoid(logit)``, and else follows :func:`negative_binomial`. The arguments have one
+    shape or broadcast.
+
+    References
+    ----------
+    Lambert 1992, Technometrics 34, equation 1, with Poisson counts; Eraslan et al. 2019, Nature Communications 10:390,
+    equation 1.
+    """
+    own = -negative_binomial(counts, mean, log_theta)
+    # -log of π + (1 - π) p(0) for a zero, and of (1 - π) p(y) for any other count, without a difference of small numbers
+    log_inflated, log_own = F.logsigmoid(logit), F.logsigmoid(-logit) + own
+    return -torch.where(counts == 0, torch.logaddexp(log_inflated, log_own), log_own)
