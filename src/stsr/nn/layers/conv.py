@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -38,3 +40,48 @@ def _conv(channels: int, kernel: int, *, groups: int) -> list[nn.Module]:
         nn.GELU(),
         nn.BatchNorm2d(channels),
     ]
+
+
+class DynamicConv(nn.Module):
+    """A convolution whose kernels depend on the image: omni-dimensional dynamic convolution.
+
+    The kernel for an image is a weighted sum of several. Four attentions, all from the image's mean over places, scale it
+    along each of its dimensions: places in the kernel, input channels, output channels, and the kernels of the sum.
+
+    Parameters
+    ----------
+    channels, outputs
+        Input and output channels.
+    kernel
+        Side of the kernels and stride: the squares that they cover do not overlap.
+    kernels
+        In the sum.
+    hidden
+        Width of the layer that the attentions share.
+
+    References
+    ----------
+    Li, Zhou & Yao 2022, "Omni-dimensional dynamic convolution", ICLR, section 3.2.
+    """
+
+    def __init__(self, channels: int, outputs: int, kernel: int, *, kernels: int = 4, hidden: int = 16) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(kernels, outputs, channels, kernel, kernel))
+        for one in self.weight:
+            nn.init.kaiming_normal_(one, mode="fan_out", nonlinearity="relu")
+        self.shared = nn.Sequential(nn.Linear(channels, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU())
+        self.inputs, self.outputs = nn.Linear(hidden, channels), nn.Linear(hidden, outputs)
+        self.places, self.kernels = nn.Linear(hidden, kernel**2), nn.Linear(hidden, kernels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, outputs, h / kernel, w / kernel) from (n, channels, h, w)."""
+        kernel = self.weight.shape[-1]
+        seen = self.shared(x.mean(dim=(2, 3)))
+        inputs, outputs, places = (layer(seen).sigmoid() for layer in (self.inputs, self.outputs, self.places))
+        # one product for all images: input channels are scaled before, output channels after, the rest in the kernels
+        weight = torch.einsum(
+            "nk,koihw,nhw->noihw", self.kernels(seen).softmax(dim=1), self.weight, places.unflatten(1, (kernel, kernel))
+        )
+        squares = F.unfold(x * inputs[..., None, None], kernel, stride=kernel)
+        y = weight.flatten(2) @ squares * outputs[..., None]
+        return y.unflatten(2, (x.shape[2] // kernel, x.shape[3] // kernel))

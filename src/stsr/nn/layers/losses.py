@@ -39,8 +39,7 @@ def zero_inflated_negative_binomial(counts: Tensor, mean: Tensor, log_theta: Ten
 
     References
     ----------
-    Lambert 1992, Technometrics 34, equation 1, with Poisson counts; Eraslan et al. 2019, Nature Communications 10:390,
-    equation 1.
+    Lambert 1992, Technometrics 34, with Poisson counts; Eraslan et al. 2019, Nature Communications 10:390, "ZINB".
     """
     own = -negative_binomial(counts, mean, log_theta)
     # -log of π + (1 - π) p(0) for a zero, and of (1 - π) p(y) for any other count, without a difference of small numbers
