@@ -20,12 +20,14 @@ def parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def assert_every_parameter_learns(net: nn.Module, loss: Tensor) -> None:
-    """The gradient of the loss reaches all of them."""
+def assert_every_parameter_learns(net: nn.Module, loss: Tensor, *, but: tuple[str, ...] = ()) -> None:
+    """The gradient of the loss reaches all of them; ``but`` names those without effect, such as biases before a softmax."""
     net.zero_grad()
     loss.backward()
-    idle = [name for name, value in net.named_parameters() if value.grad is None or not value.grad.any()]
-    assert not idle, idle
+    named = dict(net.named_parameters())
+    idle = [name for name, value in named.items() if value.grad is None or not value.grad.any()]
+    assert set(idle) <= set(but), idle
+    assert set(but) <= set(named)
 
 
 def losses(net: nn.Module, loss, *, steps: int = 30, rate: float = 3e-3) -> list[float]:

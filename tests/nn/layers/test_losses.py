@@ -1,4 +1,4 @@
-"""Count likelihoods against scipy."""
+"""Count likelihoods and correlations against scipy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import scipy.stats
 import torch
 
-from stsr.nn.layers.losses import negative_binomial, zero_inflated_negative_binomial
+from stsr.nn.layers.losses import correlation_loss, negative_binomial, zero_inflated_negative_binomial
 
 
 def test_negative_binomial_is_scipys():
@@ -41,3 +41,18 @@ def test_without_inflation_it_is_the_negative_binomial():
     counts, mean, log_theta = torch.arange(5.0), torch.full((5,), 2.0), torch.tensor(0.5)
     inflated = zero_inflated_negative_binomial(counts, mean, log_theta, torch.tensor(-50.0))
     torch.testing.assert_close(inflated, negative_binomial(counts, mean, log_theta))
+
+
+def test_correlation_is_scipys():
+    rng = np.random.default_rng(0)
+    predicted, target = rng.normal(size=(30, 4)), rng.normal(size=(30, 4))
+    expected = np.mean([scipy.stats.pearsonr(a, b).statistic for a, b in zip(predicted.T, target.T, strict=True)])
+    np.testing.assert_allclose(correlation_loss(torch.tensor(predicted), torch.tensor(target)).item(), 1 - expected)
+
+
+def test_a_constant_gene_or_a_single_spot_has_no_correlation_and_a_finite_gradient():
+    for predicted in (torch.ones(5, 1, requires_grad=True), torch.ones(1, 1, requires_grad=True)):
+        loss = correlation_loss(predicted, torch.rand(len(predicted), 1))
+        loss.backward()
+        assert loss.item() == 1
+        assert predicted.grad.isfinite().all()

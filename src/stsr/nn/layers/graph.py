@@ -18,7 +18,7 @@ def nearest_edges(place: Tensor, k: int, *, within: float | None = None) -> Tens
     Parameters
     ----------
     place
-        (n, d) places of the spots of one section.
+        (n, d) places of the spots of one section, or features of what else is to be connected.
     k
         Neighbours of a spot, at most; there are fewer in a section of ``k`` spots or less.
     within
@@ -45,12 +45,13 @@ def nearest_edges(place: Tensor, k: int, *, within: float | None = None) -> Tens
     sources, targets = [], []
     for start in range(0, len(place), BLOCK):
         block = sorted_place[start : start + BLOCK]
-        squares = (block[:, None] - sorted_place).square().sum(dim=-1)
+        # without products of matrices, whose rounding would break ties
+        distance = torch.cdist(block, sorted_place, compute_mode="donot_use_mm_for_euclid_dist")
         rows = torch.arange(len(block), device=place.device)
-        squares[rows, rows + start] = torch.inf
-        nearest, neighbour = squares.sort(dim=1, stable=True)
+        distance[rows, rows + start] = torch.inf
+        nearest, neighbour = distance.sort(dim=1, stable=True)
         nearest, neighbour = nearest[:, :k], neighbour[:, :k]
-        near = nearest.isfinite() if within is None else nearest <= within**2
+        near = nearest.isfinite() if within is None else nearest <= within
         sources.append(neighbour[near])
         targets.append((rows + start)[:, None].expand_as(near)[near])
     edges = torch.stack([order[torch.cat(sources)], order[torch.cat(targets)]])

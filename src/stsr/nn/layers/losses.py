@@ -1,4 +1,4 @@
-"""Count likelihoods."""
+"""Count likelihoods and correlations."""
 
 from __future__ import annotations
 
@@ -45,3 +45,23 @@ def zero_inflated_negative_binomial(counts: Tensor, mean: Tensor, log_theta: Ten
     # -log of π + (1 - π) p(0) for a zero, and of (1 - π) p(y) for any other count, without a difference of small numbers
     log_inflated, log_own = F.logsigmoid(logit), F.logsigmoid(-logit) + own
     return -torch.where(counts == 0, torch.logaddexp(log_inflated, log_own), log_own)
+
+
+def correlation_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """One less Pearson's correlation over spots, a mean over genes; 1 for a gene that is constant in either.
+
+    Parameters
+    ----------
+    predicted, target
+        (n, genes) of n spots.
+
+    Examples
+    --------
+    >>> spots = torch.tensor([[0.0], [1.0], [3.0]])
+    >>> round(correlation_loss(spots, 2 * spots + 5).item(), 4), correlation_loss(spots, 0 * spots).item()
+    (0.0, 1.0)
+    """
+    predicted, target = predicted - predicted.mean(dim=0), target - target.mean(dim=0)
+    # a constant has no correlation: its norm of 0 is replaced, so that the gradient stays finite
+    norms = (predicted.square().sum(dim=0).clamp(min=TINY) * target.square().sum(dim=0).clamp(min=TINY)).sqrt()
+    return 1 - ((predicted * target).sum(dim=0) / norms).mean()
