@@ -25,6 +25,17 @@ class Layer(nn.Module):
         self.windows, self.exemplars = SAGEConv(width, width), SAGEConv(width, width)
         self.bridge = ExemplarBridge(width, width, expression, width)
 
+    def forward(
+        self, windows: Tensor, exemplars: Tensor, beside: Tensor, similar: Tensor, index: Tensor, told: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Windows (n, width) and exemplars (m, width) to the same.
+
+        ``beside`` and ``similar`` are their edges, ``index`` (n, k) the exemplars of each window, and ``told`` (m, expression)
+        what bridges get beside an exemplar's features.
+        """
+        windows, exemplars = F.relu(self.windows(windows, beside)), F.relu(self.exemplars(exemplars, similar))
+        return self.bridge(windows[:, None], exemplars[index], told[index])[:, 0], exemplars
+
 
 class EgnV2Net(nn.Module):
     """Expression of the spots of one section from features of a frozen network, their neighbours, and exemplars.
@@ -94,9 +105,7 @@ class EgnV2Net(nn.Module):
         exemplars = F.relu(self.embed_exemplar(torch.cat([features_used, expression], dim=1)))
         told = exemplars[:, -self.genes :] if self.faithful else expression
         for layer in self.layers:
-            windows = F.relu(layer.windows(windows, beside))
-            exemplars = F.relu(layer.exemplars(exemplars, similar))
-            windows = layer.bridge(windows[:, None], exemplars[index], told[index])[:, 0]
+            windows, exemplars = layer(windows, exemplars, beside, similar, index, told)
         own = exemplars[index]
         attention = self.score(windows[:, None] + own).softmax(dim=1)
         return self.head(windows + (attention * own).sum(dim=1))
