@@ -9,10 +9,18 @@ from toys.section import MPP, Toy, toy_section, trend
 
 from stsr.imaging import Raster
 
-TINY = {"backbone": "test_resnet", "weights": "random", "pixels": 32, "patch": 48.0, "spacing": 60.0, "epochs": 2}
+TINY = {
+    "backbone": "test_resnet",
+    "weights": "random",
+    "pixels": 32,
+    "patch": 48.0,
+    "spacing": 60.0,
+    "epochs": 2,
+    "states": 1,
+}
 """A tiny network that has learned nothing, and small patches."""
 
-PATCH_METHODS = {"stnet": TINY}
+PATCH_METHODS = {"deeppt": TINY, "deepspace": TINY, "stnet": TINY}
 """Options of every method of the family."""
 
 

@@ -84,7 +84,7 @@ class PatchMethod(Method):
     measured ones.
 
     A subclass gives the network, ``published_target`` and ``published_counts``; what else may be overridden are ``learner``,
-    ``begin``, ``patch_size`` and ``turns``.
+    ``begin``, ``patch_size``, ``patch_size_on`` and ``turns``.
     """
 
     @abstractmethod
@@ -120,6 +120,10 @@ class PatchMethod(Method):
         if self.config.patch is not None:
             return self.config.patch
         return self.config.pixels * section.raster.mpp if self.config.faithful else PATCH
+
+    def patch_size_on(self, section: Section) -> float:
+        """Side in µm of a patch of a section that is predicted: as learned or, of published pixels, as large as these are."""
+        return self.patch_size(section) if self.config.faithful else float(self.arrays["patch"][0])
 
     @property
     def turns(self) -> int:
@@ -209,7 +213,7 @@ class PatchMethod(Method):
         with fork_seed(0):  # the weights are replaced; the caller's generator is left as it was
             untrained = [self.network(len(arrays["top"]), UNTRAINED) for _ in range(config.states)]
         nets = load_states(untrained, arrays, device)
-        size = self.patch_size(section) if config.faithful else float(arrays["patch"][0])
+        size = self.patch_size_on(section)
 
         def counts(xy: NDArray[np.float64]) -> NDArray[np.float32]:
             patches = ImagePatches(image, xy, size, config.pixels)
