@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from toys.patches import PATCH_METHODS
 from toys.section import toy_section
 
 from stsr.geometry import Disc
@@ -28,6 +29,7 @@ OPTIONS = {
     "histex": QUICK,
     "histosge": QUICK,
     "spabit": QUICK | {"hidden": 16, "width": 16},
+    **PATCH_METHODS,
 }
 BY_IMAGE = [name for name in OPTIONS if "spots" not in METHODS[name].info.needs]
 
@@ -61,7 +63,7 @@ def test_a_few_spots_are_enough_to_predict(fitted, name):
 
 
 def test_methods_by_image_are_those_that_say_so():
-    assert BY_IMAGE == ["ridge", "feature_knn", "istar"]
+    assert BY_IMAGE == ["ridge", "feature_knn", "istar", *PATCH_METHODS]
 
 
 @pytest.mark.parametrize("name", BY_IMAGE)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from toys.border import border, cut_toy, whole_spots
+from toys.patches import PATCH_METHODS
 from toys.section import toy_section
 
 from stsr.methods import METHODS, Training, create
@@ -71,8 +72,13 @@ def test_the_density_of_a_cut_spot_is_that_of_a_whole_one():
 def test_no_rim_where_the_mask_cuts_spots(method):
     """Cells at the border are to those inside as they are in truth."""
     toy, section = cut_toy(0.7, 0.6, shape=(60, 66), noise=False, depth=2000.0)
-    options = {"epochs": 8, "states": 1, "batch": 8} if method == "istar" else {}
-    mean = create(method, options).fit(section, seed=0, training=QUIET).on(section, device="cpu")(slice(None)).mean
+    options = PATCH_METHODS | {"istar": {"epochs": 8, "states": 1, "batch": 8}}
+    mean = (
+        create(method, options.get(method))
+        .fit(section, seed=0, training=QUIET)
+        .on(section, device="cpu")(slice(None))
+        .mean
+    )
     rim = border(section.grid, 3) & (section.footprint[section.covered < 1].sum(axis=0) > 0)
     inside = ~border(section.grid, 8)
     ratio = mean.sum(axis=1) / toy.truth.sum(axis=1)

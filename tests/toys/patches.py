@@ -1,0 +1,36 @@
+"""For methods of image patches: options with which they are quick, and a section whose image shows its expression."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from toys.section import MPP, Toy, toy_section, trend
+
+from stsr.imaging import Raster
+
+TINY = {
+    "backbone": "test_resnet",
+    "weights": "random",
+    "pixels": 32,
+    "patch": 48.0,
+    "spacing": 60.0,
+    "epochs": 2,
+    "states": 1,
+}
+"""A tiny network that has learned nothing, and small patches."""
+
+PATCH_METHODS = {"deeppt": TINY, "deepspace": TINY, "stnet": TINY}
+"""Options of every method of the family."""
+
+
+def painted_toy(seed: int = 0) -> Toy:
+    """A toy whose image shows the trend that its expression follows: pale where it is low, dark where it is high."""
+    toy = toy_section(shape=(40, 44), bin_size=16.0, n_genes=2, depth=400.0, seed=seed)
+    width, height = toy.section.grid.xy.max(axis=0) + 40
+    rows, cols = np.mgrid[0 : int(height / MPP), 0 : int(width / MPP)] + 0.5
+    dark = (trend(np.stack([cols, rows], axis=-1) * MPP) + 1) / 2
+    rgb = np.stack([255 - 60 * dark, 240 - 180 * dark, 250 - 90 * dark])
+    return Toy(
+        replace(toy.section, image=Raster(((np.rint(rgb).astype(np.uint8), np.diag([MPP, MPP, 1.0])),))), toy.truth
+    )
