@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from toys.patches import PATCH_METHODS
+from toys.patches import HISTOLOGY
 from toys.section import toy_section
 
 from stsr.geometry import Disc
@@ -29,7 +29,7 @@ OPTIONS = {
     "histex": QUICK,
     "histosge": QUICK,
     "spabit": QUICK | {"hidden": 16, "width": 16},
-    **PATCH_METHODS,
+    **HISTOLOGY,
 }
 BY_IMAGE = [name for name in OPTIONS if "spots" not in METHODS[name].info.needs]
 
@@ -63,7 +63,7 @@ def test_a_few_spots_are_enough_to_predict(fitted, name):
 
 
 def test_methods_by_image_are_those_that_say_so():
-    assert BY_IMAGE == ["ridge", "feature_knn", "istar", *PATCH_METHODS]
+    assert BY_IMAGE == ["ridge", "feature_knn", "istar", *HISTOLOGY]
 
 
 @pytest.mark.parametrize("name", BY_IMAGE)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from toys.patches import PATCH_METHODS
+from toys.patches import HISTOLOGY
 from toys.section import toy_encoder, toy_section
 
 from stsr.imaging.texture import TEXTURE_NAMES
@@ -37,7 +37,7 @@ def test_a_round_trip_changes_nothing(model, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
 
 
-QUICK = PATCH_METHODS | {
+QUICK = HISTOLOGY | {
     "cross_attention": {"steps": 2, "image_steps": 2, "dim": 16, "heads": 4, "stem": 8, "tile": 3.0},
     "histex": {"epochs": 1},
     "histosge": {"epochs": 1},

@@ -10,14 +10,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from toys.patches import PATCH_METHODS
+from toys.patches import HISTOLOGY
 from toys.section import toy_section
 
 from stsr.methods import METHODS, Training, create
 from stsr.methods.shared.spot_weights import Interpolation
 
 QUIET = Training(device="cpu", progress=False)
-QUICK = PATCH_METHODS | {
+QUICK = HISTOLOGY | {
     "cross_attention": {"steps": 4, "dim": 16, "heads": 4, "stem": 8, "dilations": (1,), "tile": 3.0},
     "histex": {"epochs": 2},
     "histosge": {"epochs": 2},

@@ -21,6 +21,22 @@ TINY = {
 """A tiny network that has learned nothing, and small patches."""
 
 PATCH_METHODS = {"deeppt": TINY, "deepspace": TINY, "stnet": TINY}
+"""Options of every method of image patches."""
+
+SECTION_METHODS = {
+    "histogene": {
+        "width": 64,
+        "depth": 1,
+        "pixels": 8,
+        "patch": 48.0,
+        "spacing": 60.0,
+        "epochs": 2,
+        "states": 1,
+    }
+}
+"""Options of every method of whole sections."""
+
+HISTOLOGY = PATCH_METHODS | SECTION_METHODS
 """Options of every method of the family."""
 
 

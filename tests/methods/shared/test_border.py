@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from toys.border import border, cut_toy, whole_spots
-from toys.patches import PATCH_METHODS
+from toys.patches import HISTOLOGY
 from toys.section import toy_section
 
 from stsr.methods import METHODS, Training, create
@@ -72,7 +72,7 @@ def test_the_density_of_a_cut_spot_is_that_of_a_whole_one():
 def test_no_rim_where_the_mask_cuts_spots(method):
     """Cells at the border are to those inside as they are in truth."""
     toy, section = cut_toy(0.7, 0.6, shape=(60, 66), noise=False, depth=2000.0)
-    options = PATCH_METHODS | {"istar": {"epochs": 8, "states": 1, "batch": 8}}
+    options = HISTOLOGY | {"istar": {"epochs": 8, "states": 1, "batch": 8}}
     mean = (
         create(method, options.get(method))
         .fit(section, seed=0, training=QUIET)

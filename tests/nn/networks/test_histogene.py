@@ -72,3 +72,9 @@ def test_it_learns():
     assert_every_parameter_learns(net, loss())
     used[place.long().unique()] = True
     assert not net.places.x.weight.grad[~used].any()
+
+
+def test_it_starts_at_the_mean():
+    net, (pixels, place, target) = HistoGeneNet(4, **SMALL), spots(8)
+    net.start_at(target.mean(dim=0))
+    torch.testing.assert_close(net(pixels, place), target.mean(dim=0).expand(12, 4))

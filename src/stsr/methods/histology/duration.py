@@ -80,9 +80,9 @@ def training_seconds(net: Any, data: PatchDataset, held_out: int, epochs: int, d
     seconds = 0.0
     for _ in range(2):  # the first pass also prepares kernels
         start = time.perf_counter()
-        patches = torch.as_tensor(np.stack([data[item][0] for item in range(few)]), device=chosen)
+        *inputs, _ = zip(*(data[item] for item in range(few)), strict=True)
         with torch.inference_mode():
-            net(patches).cpu()
+            net(*(torch.as_tensor(np.stack(values), device=chosen) for values in inputs)).cpu()
         seconds = time.perf_counter() - start
     net.train()
     return epochs * ((1 + BACKWARD) * len(data) + held_out) * seconds / few

@@ -84,7 +84,8 @@ class PatchMethod(Method):
     measured ones.
 
     A subclass gives the network, ``published_target`` and ``published_counts``; what else may be overridden are ``learner``,
-    ``begin``, ``patch_size``, ``patch_size_on`` and ``turns``.
+    ``begin``, ``patch_size``, ``patch_size_on`` and ``turns``. Methods of whole sections override more: see
+    :class:`~stsr.methods.histology.section_method.SectionMethod`.
     """
 
     @abstractmethod
@@ -115,6 +116,24 @@ class PatchMethod(Method):
 
         net.start_at(torch.as_tensor(data.targets.mean(axis=0)))
 
+    def untrained(self, genes: int) -> nn.Module:
+        """The network that training starts with."""
+        return self.network(genes, self.config.weights)
+
+    def dataset(
+        self, section: Section, part: NDArray[np.int64], patches: ImagePatches, target: NDArray[np.float32]
+    ) -> PatchDataset:
+        """What a network is trained on, or validated on, of some spots of a section, with their patches and targets."""
+        return PatchDataset(patches, target)
+
+    def batches(self, section: Section, learned: NDArray[np.int64], held_out: NDArray[np.int64]) -> Any:
+        """What makes one batch of the spots to train on and of those to validate on; None for any spots."""
+        return None
+
+    def spot_rates(self, section: Section, device: str) -> NDArray[np.float32]:
+        """(spots, genes) predicted counts per cell at the spots that were fitted to."""
+        return self._counts(section, device)(section.spots)
+
     def patch_size(self, section: Section) -> float:
         """Side in µm of a patch; as published, ``pixels`` of the image, whatever their size."""
         if self.config.patch is not None:
@@ -135,14 +154,7 @@ class PatchMethod(Method):
         image = section.raster
         require_spots(section, self.info.name)
         used = section.subset(whole_spots(section))
-        self._check_pixels()
-        if self.config.weights == UNTRAINED:
-            logger.warning(
-                "method=%r starts from a %s that has learned nothing, as weights='random' asks: it was published with "
-                "weights learned from ImageNet.",
-                self.info.name,
-                self.config.backbone,
-            )
+        self.check_network()
         self.arrays = {"library": np.array([used.depth]), "patch": np.array([self.patch_size(used)])}
         target = self._target(used)
         self.arrays["top"] = target.max(axis=0)
@@ -150,7 +162,7 @@ class PatchMethod(Method):
             [self._train(used, image, target, (seed, state), training) for state in range(self.config.states)]
         )
         self.arrays |= weights | {"factor": np.full_like(target[0], 1 / used.spot_cells)}
-        predicted = self._counts(used, training.device)(used.spots) * np.float32(used.spot_cells)
+        predicted = self.spot_rates(used, training.device) * np.float32(used.spot_cells)
         self.arrays["factor"] = self.arrays["factor"] * gene_factors(used, predicted)
         return self
 
@@ -195,15 +207,16 @@ class PatchMethod(Method):
             learned = learned[:-1]
         size, own = float(self.arrays["patch"][0]), int(rng.integers(2**31))
         data, check = (
-            PatchDataset(ImagePatches(image, section.spots[part], size, config.pixels), target[part])
+            self.dataset(section, part, ImagePatches(image, section.spots[part], size, config.pixels), target[part])
             for part in (learned, held_out)
         )
         with fork_seed(own):
-            net = self.network(target.shape[1], config.weights)
+            net = self.untrained(target.shape[1])
         self.begin(net, data)
         seconds = training_seconds(net, data, len(check), config.epochs, training.device)
         Estimate.tell(f"Training of method={self.info.name!r} for all of {config.epochs} epochs", seconds)
-        return net, fit(self.learner(net, config.recipe()), data, check, seed=own, training=training)
+        module, sections = self.learner(net, config.recipe()), self.batches(section, learned, held_out)
+        return net, fit(module, data, check, seed=own, training=training, sections=sections)
 
     def _counts(self, section: Section, device: str) -> PointCounts:
         """The predictor of counts per cell at points of a section."""
@@ -227,8 +240,8 @@ class PatchMethod(Method):
 
         return counts
 
-    def _check_pixels(self) -> None:
-        """Refuse patches of a size that the backbone does not take, before any weights are read."""
+    def check_network(self) -> None:
+        """Refuse patches of a size that the backbone does not take, before any weights are read; tell an untrained one."""
         import torch
 
         config = self.config
@@ -241,6 +254,13 @@ class PatchMethod(Method):
                     f"pixels={config.pixels} is not allowed with backbone={config.backbone!r}; pass the size of the "
                     "images that it takes, such as 224."
                 ) from error
+        if config.weights == UNTRAINED:
+            logger.warning(
+                "method=%r starts from a %s that has learned nothing, as weights='random' asks: it was published with "
+                "weights learned from ImageNet.",
+                self.info.name,
+                config.backbone,
+            )
 
 
 def _values(nets: list[Any], patches: NDArray[np.uint8], turns: int) -> NDArray[np.float32]:

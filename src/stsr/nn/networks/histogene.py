@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from stsr.nn.layers.attention import TransformerBlock
@@ -38,7 +39,6 @@ class HistoGeneNet(nn.Module):
 
     Examples
     --------
-    >>> import torch
     >>> net = HistoGeneNet(5, size=8, width=16, depth=1, heads=2, head=8, hidden=32)
     >>> net(torch.zeros(7, 3, 8, 8), torch.zeros(7, 2)).shape
     torch.Size([7, 5])
@@ -64,7 +64,7 @@ class HistoGeneNet(nn.Module):
         self.blocks = nn.Sequential(
             *(TransformerBlock(width, heads, head, hidden, bias=False, dropout=dropout) for _ in range(depth))
         )
-        self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, genes))
+        self.norm, self.out = nn.LayerNorm(width), nn.Linear(width, genes)
 
     def forward(self, pixels: Tensor, place: Tensor) -> Tensor:
         """(n, genes) expression of the n spots of a section.
@@ -76,5 +76,18 @@ class HistoGeneNet(nn.Module):
         place
             (n, 2) column and row of each spot on the array, counted in spots from 0; between spots they are no whole numbers.
         """
-        tokens = self.embed(pixels.flatten(1).float() * self.scale) + self.places(place)
-        return self.head(self.blocks(tokens[None])[0])
+        return self.expression(self.tokens(pixels, place))
+
+    def tokens(self, pixels: Tensor, place: Tensor) -> Tensor:
+        """(n, width), before spots see one another: each depends on its own pixels and place alone."""
+        return self.embed(pixels.flatten(1).float() * self.scale) + self.places(place)
+
+    def expression(self, tokens: Tensor) -> Tensor:
+        """(n, genes) from the (n, width) tokens of all spots of a section."""
+        return self.out(self.norm(self.blocks(tokens[None])[0]))
+
+    def start_at(self, mean: Tensor) -> None:
+        """Set the last layer so that the mean expression (genes,) is predicted whatever the patches."""
+        with torch.no_grad():
+            self.out.weight.zero_()
+            self.out.bias.copy_(mean)
