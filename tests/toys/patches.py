@@ -20,7 +20,12 @@ TINY = {
 }
 """A tiny network that has learned nothing, and small patches."""
 
-PATCH_METHODS = {"deeppt": TINY, "deepspace": TINY, "stnet": TINY}
+PATCH_METHODS = {
+    "deeppt": TINY,
+    "deepspace": TINY,
+    "stnet": TINY,
+    "tcgn_lite": {name: value for name, value in TINY.items() if name != "backbone"},
+}
 """Options of every method of image patches."""
 
 SECTION_METHODS = {

@@ -125,6 +125,29 @@ def create_backbone(
     return model.to(pick_device(device))
 
 
+def load_weights(network: torch.nn.Module, weights: str | Path, *, title: str) -> None:
+    """Load a file of weights into a network that is not of timm.
+
+    Parameters
+    ----------
+    network
+        The network.
+    weights
+        As in :func:`create_backbone`: a file, or the folder that holds it.
+    title
+        How messages name the network.
+
+    Raises
+    ------
+    ValueError
+        For weights that are missing, unreadable or of another network.
+    """
+    file = weights_file(weights)
+    state = _read(file)
+    _check_same(state, network.state_dict(), file, title)
+    network.load_state_dict(state)
+
+
 def import_timm() -> ModuleType:
     """Import timm, with a clear error when torchvision does not match torch.
 
@@ -254,12 +277,14 @@ def _without_classifier(state: dict[str, torch.Tensor], model: Network) -> dict[
 
 
 def _check_shapes(state: dict[str, torch.Tensor], model: Network, file: Path, who: str) -> None:
-    """Refuse tensors that are not exactly those of the network."""
-    own, given = (
-        {(key, tuple(value.shape)) for key, value in tensors.items()}
-        for tensors in (model.state_dict(), _without_classifier(state, model))
-    )
-    misfits = sorted({key for key, _ in own ^ given})
+    """Refuse tensors that are not exactly those of a network of timm."""
+    _check_same(_without_classifier(state, model), model.state_dict(), file, who)
+
+
+def _check_same(given: dict[str, torch.Tensor], own: dict[str, torch.Tensor], file: Path, who: str) -> None:
+    """Refuse tensors that do not have exactly the names and shapes of a network's own."""
+    shapes = ({(key, tuple(value.shape)) for key, value in tensors.items()} for tensors in (own, given))
+    misfits = sorted({key for key, _ in next(shapes) ^ next(shapes)})
     if misfits:
         raise ValueError(
             f"weights={str(file)!r} are not of {who}: {len(misfits)} tensors are missing, left over or of another shape, "

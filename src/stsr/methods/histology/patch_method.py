@@ -22,7 +22,7 @@ from stsr.methods.shared.points import gene_factors
 from stsr.methods.shared.requirements import require_spots, whole_spots
 from stsr.methods.shared.targets import log_normalised
 from stsr.methods.shared.validation import validation_split
-from stsr.nn.backbones import NETWORK, UNTRAINED
+from stsr.nn.backbones import UNTRAINED
 from stsr.nn.training.recipe import CLIP_NORM, Recipe
 from stsr.options import Number, Text, Whole
 from stsr.section import Section
@@ -51,18 +51,10 @@ PointCounts = Callable[[NDArray[np.float64]], NDArray[np.float32]]
 class PatchConfig(EnsembleConfig):
     """Options that all methods of image patches have; a subclass documents them and what None means."""
 
-    backbone: Annotated[str, NETWORK] = "resnet50"
     weights: Annotated[str | None, Text(200, optional=True)] = None
     patch: Annotated[float | None, Number(1, 10_000, optional=True)] = None
     pixels: Annotated[int, Whole(16, 1024)] = 224
     spacing: Annotated[float | None, Number(1, 10_000, optional=True)] = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if ":" in self.backbone:
-            raise ValueError(
-                f"backbone={self.backbone!r} is not allowed; pass the name of a network of timm, and a file as weights."
-            )
 
     def recipe(self, **changes: Any) -> Recipe:
         """AdamW, patches turned and mirrored at random, the epoch with the lowest validation loss; with changes."""
@@ -84,7 +76,7 @@ class PatchMethod(Method):
     measured ones.
 
     A subclass gives the network, ``published_target`` and ``published_counts``; what else may be overridden are ``learner``,
-    ``begin``, ``patch_size``, ``patch_size_on`` and ``turns``. Methods of whole sections override more: see
+    ``begin``, ``patch_size``, ``patch_size_on``, ``trunk`` and ``turns``. Methods of whole sections override more: see
     :class:`~stsr.methods.histology.section_method.SectionMethod`.
     """
 
@@ -143,6 +135,11 @@ class PatchMethod(Method):
     def patch_size_on(self, section: Section) -> float:
         """Side in µm of a patch of a section that is predicted: as learned or, of published pixels, as large as these are."""
         return self.patch_size(section) if self.config.faithful else float(self.arrays["patch"][0])
+
+    @property
+    def trunk(self) -> str:
+        """Name of the network that gives the features of a patch."""
+        return self.config.backbone
 
     @property
     def turns(self) -> int:
@@ -251,15 +248,15 @@ class PatchMethod(Method):
                 net(torch.empty(1, 3, config.pixels, config.pixels, dtype=torch.uint8))
             except (AssertionError, RuntimeError, ValueError) as error:
                 raise ValueError(
-                    f"pixels={config.pixels} is not allowed with backbone={config.backbone!r}; pass the size of the "
-                    "images that it takes, such as 224."
+                    f"pixels={config.pixels} is not allowed with backbone={self.trunk!r}; pass the size of the images that "
+                    "it takes, such as 224."
                 ) from error
         if config.weights == UNTRAINED:
             logger.warning(
                 "method=%r starts from a %s that has learned nothing, as weights='random' asks: it was published with "
                 "weights learned from ImageNet.",
                 self.info.name,
-                config.backbone,
+                self.trunk,
             )
 
 
