@@ -1,4 +1,4 @@
-"""The network of EGNv1: a vision transformer over the pixels of a patch, bridged to the exemplars of the patch by gates."""
+"""EGNv1 with a lighter bridge: a vision transformer over the pixels of a patch, which takes from its exemplars by gates."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ RESIDUAL = 0.5
 """Weight of the mean by attention, relative to the plain one, where tokens are pooled."""
 
 
-class EgnV1Net(nn.Module):
+class EgnV1Lite(nn.Module):
     """Expression of patches from their pixels and from exemplars: similar spots of other sections.
 
     Squares of pixels are the tokens of a vision transformer, to which positions are added before every block. After every
     second block tokens take features and expression of the exemplars through gates. The tokens are pooled, joined by the
     features by which exemplars were found, and mapped to genes. A patch is predicted by itself.
 
-    With 785 genes it has 122,671,889 parameters. The published number, 135,041,329, is not reached: the description that this
-    network was built from leaves the layers of the bridge open, and what the pooled tokens are joined by.
+    With 785 genes it has 122,671,889 parameters, where EGNv1 has 135,041,329: the description that this network was built
+    from leaves the layers of the bridge open, and what the pooled tokens are joined by. So it is not the published network
+    and has a name of its own.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ class EgnV1Net(nn.Module):
 
     Examples
     --------
-    >>> net = EgnV1Net(5, size=8, square=4, width=16, depth=2, heads=2, head=8, hidden=32, features=6, inner=8)
+    >>> net = EgnV1Lite(5, size=8, square=4, width=16, depth=2, heads=2, head=8, hidden=32, features=6, inner=8)
     >>> patches, own, exemplars = torch.zeros(7, 3, 8, 8), torch.rand(7, 6), torch.rand(20, 6)
     >>> net(patches, own, torch.randint(20, (7, 9)), exemplars, torch.rand(20, 5)).shape
     torch.Size([7, 5])

@@ -1,4 +1,4 @@
-"""EGNv1: its size (the published one is not reached), what a patch's prediction depends on, and that it learns."""
+"""EGNv1 with a lighter bridge: its size, what a patch's prediction depends on, and that it learns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from toys.sections import assert_every_parameter_learns, losses, parameters, spots
 
-from stsr.nn.networks.egnv1 import EgnV1Net
+from stsr.nn.networks.egnv1_lite import EgnV1Lite
 from stsr.nn.training.exemplar_loss import ExemplarLoss
 from stsr.nn.training.recipe import Recipe
 
@@ -44,7 +44,7 @@ def linear(a, b):
 
 def test_its_size_is_that_of_its_parts_and_is_stated():
     with torch.device("meta"):
-        net = EgnV1Net(785)
+        net = EgnV1Lite(785)
     block = 2 * 2 * 1024 + 3 * 1024 * 1024 + linear(1024, 1024) + linear(1024, 4096) + linear(4096, 1024)
     bridge = 2 * 1024 + 2 * linear(1024, 512) + 2 * linear(2048, 512) + linear(785, 512) + linear(512, 1024)
     assert parameters(net.blocks) == 8 * block
@@ -53,12 +53,12 @@ def test_its_size_is_that_of_its_parts_and_is_stated():
     head = 2 * 3072 + linear(3072, 785)
     total = linear(3 * 32**2, 1024) + 49 * 1024 + 8 * block + 4 * bridge + 1024 + head
     assert parameters(net) == total
-    assert f"{total:,} parameters" in EgnV1Net.__doc__
+    assert f"{total:,} parameters" in EgnV1Lite.__doc__
 
 
 @pytest.mark.parametrize("n", [1, 7, 300])
 def test_any_number_of_patches(n):
-    net = EgnV1Net(4, **SMALL)
+    net = EgnV1Lite(4, **SMALL)
     predicted = net(
         torch.zeros(n, 3, 8, 8), torch.rand(n, 3), torch.randint(9, (n, 2)), torch.rand(9, 3), torch.rand(9, 4)
     )
@@ -66,7 +66,7 @@ def test_any_number_of_patches(n):
 
 
 def test_a_patch_is_predicted_by_itself_and_its_exemplars_in_any_order():
-    net, order = EgnV1Net(4, **SMALL), torch.randperm(12)
+    net, order = EgnV1Lite(4, **SMALL), torch.randperm(12)
     (pixels, features, index, *bank), _ = section()
     predicted = net(pixels, features, index, *bank)
     torch.testing.assert_close(net(pixels[order], features[order], index[order].flip(1), *bank), predicted[order])
@@ -75,14 +75,14 @@ def test_a_patch_is_predicted_by_itself_and_its_exemplars_in_any_order():
 
 @pytest.mark.parametrize("changed", range(5))
 def test_a_prediction_depends_on_each_input(changed):
-    net, (inputs, _) = EgnV1Net(4, **SMALL), section()
+    net, (inputs, _) = EgnV1Lite(4, **SMALL), section()
     other = list(inputs)
     other[changed] = other[changed].flip(0)
     assert (net(*other) - net(*inputs)).abs().max() > 1e-5
 
 
 def test_tokens_are_squares_of_pixels_at_their_places():
-    net, (inputs, _) = EgnV1Net(4, **SMALL), section()
+    net, (inputs, _) = EgnV1Lite(4, **SMALL), section()
     swapped = inputs[0].roll(4, dims=3)
     assert (net(swapped, *inputs[1:]) - net(*inputs)).abs().max() > 1e-5
     with torch.no_grad():
@@ -91,7 +91,7 @@ def test_tokens_are_squares_of_pixels_at_their_places():
 
 
 def test_pooling_is_the_mean_and_half_of_the_attended_one():
-    net, tokens = EgnV1Net(4, **SMALL), torch.randn(2, 5, 16)
+    net, tokens = EgnV1Lite(4, **SMALL), torch.randn(2, 5, 16)
     weight = (tokens @ net.score.weight[0]).exp()
     attended = (weight[..., None] * tokens).sum(dim=1) / weight.sum(dim=1, keepdim=True)
     torch.testing.assert_close(net.pooled(tokens), tokens.mean(dim=1) + attended / 2)
@@ -99,7 +99,7 @@ def test_pooling_is_the_mean_and_half_of_the_attended_one():
 
 def test_it_learns():
     (*inputs, bank, expression), target = section()
-    net = EgnV1Net(4, **SMALL)
+    net = EgnV1Lite(4, **SMALL)
     module = ExemplarLoss(net, bank, expression, recipe=Recipe())
 
     def loss():
