@@ -183,6 +183,19 @@ def test_what_is_no_backbone_is_refused_in_one_sentence(options, message, toy):
 
 
 @pytest.mark.parametrize("name", PATCH_METHODS)
+def test_backbone_and_patches_of_the_defaults_go_together(name):
+    """On shapes alone: published weights would be downloaded."""
+    create(name)._check_pixels()
+
+
+def test_a_long_training_is_told_before_it_begins(toy, monkeypatch, caplog):
+    monkeypatch.setattr(patch_method, "training_seconds", lambda *args: 1000.0)
+    with caplog.at_level(logging.WARNING):
+        fit("stnet", toy.section, epochs=1)
+    assert "Training of method='stnet' for all of 1 epochs takes about 16 min on this machine" in caplog.text
+
+
+@pytest.mark.parametrize("name", PATCH_METHODS)
 def test_the_callers_generator_is_left_alone(name, toy):
     torch.manual_seed(9)
     before = torch.get_rng_state()
