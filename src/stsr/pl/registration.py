@@ -9,8 +9,9 @@ import numpy as np
 
 from stsr.options import Number
 from stsr.pl._cells import colour_bar
-from stsr.pl._frame import Frame, draw_image, draw_scale_bar, fade, read_image
+from stsr.pl._frame import Frame
 from stsr.pl._output import check_output, finish
+from stsr.pl._picture import draw_image, draw_scale_bar, fade, read_image
 from stsr.pl.figure import figure_of
 
 if TYPE_CHECKING:

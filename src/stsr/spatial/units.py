@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.constants import ATTRS, SD, TOTAL
-from stsr.spatial.tables import layer_names
+from stsr.spatial.columns import layer_names
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -12,7 +12,8 @@ import pandas as pd
 from stsr.bench.protocol.settings import SETTINGS
 from stsr.bench.report.degradation import OURS, THEIRS
 from stsr.bench.report.page import INTERPOLATIONS, markdown, with_spread
-from stsr.bench.report.tables import PLACE, RUN, read_summary
+from stsr.bench.report.summary import PLACE, RUN
+from stsr.bench.report.tables import read_summary
 
 CONTROL = "shuffled_image"
 """The setting that is told beside the one whose truth it is scored on."""
