@@ -39,6 +39,8 @@ class Idw(Interpolation):
         paper="Shepard, Proc. 23rd ACM National Conference",
         year=1968,
         needs=frozenset({"spots"}),
+        fit_spots=1,
+        predict_spots=1,
     )
     Config: ClassVar = IdwConfig
 

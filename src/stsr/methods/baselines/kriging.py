@@ -82,6 +82,7 @@ class Kriging(Method):
         paper="Matheron, Economic Geology 58",
         year=1963,
         needs=frozenset({"spots"}),
+        predict_spots=1,
     )
     Config: ClassVar = KrigingConfig
 

@@ -33,6 +33,8 @@ class Linear(Interpolation):
         paper="Lawson, Math. Software III",
         year=1977,
         needs=frozenset({"spots"}),
+        fit_spots=1,
+        predict_spots=3,
     )
     Config: ClassVar = LinearConfig
 

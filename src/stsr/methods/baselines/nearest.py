@@ -29,6 +29,8 @@ class Nearest(Interpolation):
         paper="Thiessen, Mon. Weather Rev. 39",
         year=1911,
         needs=frozenset({"spots"}),
+        fit_spots=1,
+        predict_spots=1,
     )
     Config: ClassVar = NearestConfig
 

@@ -82,6 +82,8 @@ class Stack(Method):
         paper="Wolpert, Neural Networks 5; Breiman, Machine Learning 24",
         year=1996,
         needs=frozenset({"features", "spots"}),
+        fit_spots=25,
+        predict_spots=1,
     )
     Config: ClassVar = StackConfig
 

@@ -45,6 +45,17 @@ class CrossAttention(Method):
         year=2026,
         needs=frozenset({"features", "image"}),
         gives=frozenset({"latent", "sd", "history"}),
+        quick={
+            "steps": 4,
+            "image_steps": 4,
+            "dim": 16,
+            "heads": 4,
+            "stem": 8,
+            "dilations": (1,),
+            "tile": 3.0,
+            "attention_networks": 1,
+            "image_networks": 2,
+        },
     )
     Config: ClassVar[type] = CrossAttentionConfig
 

@@ -62,6 +62,8 @@ class Histex(Method):
         needs=frozenset({"features", "image", "spots"}),
         gives=frozenset({"latent", "history"}),
         faithful=True,
+        predict_spots=3,
+        quick={"epochs": 2},
     )
     Config: ClassVar = HistexConfig
 

@@ -96,6 +96,8 @@ class HistoSge(Method):
         needs=frozenset({"features", "image", "spots"}),
         gives=frozenset({"history"}),
         faithful=True,
+        predict_spots=2,
+        quick={"epochs": 2},
     )
     Config: ClassVar = HistoSgeConfig
 

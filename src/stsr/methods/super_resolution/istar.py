@@ -72,6 +72,7 @@ class Istar(Method):
         needs=frozenset({"features", "image"}),
         gives=frozenset({"latent", "history"}),
         faithful=True,
+        quick={"epochs": 2},
     )
     Config: ClassVar = IstarConfig
 

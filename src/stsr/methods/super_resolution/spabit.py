@@ -118,6 +118,8 @@ class SpaBit(Method):
         needs=frozenset({"features", "spots"}),
         gives=frozenset({"history"}),
         faithful=True,
+        predict_spots=2,
+        quick={"epochs": 2, "graph_epochs": 2, "hidden": 8, "width": 32},
     )
     Config: ClassVar = SpaBitConfig
 
