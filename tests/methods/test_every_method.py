@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from cards import ARCHITECTURE, FORMULA, SOURCE, SUMMARY, USE, networks, parts, uncovered
 from toys.methods import QUIET, assert_counts, fitted, own_section, predict, quick
 from toys.section import toy_encoder
 
@@ -143,3 +144,28 @@ def test_just_enough_spots_are_fitted_and_warned_of_once_if_it_is_trained(name, 
     assert all(f"train method={name!r}" in message for message in told)
     if fewest >= METHODS[name].info.predict_spots:
         assert_counts(predict(method, section), section)
+
+
+@every_method
+def test_its_docstring_has_the_parts_of_its_page(name):
+    said = parts(METHODS[name])
+    trained = "history" in METHODS[name].info.gives
+    assert set(said) == {SUMMARY, FORMULA, SOURCE, USE} | ({ARCHITECTURE} if trained else set())
+    assert all(said.values())
+    assert said[FORMULA].startswith("::\n\n")
+
+
+@every_method
+def test_the_layers_of_its_docstring_are_those_of_its_networks(name):
+    """Whoever adds, removes or renames a layer is told to say so."""
+    learned = {}
+    for array in fitted(name).arrays:
+        network, _, layer = array.partition("/")
+        if network.removeprefix("net").isdigit():
+            learned.setdefault(network, set()).add(layer)
+    described = [network.layers for network in networks(parts(METHODS[name]).get(ARCHITECTURE, ""))]
+    nothing = (set(), set())
+    for layers in described:
+        assert any(uncovered(arrays, layers) == nothing for arrays in learned.values())
+    for network, arrays in learned.items():
+        assert nothing in [uncovered(arrays, layers) for layers in described], (network, sorted(arrays), described)

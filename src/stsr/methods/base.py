@@ -76,6 +76,8 @@ class MethodInfo:
         to spots; ``"spots"`` is for those that also need spots in the section they predict.
     gives
         Optional outputs: any of ``"latent"``, ``"sd"`` and ``"history"``.
+    references
+        Keys of its sources in ``docs/references.bib``; its page cites them.
     faithful
         Whether its config has the ``faithful`` switch, for the method exactly as published.
     fit_spots, predict_spots
@@ -91,6 +93,7 @@ class MethodInfo:
     year: int
     needs: frozenset[str] = frozenset()
     gives: frozenset[str] = frozenset()
+    references: tuple[str, ...] = ()
     faithful: bool = False
     fit_spots: int = FEWEST
     predict_spots: int = 0
