@@ -16,7 +16,7 @@ from stsr.methods import METHODS, Prediction
 from stsr.spatial import labels_to_grid, open_store, read_section, record
 from stsr.tl._bands import in_runs
 
-SMALL = {"steps": 6, "dim": 16, "heads": 4, "stem": 8, "dilations": (1, 2), "attention_networks": 2}
+SMALL = {"steps": 6, "image_steps": 6, "dim": 16, "heads": 4, "stem": 8, "dilations": (1, 2), "attention_networks": 2}
 
 
 @pytest.fixture(scope="module")

@@ -81,6 +81,8 @@ def code_digest(*modules: str, source: Path = SOURCE) -> str:
     >>> code_digest("stsr.methods.baselines.idw") == code_digest("stsr.methods.baselines.nearest")
     False
     """
+    from stsr.methods import METHODS
+
     reached: set[Path] = set()
     todo = list(modules)
     while todo:
@@ -90,7 +92,7 @@ def code_digest(*modules: str, source: Path = SOURCE) -> str:
             imported = _read(file)[1]
             todo.extend(imported)
             if ANY_METHOD in imported:
-                todo.extend(_read(source.joinpath(*REGISTER.split("."), "__init__.py"))[1])
+                todo.extend(method.__module__ for method in METHODS.values())
     return digest(*sorted((file.relative_to(source).as_posix(), _read(file)[0]) for file in reached))
 
 
