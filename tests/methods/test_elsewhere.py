@@ -60,9 +60,6 @@ def test_no_spots_are_needed_by_what_does_not_name_them(name):
 
 
 @by_spots
-def test_a_section_sequenced_deeper_is_the_same_map_at_its_own_scale(name, request):
-    if name == "stack":
-        reason = "its members by image predict at the depth of the section that it was fitted to"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+def test_a_section_sequenced_deeper_is_the_same_map_at_its_own_scale(name):
     deeper = predict(fitted(name), other_section().scaled(3.0)).mean
     np.testing.assert_allclose(deeper, 3 * predict(fitted(name), other_section()).mean, rtol=1e-3, atol=1e-4)

@@ -18,6 +18,7 @@ from stsr.methods.baselines.idw import Idw
 from stsr.methods.baselines.kriging import Kriging
 from stsr.methods.baselines.ridge import Ridge
 from stsr.methods.expected import LEAST, Array, Expected, Facts
+from stsr.methods.shared.depth import at_depth, depth_array, rescaled
 from stsr.methods.shared.requirements import FEWEST, require_spots, warned
 from stsr.methods.shared.spot_sums import disc_sums
 from stsr.options import Items, Options, Text, Whole
@@ -94,8 +95,7 @@ class Stack(Method):
     Use
     ---
     As a strong method without networks, within minutes on a processor. Its weights, in the log, say how much a gene
-    follows the image. On a section of another sequencing depth than it was fitted to, its members by image and those
-    by spots predict at different depths; prefer a single method there.
+    follows the image.
     """
 
     info: ClassVar = MethodInfo(
@@ -122,7 +122,7 @@ class Stack(Method):
             "Ensemble weights of the stack: %s.",
             ", ".join(f"{w:.2f} {m}" for w, m in zip(average, self.config.methods, strict=True)),
         )
-        self.arrays = {"weights": weights}
+        self.arrays = {"weights": weights, "depth": depth_array(section)}
         for member in members:
             self.arrays |= {f"member/{member.info.name}/{key}": array for key, array in member.arrays.items()}
         return self
@@ -130,6 +130,7 @@ class Stack(Method):
     def expected(self, facts: Facts) -> Expected:
         """As :meth:`fit` keeps them."""
         yield "weights", Array((facts.genes, len(self.config.methods)), low=0)
+        yield "depth", Array((1,), low=LEAST)
         for name in self.config.methods:
             for key, array in self._fitted(name).expected(facts) or ():
                 yield f"member/{name}/{key}", array
@@ -154,7 +155,11 @@ class Stack(Method):
         return np.concatenate(counts), np.concatenate(expected, axis=1)
 
     def on(self, section: Section, *, device: str = "auto") -> Predictor:
-        """Bind every member to ``section`` and add up what they predict."""
+        """Bind every member to ``section`` and add up what they predict.
+
+        All see it at the learned depth: members by spots would follow its own, members by image cannot.
+        """
+        section, back = at_depth(section, self.arrays["depth"])
         predictors = [self._fitted(name).on(section, device=device) for name in self.config.methods]
         weights = self.arrays["weights"].T
 
@@ -165,7 +170,7 @@ class Stack(Method):
                 mean += weight * member(rows).mean
             return Prediction(mean=mean)
 
-        return predict
+        return rescaled(predict, back)
 
     def _fitted(self, name: str) -> Method:
         """A member with its learned arrays."""
