@@ -50,7 +50,7 @@ def regular_lattice(xy: ArrayLike) -> Lattice | None:
     """The lattice of spots whose row and column are not known, None where positions alone do not tell it.
 
     They do not when spots are isolated, when sections overlap, or when spots were thinned out so that neighbours are
-    nearer one way than the other. Positions that were thinned out evenly all ways cannot be told from a wider lattice.
+    nearer one way than the other. Positions that were thinned out evenly all ways look like a wider lattice.
 
     Parameters
     ----------

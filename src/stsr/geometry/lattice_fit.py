@@ -41,7 +41,7 @@ def fit_lattice(rowcol: ArrayLike, xy: ArrayLike, *, layout: str | None = None) 
     xy
         (spots, 2) positions (x, y), in pixels as a rule.
     layout
-        A key of :data:`LAYOUTS`; told from how far rows and columns are apart when None.
+        A key of :data:`LAYOUTS`; when None, by the distances of rows and columns.
 
     Returns
     -------

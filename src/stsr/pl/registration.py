@@ -144,8 +144,8 @@ def _draw_surface(axes: Axes, check: Registration) -> None:
 
 def _verdict(check: Registration) -> str:
     x, y = check.shift_um
-    told = f"shift ({x:.1f}, {y:.1f}) µm, rotation {check.rotation:.2f}°, scale {check.scale:.4f}\n"
+    found = f"shift ({x:.1f}, {y:.1f}) µm, rotation {check.rotation:.2f}°, scale {check.scale:.4f}\n"
     if not check.reliable:
-        return told + f"not reliable: {check.blocks['clear'].sum()} of {len(check.blocks)} blocks are clear"
+        return found + f"not reliable: {check.blocks['clear'].sum()} of {len(check.blocks)} blocks are clear"
     fits = "fits" if check.largest_um <= check.radius_um else "does not fit"
-    return told + f"{fits}: off by up to {check.largest_um:.1f} ± {check.error_um:.1f} µm"
+    return found + f"{fits}: off by up to {check.largest_um:.1f} ± {check.error_um:.1f} µm"

@@ -16,7 +16,7 @@ from stsr.bench.report.summary import PLACE, RUN
 from stsr.bench.report.tables import read_summary
 
 CONTROL = "shuffled_image"
-"""The setting that is told beside the one whose truth it is scored on."""
+"""The setting that is shown beside the one whose truth it is scored on."""
 
 SAME_TRUTH = 0.05
 """Noise ceilings that differ by less, as a share, are of the same truth; other seeds change them by some 1 %."""
