@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from stsr.bench.jobs.execute import execute
 from stsr.bench.protocol.plan import Entry, Plan, make_plan
-from stsr.bench.report.tables import collect, summarise
+from stsr.bench.report.summary import summarise
+from stsr.bench.report.tables import collect
 from stsr.bench.sources.boxes import BOX, FACTS, Corners, WholeSection, within
 from stsr.bench.sources.find import find_sources
 from stsr.cli.arguments import argument

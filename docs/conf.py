@@ -24,9 +24,12 @@ extensions = [
     "sphinx_autodoc_typehints",
     "sphinx_copybutton",
     "sphinx_design",
+    "sphinxcontrib.bibtex",
     "docstrings",
+    "method_pages",
     "registries",
 ]
+bibtex_bibfiles = ["references.bib"]
 exclude_patterns = ["_build", "extensions", "_templates", "**.ipynb_checkpoints"]
 templates_path = ["_templates"]
 

@@ -16,8 +16,12 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+# spatialdata imports these three when it first reads; here, so that each trial does not import them again.
+import annsel  # noqa: F401
+import distributed.comm  # noqa: F401
 import numpy as np
 import spatialdata as sd
+import spatialdata._io.io_zarr
 from toys.spatial import toy_labels, toy_table
 
 from stsr.spatial import create_store, open_store, put, transaction

@@ -21,7 +21,12 @@ def store(tmp_path_factory):
     path = tmp_path_factory.mktemp("interop") / "section.zarr"
     sdata = stsr.datasets.synthetic_section(size=(600, 600), n_genes=24, store=path)
     stsr.tl.fit_super_resolution(
-        sdata, method="cross_attention", genes="all", options={"steps": 8}, device="cpu", progress=False
+        sdata,
+        method="cross_attention",
+        genes="all",
+        options={"steps": 8, "image_steps": 8},
+        device="cpu",
+        progress=False,
     )
     return path
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -26,7 +27,7 @@ class Methods(SphinxDirective):
         head = ("name", "what it does, and its source", "needs", "gives")
         rows = [
             (
-                [nodes.literal(text=i.name)],
+                [link(f"generated/methods/{i.name}", i.name)],
                 f"{i.title} ({i.paper}, {i.year})",
                 ", ".join(sorted(i.needs)),
                 ", ".join(sorted(i.gives)),
@@ -37,13 +38,15 @@ class Methods(SphinxDirective):
 
 
 class MethodOptions(SphinxDirective):
-    """The options of each method that has any, in a section of its own."""
+    """The options of the method that it names."""
+
+    required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Read the configs and their docstrings."""
+        """Read the config and its docstring."""
         from stsr.methods import METHODS
 
-        return [options_of(kind) for kind in METHODS.values() if dataclasses.fields(kind.Config)]
+        return [options_of(METHODS[self.arguments[0]])]
 
 
 class Encoders(SphinxDirective):
@@ -66,14 +69,11 @@ class Encoders(SphinxDirective):
         return [table(head, rows)]
 
 
-def options_of(kind: Any) -> nodes.section:
-    """A section with the options of one method."""
+def options_of(method: Any) -> nodes.Element:
+    """A table of the options of a method, or a sentence where it has none."""
     from stsr.options import rules
 
-    name = kind.info.name
-    told, allowed = parameters(inspect.getdoc(kind.Config)), rules(kind.Config)
-    section = nodes.section(ids=[f"method-{name.replace('_', '-')}"], names=[name])
-    section += nodes.title("", "", nodes.literal(text=name))
+    told, allowed = parameters(inspect.getdoc(method.Config)), rules(method.Config)
     rows = [
         (
             [nodes.literal(text=field.name)],
@@ -81,10 +81,9 @@ def options_of(kind: Any) -> nodes.section:
             allowed[field.name].allowed + (" or None" if allowed[field.name].optional else ""),
             told[field.name],
         )
-        for field in dataclasses.fields(kind.Config)
+        for field in dataclasses.fields(method.Config)
     ]
-    section += table(("option", "default", "allowed", "meaning"), rows)
-    return section
+    return table(("option", "default", "allowed", "meaning"), rows) if rows else nodes.paragraph("", "It has none.")
 
 
 def parameters(doc: str) -> dict[str, str]:
@@ -98,6 +97,15 @@ def parameters(doc: str) -> dict[str, str]:
         for name in names.split(","):
             told[name.strip()] = " ".join(text.split()).replace("``", "")
     return told
+
+
+def link(document: str, text: str) -> nodes.Node:
+    """A link to a page of these docs, resolved when all pages are read."""
+    target = addnodes.pending_xref(
+        "", refdomain="std", reftype="doc", reftarget=f"/{document}", refexplicit=True, refwarn=True
+    )
+    target += nodes.literal(text=text)
+    return target
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> nodes.table:

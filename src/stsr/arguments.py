@@ -80,7 +80,7 @@ class Genes(Rule):
     """
 
     def __call__(self, name: str, value: Any) -> Any:
-        """The choice as a plain Python object; what is wrong in a list of names is told more closely."""
+        """The choice as a plain Python object; the error for a list of names says which name is wrong."""
         value = super().__call__(name, value)
         if isinstance(value, list):
             self._check_names(name, value)

@@ -1,4 +1,4 @@
-"""Names by which the spots of several sections are told apart."""
+"""Names that keep the spots of several sections apart."""
 
 from __future__ import annotations
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stsr.bench.fingerprint import SOURCE, code_digest, digest, digest_of_files, run_code, versions
+from stsr.bench.fingerprint import digest, digest_of_files, versions
+from stsr.bench.source_code import SOURCE, code_digest, run_code
 from stsr.methods import METHODS
 
 

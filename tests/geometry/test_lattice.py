@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from toys.section import hex_lattice
 
 from stsr.geometry import fit_affine, fit_lattice, nearest_pitch, regular_lattice
-from stsr.geometry.lattice import LAYOUTS
+from stsr.geometry.lattice_fit import LAYOUTS
 
 
 @given(st.floats(1, 500), st.floats(-np.pi, np.pi))

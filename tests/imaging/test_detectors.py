@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from toys.imaging import tissue_image
 
-from stsr.imaging.detectors import BOUNDS, detect, ink_mask, measure_cues, optical_density, threshold, without_specks
+from stsr.imaging.cues import ink_mask, measure_cues, optical_density
+from stsr.imaging.detectors import BOUNDS, detect, threshold, without_specks
 
 MPP = 8.0
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from toys.patches import HISTOLOGY
 from toys.section import toy_encoder, toy_section
 
-from stsr.imaging.texture import TEXTURE_NAMES
-from stsr.methods import METHODS, Training, create
+from stsr.methods import Training, create
 from stsr.methods.shared.standardise import Scaling
 from stsr.tl import Model
 
@@ -35,35 +31,6 @@ def test_a_round_trip_changes_nothing(model, tmp_path):
     ours, theirs = (m.method.on(section, device="cpu")(slice(0, 10)).mean for m in (model, back))
     np.testing.assert_array_equal(ours, theirs)
     assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
-
-
-QUICK = HISTOLOGY | {
-    "cross_attention": {"steps": 2, "image_steps": 2, "dim": 16, "heads": 4, "stem": 8, "tile": 3.0},
-    "histex": {"epochs": 1},
-    "histosge": {"epochs": 1},
-    "istar": {"epochs": 1},
-    "spabit": {"epochs": 1, "hidden": 8, "width": 32},
-    "stack": {"folds": 2},
-}
-"""Options that make a trained method quick."""
-
-
-@pytest.mark.parametrize("width", [len(TEXTURE_NAMES), 1024])
-@pytest.mark.parametrize("name", sorted(METHODS))
-def test_every_method_predicts_the_same_from_its_file_to_the_last_bit(name, width, tmp_path):
-    section = toy_section(shape=(26, 28), bin_size=16.0).section
-    values = np.random.default_rng(1).normal(size=(width, *section.grid.shape)).astype(np.float16)
-    section = replace(section, features=values)
-    method = create(name, QUICK.get(name)).fit(section, seed=3, training=Training("cpu", progress=False))
-    encoder = toy_encoder(section) if "features" in method.info.needs else None
-    fitted = Model(method, section.genes, 16.0, encoder, seed=3)
-    assert all(array.flags.c_contiguous for array in method.arrays.values())
-    back = Model.load(fitted.save(tmp_path / "model.safetensors"))
-    assert back.method.config == method.config
-    assert back.history == fitted.history
-    ours, theirs = (m.method.on(section, device="cpu")(slice(None)) for m in (fitted, back))
-    for field in ("mean", "sd", "latent"):
-        np.testing.assert_array_equal(getattr(ours, field), getattr(theirs, field))
 
 
 def test_components_are_learned_row_major():

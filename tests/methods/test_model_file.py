@@ -12,39 +12,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors import SafetensorError
+from toys.methods import fitted, own_section
 from toys.model_mutants import mutants, sealed
-from toys.section import toy_encoder, toy_section
+from toys.section import toy_encoder
 
-from stsr.methods import Training, create, model_file
+from stsr.methods import METHODS, model_file
 from stsr.tl import Model
 from stsr.tl._bands import proper
-
-QUICK = {
-    "cross_attention": {
-        "steps": 2,
-        "image_steps": 2,
-        "dim": 16,
-        "heads": 4,
-        "stem": 8,
-        "attention_networks": 1,
-        "image_networks": 1,
-    }
-}
 
 
 @pytest.fixture(scope="module")
 def section():
-    return toy_section(shape=(26, 28), bin_size=16.0).section
+    return own_section()
 
 
-@pytest.fixture(scope="module", params=["cross_attention", "feature_knn", "kriging", "stack"])
-def saved(request, section, tmp_path_factory):
+def save(name, section, folder):
     """The file of a fitted model."""
-    method = create(request.param, QUICK.get(request.param))
-    method.fit(section, seed=3, training=Training("cpu", progress=False))
+    method = fitted(name)
     encoder = toy_encoder(section) if "features" in method.info.needs else None
-    path = tmp_path_factory.mktemp("models") / f"{request.param}.safetensors"
-    return Model(method, section.genes, 16.0, encoder, seed=3).save(path)
+    return Model(method, section.genes, 16.0, encoder, seed=3).save(folder / f"{name}.safetensors")
+
+
+@pytest.fixture(scope="module", params=sorted(METHODS))
+def saved(request, section, tmp_path_factory):
+    return save(request.param, section, tmp_path_factory.mktemp("models"))
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # numpy tells of overflows too
@@ -80,9 +71,7 @@ def test_changed_files_are_refused_in_one_sentence_or_predict_counts(saved, sect
     ],
 )
 def test_a_header_cannot_ask_for_more_than_the_file_holds(option, value, message, section, tmp_path):
-    method = create("cross_attention", QUICK["cross_attention"])
-    method.fit(section, seed=3, training=Training("cpu", progress=False))
-    path = Model(method, section.genes, 16.0, toy_encoder(section), seed=3).save(tmp_path / "model.safetensors")
+    path = save("cross_attention", section, tmp_path)
     text, arrays, _ = model_file.read(path)
     facts = json.loads(text)
     facts["options"][option] = value

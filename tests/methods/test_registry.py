@@ -1,101 +1,78 @@
-"""What every registered method keeps to, and the register itself."""
+"""The register: how methods come into it, and how they are made by name."""
 
 from __future__ import annotations
 
-import dataclasses
-import logging
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from toys.patches import HISTOLOGY
-from toys.section import toy_section
+from toys.methods import QUIET, own_section, predict
 
-from stsr.methods import METHODS, Training, create
-from stsr.methods.shared.spot_weights import Interpolation
+import stsr.methods
+from stsr.methods import METHODS, create, register
+from stsr.methods.baselines.idw import Idw
+from stsr.methods.discovery import import_methods
+from stsr.tl import Model
 
-QUIET = Training(device="cpu", progress=False)
-QUICK = HISTOLOGY | {
-    "cross_attention": {"steps": 4, "dim": 16, "heads": 4, "stem": 8, "dilations": (1,), "tile": 3.0},
-    "histex": {"epochs": 2},
-    "histosge": {"epochs": 2},
-    "istar": {"epochs": 2},
-    "spabit": {"epochs": 2, "hidden": 8, "width": 32},
-}
-"""Options that make a trained method quick, where it is not so by itself."""
-TRAINED = sorted(name for name, kind in METHODS.items() if name != "stack" and not issubclass(kind, Interpolation))
-"""Methods that refuse a few spots themselves; a stack leaves it to its members."""
+ROOM = Path(stsr.methods.__file__).parent
+
+FAMILY = '''
+from typing import ClassVar
+
+from stsr.methods import MethodInfo, register
+from stsr.methods.baselines.idw import Idw
 
 
-@pytest.fixture(scope="module")
-def section():
-    return toy_section(shape=(26, 28), bin_size=16.0).section
+@register
+class Found(Idw):
+    """A method in a file."""
+
+    info: ClassVar = MethodInfo("found", "Found by its file", "none", 2026)
+'''
 
 
-@pytest.fixture(scope="module", params=sorted(METHODS))
-def fitted(request, section):
-    return create(request.param, QUICK.get(request.param)).fit(section, seed=3, training=QUIET)
+def test_every_file_with_a_method_is_found():
+    files = [file for file in ROOM.glob("*/*.py") if "@register" in file.read_text().splitlines()]
+    assert len(files) == len(METHODS)
+    assert {Path(sys.modules[kind.__module__].__file__) for kind in METHODS.values()} == set(files)
 
 
-def predict(method, section, rows=slice(None)):
-    return method.on(section, device="cpu")(rows)
+def test_a_new_method_is_one_file_and_files_without_one_are_not_imported(tmp_path, monkeypatch):
+    family = tmp_path / "house" / "new_family"
+    family.mkdir(parents=True)
+    for folder in (tmp_path / "house", family):
+        (folder / "__init__.py").touch()
+    (family / "found.py").write_text(FAMILY)
+    (family / "helper.py").write_text("raise RuntimeError('no method in here')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        import house
+
+        assert import_methods(house.__path__, "house") == ["house.new_family.found"]
+        assert METHODS["found"].__module__ == "house.new_family.found"
+    finally:
+        METHODS.pop("found", None)
 
 
-def test_a_prediction_is_counts_per_cell(fitted, section):
-    prediction = predict(fitted, section)
-    assert prediction.mean.shape == (section.grid.n_cells, len(section.genes))
-    assert prediction.mean.dtype == np.float32
-    assert np.isfinite(prediction.mean).all()
-    assert prediction.mean.min() >= 0
-    assert (prediction.latent is not None) == ("latent" in fitted.info.gives)
-    assert (prediction.sd is not None) == ("sd" in fitted.info.gives)
-    assert bool(fitted.history) == ("history" in fitted.info.gives)
+def test_a_model_of_a_third_party_is_saved_and_found_again(tmp_path):
+    class Theirs(Idw):
+        """A method that is no part of stsr."""
 
+        info = replace(Idw.info, name="theirs")
 
-@pytest.mark.parametrize("most", [1, 90, 250])
-def test_where_a_section_is_cut_into_bands_changes_nothing(fitted, section, most):
-    predictor = fitted.on(section, device="cpu")
-    bands = [predictor(rows) for rows in section.grid.bands(most)]
-    whole = predictor(slice(None))
-    np.testing.assert_allclose(np.concatenate([band.mean for band in bands]), whole.mean, rtol=1e-4, atol=1e-5)
-    if whole.latent is not None:
-        np.testing.assert_allclose(np.concatenate([band.latent for band in bands]), whole.latent, rtol=1e-3, atol=1e-4)
-
-
-def test_config_and_arrays_are_all_there_is(fitted, section):
-    assert all(isinstance(array, np.ndarray) for array in fitted.arrays.values())
-    again = create(fitted.info.name, dataclasses.asdict(fitted.config))
-    again.arrays = {name: array.copy() for name, array in fitted.arrays.items()}
-    np.testing.assert_array_equal(predict(again, section).mean, predict(fitted, section).mean)
-
-
-def test_the_same_seed_gives_the_same_map(fitted, section):
-    again = create(fitted.info.name, QUICK.get(fitted.info.name)).fit(section, seed=3, training=QUIET)
-    np.testing.assert_array_equal(predict(again, section).mean, predict(fitted, section).mean)
-
-
-def test_what_a_method_needs_is_missed_in_one_sentence(fitted, section):
-    for need in fitted.info.needs - {"spots"}:
-        bare = replace(section, **{need: None})
-        with pytest.raises(ValueError, match=f"^{need} (is|are) missing"):
-            create(fitted.info.name, QUICK.get(fitted.info.name)).fit(bare, seed=0, training=QUIET)
-
-
-@pytest.mark.parametrize("name", TRAINED)
-def test_too_few_spots_are_refused_by_what_is_trained(name, section):
-    with pytest.raises(ValueError, match=f"spots=19 are too few to train method='{name}', which needs 20"):
-        create(name).fit(section.subset(np.arange(19)), seed=0, training=QUIET)
-
-
-@pytest.mark.parametrize("name", [*TRAINED, "stack"])
-def test_few_spots_are_warned_of_once_by_what_is_trained(name, section, caplog):
-    with caplog.at_level(logging.WARNING, logger="stsr.methods"):
-        create(name, QUICK.get(name)).fit(section, seed=0, training=QUIET)
-    told = [record.getMessage() for record in caplog.records if "spots are few" in record.getMessage()]
-    assert len(told) == 1
-    assert f"train method={name!r}" in told[0]
+    try:
+        method = create(register(Theirs).info.name, {"neighbours": 3}).fit(own_section(), seed=0, training=QUIET)
+        path = Model(method, own_section().genes, 16.0, None, seed=0).save(tmp_path / "theirs.safetensors")
+        back = Model.load(path).method
+        assert type(back) is Theirs
+        np.testing.assert_array_equal(predict(back, own_section()).mean, predict(method, own_section()).mean)
+    finally:
+        METHODS.pop("theirs", None)
+    with pytest.raises(ValueError, match="holds no valid model: method='theirs' is not known; choose one of"):
+        Model.load(path)
 
 
 def test_options_reach_the_config():

@@ -12,7 +12,7 @@ from toys.result import add_grid, add_result
 import stsr
 from stsr.geometry import Grid
 from stsr.spatial import record, spot_positions
-from stsr.spatial.units import set_totals
+from stsr.spatial.totals import set_totals
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from toys.spatial import toy_sdata
 import stsr
 from stsr.geometry import Grid
 from stsr.spatial import image_pyramid
-from stsr.spatial.units import set_totals
+from stsr.spatial.totals import set_totals
 
 ANGLE = 0.4
 TURN = np.array([[np.cos(ANGLE), -np.sin(ANGLE)], [np.sin(ANGLE), np.cos(ANGLE)]])

@@ -10,7 +10,6 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-import scanpy as sc
 import spatialdata as sd
 import tifffile
 from PIL import Image
@@ -369,18 +368,3 @@ def test_folder_values_that_are_no_counts(folder, value, fault):
     with pytest.raises(ValueError, match=rf"table 'table' holds {fault} values in X; raw UMI counts are needed"):
         read(folder)
     assert left_behind(folder) == []
-
-
-def test_real_kidney(data_dir, tmp_path):
-    folder = data_dir / "kidney" / "visium"
-    sdata = read_visium(folder, fullres_image="kidney_he.tif", store=tmp_path / "a.zarr", dataset_id="kidney")
-    assert record(sdata).mpp == pytest.approx(2.008, abs=5e-4)
-    assert sdata["table"].shape == (2769, 18084)
-    assert sdata["kidney_full_image"]["scale0"]["image"].shape == (3, 3460, 2115)
-    raw = sc.read_10x_h5(folder / "filtered_feature_bc_matrix.h5")
-    assert sdata["table"].obs_names.equals(raw.obs_names)
-    assert (sdata["table"].X != raw.X).nnz == 0
-    np.testing.assert_array_equal(
-        sdata["kidney_full_image"]["scale0"]["image"].data[:, 1000:1100, 500:600],
-        tifffile.imread(folder / "kidney_he.tif")[1000:1100, 500:600].transpose(2, 0, 1),
-    )

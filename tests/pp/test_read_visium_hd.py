@@ -124,7 +124,7 @@ def test_bins_go_through_the_main_verb_and_squidpy(folder):
 
 def test_the_default_method_learns_from_the_finest_bins(folder):
     sdata = read(folder, bin_size=2)
-    options = {"steps": 2, "attention_networks": 1, "tile": 50.0}
+    options = {"steps": 2, "image_steps": 2, "attention_networks": 1, "tile": 50.0}
     stsr.tl.fit_super_resolution(
         sdata, genes=GENES, grid="kidney_square_002um", key_added="sr", options=options, progress=False
     )

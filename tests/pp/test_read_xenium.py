@@ -98,7 +98,7 @@ def test_cells_keep_the_vendors_counts(sdata):
 
 @pytest.mark.parametrize(
     ("method", "options"),
-    [("idw", {}), ("cross_attention", {"steps": 4})],
+    [("idw", {}), ("cross_attention", {"steps": 4, "image_steps": 4})],
 )
 def test_super_resolution_of_the_squares(sdata, tmp_path, method, options):
     sdata.write(tmp_path / "copy.zarr")

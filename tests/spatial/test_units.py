@@ -12,7 +12,8 @@ from anndata import AnnData
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stsr.spatial.units import Tally, check_counts, set_totals, state
+from stsr.spatial.totals import Tally, set_totals
+from stsr.spatial.units import check_counts, state
 
 KINDS = {
     "dense": np.asarray,

@@ -23,7 +23,8 @@ import stsr
 from stsr.geometry import Grid
 from stsr.spatial import create_store, open_store, put
 from stsr.spatial.bins import result_tables
-from stsr.spatial.units import set_totals, state
+from stsr.spatial.totals import set_totals
+from stsr.spatial.units import state
 from stsr.tl import aggregate
 
 GENES = ["A", "B", "C"]

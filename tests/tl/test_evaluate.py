@@ -22,7 +22,7 @@ from stsr.geometry.spots import catch
 from stsr.metrics.by_name import METRICS, STANDARD
 from stsr.spatial import labels_to_grid, record
 from stsr.spatial.bins import bin_grid
-from stsr.spatial.units import set_totals
+from stsr.spatial.totals import set_totals
 from stsr.tl import _reading, evaluate
 from stsr.tl._shared_noise import warn_of_shared_molecules
 

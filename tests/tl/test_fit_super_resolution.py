@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from fractions import Fraction
 
 import numpy as np
@@ -16,7 +17,7 @@ from stsr.methods import METHODS, Prediction
 from stsr.spatial import labels_to_grid, open_store, read_section, record
 from stsr.tl._bands import in_runs
 
-SMALL = {"steps": 6, "dim": 16, "heads": 4, "stem": 8, "dilations": (1, 2), "attention_networks": 2}
+SMALL = {"steps": 6, "image_steps": 6, "dim": 16, "heads": 4, "stem": 8, "dilations": (1, 2), "attention_networks": 2}
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +27,28 @@ def store(tmp_path_factory):
     return path
 
 
-@pytest.fixture
-def sdata(store, tmp_path):
-    """A fresh copy of the section for each test."""
-    import shutil
+@pytest.fixture(scope="module")
+def prepared(store, tmp_path_factory):
+    """The section with grid and features, so that they are not made anew in each test."""
+    path = tmp_path_factory.mktemp("prepared") / "section.zarr"
+    shutil.copytree(store, path)
+    sdata = open_store(path)
+    stsr.pp.calibrate_image(sdata)
+    stsr.pp.extract_features(sdata, grid=stsr.pp.make_grid(sdata, bin_size=8), progress=False)
+    return path
 
+
+@pytest.fixture
+def bare(store, tmp_path):
+    """A fresh copy of the section as it was read."""
     shutil.copytree(store, tmp_path / "section.zarr")
+    return open_store(tmp_path / "section.zarr")
+
+
+@pytest.fixture
+def sdata(prepared, tmp_path):
+    """A fresh copy of the section with grid and features for each test."""
+    shutil.copytree(prepared, tmp_path / "section.zarr")
     return open_store(tmp_path / "section.zarr")
 
 
@@ -41,12 +58,12 @@ def fit(sdata, method="idw", **kwargs):
     )
 
 
-def test_the_table_keeps_its_contract(sdata):
-    model = fit(sdata, "cross_attention", options=SMALL, seed=4)
-    table, grid = sdata["sr_008um"], labels_to_grid(sdata, "grid_008um")
-    facts = record(sdata)
+def test_the_table_keeps_its_contract(bare):
+    model = fit(bare, "cross_attention", options=SMALL, seed=4)
+    table, grid = bare["sr_008um"], labels_to_grid(bare, "grid_008um")
+    facts = record(bare)
     assert table.shape == (grid.n_cells, 12)
-    assert list(table.var_names) == list(sdata["table"].var_names)
+    assert list(table.var_names) == list(bare["table"].var_names)
     np.testing.assert_array_equal(table.obs["bin_id"], np.arange(1, grid.n_cells + 1))
     assert table.obs["region"].cat.categories.tolist() == ["grid_008um"]
     np.testing.assert_array_equal(table.obs[["array_row", "array_col"]], grid.rowcol)

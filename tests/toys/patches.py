@@ -8,41 +8,22 @@ import numpy as np
 from toys.section import MPP, Toy, toy_section, trend
 
 from stsr.imaging import Raster
+from stsr.methods import METHODS
+from stsr.methods.histology.patch_method import PatchMethod
+from stsr.methods.histology.section_method import SectionMethod
 
-TINY = {
-    "backbone": "test_resnet",
-    "weights": "random",
-    "pixels": 32,
-    "patch": 48.0,
-    "spacing": 60.0,
-    "epochs": 2,
-    "states": 1,
-}
+TINY = METHODS["stnet"].info.quick
 """A tiny network that has learned nothing, and small patches."""
 
 PATCH_METHODS = {
-    "deeppt": TINY,
-    "deepspace": TINY,
-    "stnet": TINY,
-    "tcgn_lite": {name: value for name, value in TINY.items() if name != "backbone"},
+    name: kind.info.quick
+    for name, kind in METHODS.items()
+    if issubclass(kind, PatchMethod) and not issubclass(kind, SectionMethod)
 }
-"""Options of every method of image patches."""
+"""Quick options of every method of image patches."""
 
-SECTION_METHODS = {
-    "histogene": {
-        "width": 64,
-        "depth": 1,
-        "pixels": 8,
-        "patch": 48.0,
-        "spacing": 60.0,
-        "epochs": 2,
-        "states": 1,
-    }
-}
-"""Options of every method of whole sections."""
-
-HISTOLOGY = PATCH_METHODS | SECTION_METHODS
-"""Options of every method of the family."""
+SECTION_METHODS = {name: kind.info.quick for name, kind in METHODS.items() if issubclass(kind, SectionMethod)}
+"""Quick options of every method of whole sections."""
 
 
 def painted_toy(seed: int = 0) -> Toy:

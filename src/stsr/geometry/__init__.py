@@ -4,7 +4,8 @@ from stsr.geometry.aperture import Aperture, Disc, Square
 from stsr.geometry.bins import grid_of_bins
 from stsr.geometry.footprint import cell_lookup, covered_share, footprint
 from stsr.geometry.grid import Grid
-from stsr.geometry.lattice import Lattice, fit_affine, fit_lattice, nearest_pitch, regular_lattice
+from stsr.geometry.lattice import Lattice, nearest_pitch, regular_lattice
+from stsr.geometry.lattice_fit import fit_affine, fit_lattice
 
 __all__ = [
     "Aperture",

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stsr.geometry.grid import Grid
-from stsr.geometry.lattice import fit_affine
+from stsr.geometry.lattice_fit import fit_affine
 
 LARGEST = 2**31
 """Cells of a raster; a whole Visium HD slide at 2 µm has a hundredth of them."""

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from stsr.geometry.aperture import Disc
-from stsr.geometry.lattice import LAYOUTS
+from stsr.geometry.lattice_fit import LAYOUTS
 
 MOLECULES = 2**20
 """Molecules displaced at a time, about 100 bytes each."""

@@ -1,6 +1,6 @@
 """Analysis of H&E images: tissue, stain, quality and texture. Functions take and return arrays."""
 
-from stsr.imaging.detectors import ink_mask
+from stsr.imaging.cues import ink_mask
 from stsr.imaging.quality import background_colour, image_quality
 from stsr.imaging.raster import Raster
 from stsr.imaging.stain import STAINS, Macenko, Reinhard, Stain, StainError, estimate_stain

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from stsr.imaging.detectors import DARKEST_GLASS
+from stsr.imaging.cues import DARKEST_GLASS
 
 _LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 """Weights of red, green and blue in brightness (ITU-R BT.709)."""

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from stsr.imaging.detectors import BOUNDS, DETECTORS, EITHER, Cues, detect, measure_cues, optical_density, without_holes
+from stsr.imaging.cues import Cues, measure_cues, optical_density
+from stsr.imaging.detectors import BOUNDS, DETECTORS, EITHER, detect, without_holes
 
 TISSUE_MPP = 8.0
 """µm per pixel of the image for tissue detection."""

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, NDArray[Any]]
 
+FEWEST = 20
+"""Smallest number of spots on tissue that a method is trained on."""
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -73,8 +76,15 @@ class MethodInfo:
         to spots; ``"spots"`` is for those that also need spots in the section they predict.
     gives
         Optional outputs: any of ``"latent"``, ``"sd"`` and ``"history"``.
+    references
+        Keys of its sources in ``docs/references.bib``; its page cites them.
     faithful
         Whether its config has the ``faithful`` switch, for the method exactly as published.
+    fit_spots, predict_spots
+        Smallest number of spots on tissue in a section that it is fitted to, with its default options, and in one that it
+        predicts.
+    quick
+        Options with which it is fitted to a small section within seconds; the tests of all methods use them.
     """
 
     name: str
@@ -83,7 +93,11 @@ class MethodInfo:
     year: int
     needs: frozenset[str] = frozenset()
     gives: frozenset[str] = frozenset()
+    references: tuple[str, ...] = ()
     faithful: bool = False
+    fit_spots: int = FEWEST
+    predict_spots: int = 0
+    quick: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass

@@ -16,7 +16,8 @@ from stsr.metrics.divergence import jensen_shannon
 from stsr.metrics.domains import DomainAgreement, domain_agreement
 from stsr.metrics.error import mae, mse, nrmse
 from stsr.metrics.image import rmse, ssim
-from stsr.metrics.information import InformationNull, mutual_information, mutual_information_null
+from stsr.metrics.information import mutual_information
+from stsr.metrics.information_null import InformationNull, mutual_information_null
 from stsr.metrics.intervals import coverage, sharpness
 from stsr.metrics.lattice_imprint import LatticeImprint, lattice_imprint
 from stsr.metrics.shared_noise import noise_ratio

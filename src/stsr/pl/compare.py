@@ -18,9 +18,10 @@ from stsr.pl._cells import (
     draw_spots,
     see_through,
 )
-from stsr.pl._frame import Frame, draw_image, draw_scale_bar, fade, panels, read_image
+from stsr.pl._frame import Frame, panels
 from stsr.pl._limits import check_limits, colour_scale
 from stsr.pl._output import check_output, finish
+from stsr.pl._picture import draw_image, draw_scale_bar, fade, read_image
 from stsr.pl._results import as_list, choose_table
 from stsr.spatial import (
     gene_positions,

@@ -11,9 +11,10 @@ import numpy as np
 from stsr.constants import SD
 from stsr.options import Number, Switch, Whole
 from stsr.pl._cells import check_colours, colour_bar, draw_cells, draw_outline, see_through
-from stsr.pl._frame import Frame, draw_image, draw_scale_bar, fade, panels, read_image
+from stsr.pl._frame import Frame, panels
 from stsr.pl._limits import check_limits, colour_scale
 from stsr.pl._output import axes_figure, check_output, finish
+from stsr.pl._picture import draw_image, draw_scale_bar, fade, read_image
 from stsr.pl._results import as_list, choose_table
 from stsr.spatial import read_columns
 from stsr.spatial.bins import table_grid

@@ -9,8 +9,9 @@ import numpy as np
 
 from stsr.options import Number
 from stsr.pl._cells import colour_bar
-from stsr.pl._frame import Frame, draw_image, draw_scale_bar, fade, read_image
+from stsr.pl._frame import Frame
 from stsr.pl._output import check_output, finish
+from stsr.pl._picture import draw_image, draw_scale_bar, fade, read_image
 from stsr.pl.figure import figure_of
 
 if TYPE_CHECKING:
@@ -143,8 +144,8 @@ def _draw_surface(axes: Axes, check: Registration) -> None:
 
 def _verdict(check: Registration) -> str:
     x, y = check.shift_um
-    told = f"shift ({x:.1f}, {y:.1f}) µm, rotation {check.rotation:.2f}°, scale {check.scale:.4f}\n"
+    found = f"shift ({x:.1f}, {y:.1f}) µm, rotation {check.rotation:.2f}°, scale {check.scale:.4f}\n"
     if not check.reliable:
-        return told + f"not reliable: {check.blocks['clear'].sum()} of {len(check.blocks)} blocks are clear"
+        return found + f"not reliable: {check.blocks['clear'].sum()} of {len(check.blocks)} blocks are clear"
     fits = "fits" if check.largest_um <= check.radius_um else "does not fit"
-    return told + f"{fits}: off by up to {check.largest_um:.1f} ± {check.error_um:.1f} µm"
+    return found + f"{fits}: off by up to {check.largest_um:.1f} ± {check.error_um:.1f} µm"

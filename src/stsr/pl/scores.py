@@ -49,7 +49,7 @@ def scores(
         What :func:`stsr.tl.evaluate` returns, or several of them by the name they get in the figure. All should be of
         the same genes.
     metric
-        One of the scores that :func:`stsr.tl.evaluate` has told. Pearson's correlation is drawn with its noise ceiling.
+        One of the scores that :func:`stsr.tl.evaluate` returned. Pearson's correlation is drawn with its noise ceiling.
     where
         ``"all"``, ``"under"`` or ``"between"`` the spots.
     ax
@@ -87,9 +87,9 @@ def scores(
         if missing := [column for column in ("scale_um", "where") if column not in getattr(table, "columns", ())]:
             raise ValueError(f"scores of {name!r} lack {missing[0]!r}; pass what stsr.tl.evaluate returns.")
         if metric not in table:
-            told = ", ".join(known for known in LABELS if known in table) or "no score"
+            there = ", ".join(known for known in LABELS if known in table) or "no score"
             raise ValueError(
-                f"metric={metric!r} is not among the scores of {name!r}, which have {told}; choose one of these, or pass "
+                f"metric={metric!r} is not among the scores of {name!r}, which have {there}; choose one of these, or pass "
                 f"metrics=[{metric!r}] to stsr.tl.evaluate."
             )
         if where not in set(table["where"]):
@@ -105,7 +105,7 @@ def scores(
         for name, table in by_name.items()
     }
     for number, (name, mean) in enumerate(means.items()):
-        # Colours repeat after ten, so the eleventh curve is told from the first by its marks and dashes.
+        # Colours repeat after ten, so the eleventh curve differs from the first by its marks and dashes.
         style = STYLES[number // COLOURS % len(STYLES)]
         axes.plot(mean.index, mean[metric], style, lw=1.5, ms=4, color=f"C{number % COLOURS}", label=name)
     scales = sorted(set().union(*(mean.index for mean in means.values())))

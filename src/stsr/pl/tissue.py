@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from stsr.constants import TISSUE
 from stsr.geometry import Aperture, Disc
 from stsr.options import Items, Number
-from stsr.pl._frame import IMAGE_PIXELS, Frame, draw_image, draw_scale_bar, panels, read_image
+from stsr.pl._frame import Frame, panels
 from stsr.pl._output import check_output, finish
+from stsr.pl._picture import IMAGE_PIXELS, draw_image, draw_scale_bar, read_image
 from stsr.spatial import read_raster, record, spot_aperture, spot_positions, spots_record, spots_table
 from stsr.spatial.area import Area, TissueLike, given_area
 

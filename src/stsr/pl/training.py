@@ -34,7 +34,7 @@ def training(
     the networks that read only the image, from 1,000 spots on.
 
     Held-out losses that still fall at the end say that more epochs would help; a wide gap to the training losses says
-    that the method has learned the spots by heart.
+    that the method has overfit the spots.
 
     Parameters
     ----------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.arguments import at_home
+from stsr.pp._alignment_file import find_matrix, load_matrix
 
 DISTORTION = 0.02
 """How much more a registration may stretch the image one way than the other: sections shrink, but not as much."""
@@ -31,7 +31,7 @@ def read_alignment(alignment: Any, folder: Path | None = None) -> NDArray[np.flo
     name = "alignment"
     if isinstance(alignment, str | os.PathLike):
         name = f"alignment={str(alignment)!r}"
-        alignment = _load(_find(at_home(alignment), folder), name)
+        alignment = load_matrix(find_matrix(at_home(alignment), folder), name)
     try:
         matrix = _plane(np.asarray(alignment, dtype=np.float64))
     except (TypeError, ValueError) as error:
@@ -70,56 +70,6 @@ def _plane(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 def _flat(matrix: NDArray[np.float64]) -> bool:
     """Whether a matrix of three dimensions keeps x and y apart from z."""
     return not matrix[:2, 2].any() and not matrix[2, :2].any()
-
-
-def _find(file: Path, folder: Path | None) -> Path:
-    for candidate in [file] + ([folder / file] if folder else []):
-        if candidate.is_file():
-            return candidate
-        if candidate.is_dir():
-            raise ValueError(
-                f"alignment={str(file)!r} is a folder; pass the file with the matrix, or the matrix itself."
-            )
-    places = f"neither in the working directory nor in {str(folder)!r}" if folder else "not in the working directory"
-    raise FileNotFoundError(
-        f"alignment={str(file)!r} is {places}; pass the file with the matrix, or the matrix itself."
-    )
-
-
-def _load(file: Path, name: str) -> list[list[float]]:
-    """The numbers of a text file, whatever separates them; a first line of words is passed over."""
-    try:
-        rows = [row for line in _text(file).splitlines() if (row := _cells(line))]
-        if len(rows) > 2 and not any(map(_is_number, rows[0])):
-            rows = rows[1:]
-        return [[float(cell) for cell in row] for row in rows]
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"{name} is not a table of numbers; it must hold a 3 x 3 matrix, as Xenium Explorer exports it (not the "
-            "landmarks)."
-        ) from error
-
-
-def _text(file: Path) -> str:
-    data = file.read_bytes()
-    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return data.decode("utf-16" if wide else "utf-8-sig")
-
-
-def _cells(line: str) -> list[str]:
-    """The cells of a line; beside semicolons and tabs, a comma is a decimal point."""
-    for separator in (";", "\t"):
-        if separator in line:
-            return [cell.strip().strip('"').replace(",", ".") for cell in line.split(separator)]
-    return [cell.strip('"') for cell in line.replace(",", " ").split()]
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
 
 
 def scale_of(matrix: NDArray[np.float64]) -> float:

@@ -14,7 +14,7 @@ from stsr.constants import ARRAY_COL, ARRAY_ROW, SPATIAL
 from stsr.geometry import Lattice, regular_lattice
 from stsr.pp._positions import INSIDE, lattice_of
 from stsr.pp._scale_factors import REDUCED
-from stsr.spatial.tables import layer_names
+from stsr.spatial.columns import layer_names
 from stsr.spatial.unreadable import FOREIGN
 
 if TYPE_CHECKING:

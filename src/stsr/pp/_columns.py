@@ -57,7 +57,7 @@ def _column(column: pd.Series) -> pd.Series:
         return column.cat.rename_categories([str(name) for name in names])
     if is_bool_dtype(column.dtype) or (is_numeric_dtype(column.dtype) and not is_complex_dtype(column.dtype)):
         return column
-    if column.dtype == object and infer_dtype(column, skipna=False) == "string":
+    if column.dtype in (object, "str") and infer_dtype(column, skipna=False) == "string":  # "str" from pandas 3 on
         return column
     text = column.astype(object).map(str, na_action="ignore")
     return pd.Series(pd.Categorical(text), index=column.index, name=column.name)

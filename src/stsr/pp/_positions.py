@@ -131,7 +131,7 @@ def lattice_of(
     size
         Width and height of the image in pixels.
     layout
-        As of :func:`~stsr.geometry.lattice.fit_lattice`.
+        As of :func:`~stsr.geometry.lattice_fit.fit_lattice`.
 
     Raises
     ------

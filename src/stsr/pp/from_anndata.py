@@ -19,11 +19,11 @@ from stsr.pp._reading import find_fullres, image_size, unique_symbols, write_dis
 from stsr.pp._scale_factors import refuse_reduced_positions, usable
 from stsr.pp.counts import are_genes
 from stsr.spatial.assemble import SPOT_ID
+from stsr.spatial.columns import layer_names
 from stsr.spatial.names import check_dataset_id
 from stsr.spatial.scale import check_mpp, resolve_mpp
 from stsr.spatial.section import raw_counts
 from stsr.spatial.store import check_vacant
-from stsr.spatial.tables import layer_names
 
 if TYPE_CHECKING:
     from anndata import AnnData

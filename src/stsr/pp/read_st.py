@@ -72,7 +72,7 @@ def read_st(
         Folder of the section.
     section
         Name of the section, such as ``"B4"``: the files are ``B4.tsv.gz``, ``B4_selection.tsv`` and ``B4.jpg`` (or
-        ``.png``, ``.tif``) unless told otherwise.
+        ``.png``, ``.tif``) unless it is set.
     store
         Where to write the zarr store.
     counts

@@ -40,7 +40,7 @@ VENDOR_DIAMETER = 65.0
 """µm; what the vendor's files take a spot to measure."""
 
 RUNS = 0.2
-"""Share of the spots on which counts and positions may disagree about tissue before they are told to be of two runs."""
+"""Share of the spots on which counts and positions may disagree about tissue before they are refused as those of two runs."""
 
 
 def read_visium(

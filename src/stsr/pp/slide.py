@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stsr.arguments import ANGLE, SEED, SHARE
 from stsr.constants import ARRAY_COL, ARRAY_ROW, SPATIAL
 from stsr.geometry import Disc, Grid
-from stsr.geometry.lattice import LAYOUTS
+from stsr.geometry.lattice_fit import LAYOUTS
 from stsr.geometry.spots import catch, lay_spots, spot_of
 from stsr.metrics import thin
 from stsr.options import Choice, Number, Options

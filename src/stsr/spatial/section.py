@@ -13,12 +13,12 @@ from stsr.constants import IMAGE
 from stsr.geometry import Aperture, Disc, Square
 from stsr.section import Section
 from stsr.spatial.bins import rows_grid
+from stsr.spatial.columns import gene_positions
 from stsr.spatial.frames import um_affine
 from stsr.spatial.grid import labels_to_grid
 from stsr.spatial.raster import read_raster
 from stsr.spatial.record import SpotsRecord, record, spots_record
 from stsr.spatial.spot_names import array_places, spot_patients
-from stsr.spatial.tables import gene_positions
 
 if TYPE_CHECKING:
     from anndata import AnnData

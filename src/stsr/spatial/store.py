@@ -14,6 +14,7 @@ from stsr.arguments import SWITCH
 from stsr.spatial import elements, handle, marks, tables
 from stsr.spatial.elements import Fill
 from stsr.spatial.errors import write_errors
+from stsr.spatial.fill import fill_in_memory, light_copy
 from stsr.spatial.record import check_object, known, note
 from stsr.spatial.root import LONGEST, STORE_ID, attributes, check_same, check_store, groups, local, merge, own
 from stsr.spatial.transaction import NEW, locked, recover, swap_in, transaction
@@ -104,9 +105,9 @@ def put(
         handle.show(sdata, kind, name, *_write(sdata, kind, name, element, fill, made, before))
         return
     check_name(sdata, kind, name, overwrite)
-    element = element if fill is None else elements.fill_in_memory(element, fill)
+    element = element if fill is None else fill_in_memory(element, fill)
     mark = marks.new(kind, name, made) | marks.looks(element, kind)
-    handle.show(sdata, kind, name, elements.light_copy(element), mark)
+    handle.show(sdata, kind, name, light_copy(element), mark)
     note(sdata, **marks.listed(own(sdata.attrs), {name: mark}))
 
 
@@ -246,7 +247,7 @@ def _write(
     with write_errors(path, f"key_added={name!r}"), transaction(path) as work:
         mark = marks.new(kind, name, made)
         if kind == "shapes":  # what their attrs hold is written with them
-            element = elements.light_copy(element)
+            element = light_copy(element)
             marks.attach(element, mark)
         elements.write_alone(work / NEW, kind, name, element, fill)
         mark |= marks.looks(elements.read(work / NEW, kind, name, lazy_bytes=0), kind)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from stsr.constants import LATENT, SD
 from stsr.methods import Prediction, Predictor
 from stsr.methods.shared.spot_sums import BAND_VALUES
-from stsr.spatial.tables import CHUNKS, layer_names
+from stsr.spatial.columns import layer_names
+from stsr.spatial.tables import CHUNKS
 
 if TYPE_CHECKING:
     from anndata import AnnData

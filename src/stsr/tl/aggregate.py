@@ -16,7 +16,8 @@ from stsr.spatial.bins import table_grid
 from stsr.spatial.coverage import Regions, read_regions
 from stsr.spatial.store import check_name
 from stsr.spatial.tables import CHUNKS
-from stsr.spatial.units import check_counts, expect_totals, set_totals, with_totals
+from stsr.spatial.totals import expect_totals, set_totals, with_totals
+from stsr.spatial.units import check_counts
 from stsr.spatial.uns import plain_uns
 
 if TYPE_CHECKING:

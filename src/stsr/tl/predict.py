@@ -22,7 +22,7 @@ from stsr.spatial import made, put, read_section, record, spots_table
 from stsr.spatial.grid_table import grid_table
 from stsr.spatial.store import check_name
 from stsr.spatial.tables import CHUNKS
-from stsr.spatial.units import expect_totals, with_totals
+from stsr.spatial.totals import expect_totals, with_totals
 from stsr.spatial.uns import plain_uns
 from stsr.tl._bands import write_bands
 

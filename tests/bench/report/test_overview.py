@@ -150,4 +150,5 @@ def test_the_same_scores_in_two_folders_are_refused(tmp_path):
 def test_names_are_those_of_the_package():
     assert inspect.signature(fit_super_resolution).parameters["method"].default == OURS
     assert {THEIRS, *INTERPOLATIONS} <= set(METHODS)
+    assert {"nearest", "idw", "linear", "kriging"} <= set(INTERPOLATIONS)
     assert {claim.setting for claim in CLAIMS} <= set(SETTINGS)

@@ -10,7 +10,8 @@ import pytest
 
 from stsr.bench.report.figures import against_ceiling, cost_bars
 from stsr.bench.report.page import markdown, render
-from stsr.bench.report.tables import KNOWN, Tables, by_gene, summarise, write_tables
+from stsr.bench.report.summary import by_gene, summarise
+from stsr.bench.report.tables import KNOWN, Tables, write_tables
 
 FACTS = {
     "command": "stsr bench liver",

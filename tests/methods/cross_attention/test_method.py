@@ -1,4 +1,4 @@
-"""The default method: it learns, it repeats itself, and refuses what leaves nothing to learn."""
+"""The default method: how it is trained, that it repeats itself, and what leaves nothing to learn."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from toys.attention import QUIET, SMALL, fitted_toy, prepared, whole
+from toys.attention import QUIET, SMALL, prepared, whole
 from toys.section import toy_section
 
 from stsr.methods import create
 from stsr.methods.cross_attention import training
 from stsr.methods.cross_attention.training import training_task
 from stsr.methods.shared.requirements import whole_spots as whole_spots_of
-from stsr.metrics import pearson
 
 
 @pytest.fixture(scope="module")
@@ -21,37 +20,19 @@ def toy():
     return toy_section()
 
 
-@pytest.fixture(scope="module")
-def fitted(toy):
-    return fitted_toy(toy)
-
-
 def networks_of(method, tissue):
     """The networks of a method for the genes and cells of a section."""
     return method.architecture(len(tissue.section.genes), tissue.section.grid.bin_size)
 
 
-def test_the_loss_falls_and_the_map_beats_interpolation(toy, fitted):
-    assert fitted.history["held_out"][-1] < fitted.history["held_out"][0]
-    idw = whole(create("idw").fit(toy.section, seed=0, training=QUIET), toy.section)
-    ours, theirs = (np.nanmean(pearson(p.mean, toy.truth)) for p in (whole(fitted, toy.section), idw))
-    assert ours > theirs + 0.1
-
-
 def test_same_seed_same_model(toy):
     one, again, other = (
-        create("cross_attention", {**SMALL, "steps": 20}).fit(toy.section, seed=seed, training=QUIET)
+        create("cross_attention", {**SMALL, "steps": 20, "image_steps": 20}).fit(toy.section, seed=seed, training=QUIET)
         for seed in (0, 0, 1)
     )
     assert again.arrays.keys() == one.arrays.keys()
     assert all(np.array_equal(again.arrays[name], one.arrays[name]) for name in one.arrays)
     assert any(not np.array_equal(other.arrays[name], one.arrays[name]) for name in one.arrays)
-
-
-def test_arrays_are_all_it_needs(toy, fitted):
-    copy = create("cross_attention", SMALL)
-    copy.arrays = dict(fitted.arrays)
-    np.testing.assert_array_equal(whole(copy, toy.section).mean, whole(fitted, toy.section).mean)
 
 
 @pytest.mark.parametrize("few", [False, True])
@@ -86,7 +67,9 @@ def test_training_takes_no_more_steps_than_it_may_but_sees_every_spot_once(toy, 
 
 def test_one_tile_of_tissue_is_enough_to_hold_spots_out():
     section = toy_section(shape=(26, 26), pitch=40.0, diameter=30.0).section
-    method = create("cross_attention", {**SMALL, "steps": 4, "tile": 50.0}).fit(section, seed=0, training=QUIET)
+    method = create("cross_attention", {**SMALL, "steps": 4, "image_steps": 4, "tile": 50.0}).fit(
+        section, seed=0, training=QUIET
+    )
     assert np.isfinite(whole(method, section).mean).all()
 
 

@@ -1,4 +1,4 @@
-"""Trained networks on a section: counts per cell, however it is cut, with few spots and with none."""
+"""The default method, fitted once: it has learned, and predicts counts per cell, however a section is cut."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from toys.attention import fitted_toy, spot_coverage, whole
+from toys.attention import QUIET, SMALL, fitted_toy, spot_coverage, whole
 from toys.border import cut, whole_spots
 from toys.section import toy_section
 
+from stsr.methods import create
 from stsr.methods.cross_attention.predictor import BandPredictor
 from stsr.metrics import pearson
 
@@ -22,6 +23,19 @@ def toy():
 @pytest.fixture(scope="module")
 def fitted(toy):
     return fitted_toy(toy)
+
+
+def test_the_loss_falls_and_the_map_beats_interpolation(toy, fitted):
+    assert fitted.history["held_out"][-1] < fitted.history["held_out"][0]
+    idw = whole(create("idw").fit(toy.section, seed=0, training=QUIET), toy.section)
+    ours, theirs = (np.nanmean(pearson(p.mean, toy.truth)) for p in (whole(fitted, toy.section), idw))
+    assert ours > theirs + 0.1
+
+
+def test_arrays_are_all_it_needs(toy, fitted):
+    copy = create("cross_attention", SMALL)
+    copy.arrays = dict(fitted.arrays)
+    np.testing.assert_array_equal(whole(copy, toy.section).mean, whole(fitted, toy.section).mean)
 
 
 def test_values_are_counts_per_cell(toy, fitted):

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from toys.patches import HISTOLOGY, PATCH_METHODS, painted_toy
+from toys.patches import PATCH_METHODS, painted_toy
 
 from stsr.joined import join
-from stsr.methods import METHODS, Training, create
+from stsr.methods import Training, create
 from stsr.methods.histology import patch_method
-from stsr.methods.histology.patch_method import PatchMethod
 from stsr.methods.shared.requirements import whole_spots
 from stsr.methods.shared.targets import log_normalised
 from stsr.metrics import pearson
@@ -41,10 +40,6 @@ def toy():
 @pytest.fixture(scope="module")
 def other():
     return painted_toy(seed=4)
-
-
-def test_every_method_of_the_family_is_tested():
-    assert set(HISTOLOGY) == {name for name, kind in METHODS.items() if issubclass(kind, PatchMethod)}
 
 
 @pytest.mark.parametrize("name", PATCH_METHODS)

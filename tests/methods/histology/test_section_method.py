@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from toys.patches import SECTION_METHODS, painted_toy
 
 from stsr.joined import join
-from stsr.methods import METHODS, Training, create
+from stsr.methods import Training, create
 from stsr.methods.histology import section_method
 from stsr.methods.histology.section_method import SectionMethod, parts, spot_places
 from stsr.methods.shared.coarse_prediction import CoarseLattice
@@ -39,10 +39,6 @@ def toy():
 @pytest.fixture(scope="module")
 def other():
     return painted_toy(seed=4)
-
-
-def test_every_method_of_whole_sections_is_tested():
-    assert set(SECTION_METHODS) == {name for name, kind in METHODS.items() if issubclass(kind, SectionMethod)}
 
 
 @pytest.mark.parametrize("name", SECTION_METHODS)

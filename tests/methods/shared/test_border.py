@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from toys.border import border, cut_toy, whole_spots
-from toys.patches import HISTOLOGY
 from toys.section import toy_section
 
 from stsr.methods import METHODS, Training, create
@@ -68,17 +67,16 @@ def test_the_density_of_a_cut_spot_is_that_of_a_whole_one():
     np.testing.assert_allclose(spots.density, section.counts.toarray()[spots.used] / section.spot_cells, rtol=1e-5)
 
 
-@pytest.mark.parametrize("method", sorted(set(METHODS) - {"stack", "histex", "histosge", "spabit", "cross_attention"}))
+UNTRAINED = sorted(name for name, kind in METHODS.items() if "history" not in kind.info.gives)
+"""Methods without iterative training, whose quick options are as good as any."""
+
+
+@pytest.mark.parametrize("method", [*UNTRAINED, "istar"])
 def test_no_rim_where_the_mask_cuts_spots(method):
     """Cells at the border are to those inside as they are in truth."""
     toy, section = cut_toy(0.7, 0.6, shape=(60, 66), noise=False, depth=2000.0)
-    options = HISTOLOGY | {"istar": {"epochs": 8, "states": 1, "batch": 8}}
-    mean = (
-        create(method, options.get(method))
-        .fit(section, seed=0, training=QUIET)
-        .on(section, device="cpu")(slice(None))
-        .mean
-    )
+    options = {"epochs": 8, "states": 1, "batch": 8} if method == "istar" else METHODS[method].info.quick
+    mean = create(method, options).fit(section, seed=0, training=QUIET).on(section, device="cpu")(slice(None)).mean
     rim = border(section.grid, 3) & (section.footprint[section.covered < 1].sum(axis=0) > 0)
     inside = ~border(section.grid, 8)
     ratio = mean.sum(axis=1) / toy.truth.sum(axis=1)

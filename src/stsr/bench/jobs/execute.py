@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from stsr.bench.files import LOG, PREPARED, RUN, STORE, read_json, run_folder, section_folder, write_json
-from stsr.bench.fingerprint import code_digest, run_code
 from stsr.bench.jobs.measure import MeasureJob
 from stsr.bench.jobs.prepare import PrepareJob
 from stsr.bench.protocol.plan import PREPARE, SHUFFLED, Plan, Run
+from stsr.bench.source_code import code_digest, run_code
 
 WORK = ".work-"
 """Prefix of the folder in which the run in progress works."""

@@ -10,8 +10,9 @@ from typing import Any
 from urllib.parse import quote
 
 from stsr.arguments import GENES, SEED
-from stsr.bench.fingerprint import code_digest, digest, digest_of_files, run_code, versions
+from stsr.bench.fingerprint import digest, digest_of_files, versions
 from stsr.bench.protocol.settings import SETTINGS, usual
+from stsr.bench.source_code import code_digest, run_code
 from stsr.bench.sources.base import Genes, Source
 from stsr.encoders import known_name
 from stsr.methods import METHODS, create

@@ -10,7 +10,8 @@ import pandas as pd
 from stsr.bench.files import PREPARED, read_json, section_folder
 from stsr.bench.protocol.plan import OWN, Entry, Plan, make_plan
 from stsr.bench.report.page import markdown
-from stsr.bench.report.tables import collect, summarise
+from stsr.bench.report.summary import summarise
+from stsr.bench.report.tables import collect
 from stsr.bench.sources.degraded import NONE, Degraded
 from stsr.datasets.distortions import DISTORTIONS, SEVERITIES
 

@@ -12,10 +12,11 @@ import pandas as pd
 from stsr.bench.protocol.settings import SETTINGS
 from stsr.bench.report.degradation import OURS, THEIRS
 from stsr.bench.report.page import INTERPOLATIONS, markdown, with_spread
-from stsr.bench.report.tables import PLACE, RUN, read_summary
+from stsr.bench.report.summary import PLACE, RUN
+from stsr.bench.report.tables import read_summary
 
 CONTROL = "shuffled_image"
-"""The setting that is told beside the one whose truth it is scored on."""
+"""The setting that is shown beside the one whose truth it is scored on."""
 
 SAME_TRUTH = 0.05
 """Noise ceilings that differ by less, as a share, are of the same truth; other seeds change them by some 1 %."""

@@ -12,8 +12,9 @@ import pandas as pd
 
 from stsr.bench.protocol.settings import SETTINGS
 from stsr.bench.report.tables import COSTS, SUMMARY, read_facts, read_summary
+from stsr.methods import METHODS
 
-INTERPOLATIONS = ("nearest", "idw", "linear", "kriging")
+INTERPOLATIONS = tuple(name for name, method in METHODS.items() if method.info.needs == {"spots"})
 """Methods that use no image."""
 
 HOW_TO_READ = """\

@@ -40,11 +40,33 @@ class FeatureKnnConfig(Options):
 
 @register
 class FeatureKnn(Method):
-    """λ(b) = m · mean of y_s / a over the spots s whose features z̄_s are nearest to z(b), wherever these lie.
+    """Each cell is the mean of the spots whose image features are most like its own, wherever these spots lie.
 
-    As in ``ridge``, z are features standardised over cells, z̄_s their mean over the disc, and a the cells of a disc.
-    Distances are Euclidean in the leading principal components of the z̄_s. m makes predicted counts under spots add up to
-    the measured ones, gene by gene.
+    It is nearest-neighbour regression in the leading principal components of the features.
+
+    Formula
+    -------
+    ::
+
+        λ_g(b) = m_g (1/k) Σ_s y_sg / a
+
+    - λ_g(b): expected count of gene g in cell b
+    - y_sg: count of gene g in s, one of the k = ``neighbours`` spots whose z̄_s is nearest to z(b)
+    - z(b): features of the cell, standardised over cells; z̄_s: their mean over the disc of a spot
+    - a: cells in the disc of a spot
+    - m_g: makes the cells under all spots add up to the measured counts
+
+    Distances are Euclidean in the first ``components`` principal components of the z̄_s.
+
+    Source
+    ------
+    The rule of Cover and Hart, for regression: the mean of the neighbours in place of their vote. Ours is the factor
+    m.
+
+    Use
+    ---
+    To predict from the image alone without any assumption of linearity, and to see what the features alone
+    distinguish.
     """
 
     info: ClassVar = MethodInfo(
@@ -52,6 +74,7 @@ class FeatureKnn(Method):
         title="Mean of the spots that look most alike (nearest neighbours in feature space)",
         paper="Cover & Hart, IEEE Trans. Inf. Theory 13",
         year=1967,
+        references=("cover1967",),
         needs=frozenset({"features"}),
     )
     Config: ClassVar = FeatureKnnConfig

@@ -31,14 +31,41 @@ class IdwConfig(Options):
 
 @register
 class Idw(Interpolation):
-    """λ(b) = Σ_s w_s y_s / cells in a disc, with w_s ∝ d(b, s)^-p over the nearest spots (Shepard 1968, eq. 1)."""
+    """Each cell is a weighted mean of the spots around it; the weight of a spot falls with a power of its distance.
+
+    It interpolates smoothly, and gives back the counts of a spot in its centre.
+
+    Formula
+    -------
+    ::
+
+        λ_g(b) = Σ_s w_s(b) y_sg / a,    w_s(b) ∝ d(b, s)^-p,    Σ_s w_s(b) = 1
+
+    - λ_g(b): expected count of gene g in cell b
+    - y_sg: count of gene g in spot s, one of the ``neighbours`` nearest to b
+    - d(b, s): distance between the centres of cell and spot in µm
+    - p: ``power``
+    - a: cells in the disc of a spot
+
+    Source
+    ------
+    Shepard's equation 1, over the nearest spots only. His corrections for direction and slope are left out.
+
+    Use
+    ---
+    As the baseline of interpolation, within seconds, and where there is no usable image. Its maps are as coarse as the
+    spots, and show each of them as a disc.
+    """
 
     info: ClassVar = MethodInfo(
         name="idw",
         title="Inverse-distance weighting of the nearest spots",
         paper="Shepard, Proc. 23rd ACM National Conference",
         year=1968,
+        references=("shepard1968",),
         needs=frozenset({"spots"}),
+        fit_spots=1,
+        predict_spots=1,
     )
     Config: ClassVar = IdwConfig
 

@@ -62,16 +62,39 @@ class KrigingConfig(Options):
 
 @register
 class Kriging(Method):
-    """λ_g(b) = m_g · L̂(b) · p̂_g(b): library size per cell and each gene's share of it, both by ordinary kriging.
+    """Library size per cell and each gene's share of it are interpolated by ordinary kriging, a Gaussian process.
 
-    Library sizes of spots also differ for technical reasons, which do not affect shares. The fewer UMIs a spot has, the
-    noisier its shares: their nugget is ν L̄ / L_s, as for Poisson counts. The library size has the nugget ν. m_g makes the
-    rates in the centres of the spots, times the cells of a spot, add up to the measured counts. All genes have one Matérn
-    kernel of smoothness 3/2 and so share the weights (Matheron 1963). It is the one that best predicts the shares of
-    left-out spots.
+    Weights follow from a covariance that is fitted to the section, and spots with few UMIs count less. All genes have
+    the same covariance and so the same weights.
 
-    Distances are between centres, although a spot measures the mean over its disc: the kernel is that of such means,
-    which are smooth, so it is flat at distance 0. Structure finer than a spot counts as nugget.
+    Formula
+    -------
+    ::
+
+        λ_g(b) = m_g L̂(b) p̂_g(b)
+        p̂_g(b) = Σ_s w_s(b) y_sg / L_s,    Σ_s w_s(b) = 1
+        [K + N, 1; 1ᵀ, 0] [w; μ] = [k(b); 1]
+
+    - λ_g(b): expected count of gene g in cell b
+    - L̂(b): library size per cell, kriged from the library sizes L_s of the spots with the nugget ν
+    - p̂_g(b): share of gene g in the library, kriged from the shares of the spots
+    - K, k(b): Matérn covariance of smoothness 3/2 and range ℓ, between spots and from the spots to b
+    - N: diagonal, ν L̄ / L_s, the variance of a share as for Poisson counts; L̄ is the mean library size
+    - m_g: makes the rates in the centres of the spots, times the cells of a disc, add up to the measured counts
+
+    Source
+    ------
+    Ordinary kriging as Matheron described it. Dubrule's formula leaves out single spots without solving the system
+    again; by it ℓ and ν are chosen, those that best predict the shares of left-out spots. Ours: library size and
+    shares are kriged apart, because library sizes also differ between spots for technical reasons that do not affect
+    shares.
+
+    Distances are between centres, although a spot measures the mean over its disc: the covariance is that of such
+    means, which are smooth. Structure finer than a spot counts as nugget.
+
+    Use
+    ---
+    As an interpolation that knows the noise of counts: it smooths where they are few. It needs no image.
     """
 
     info: ClassVar = MethodInfo(
@@ -79,7 +102,9 @@ class Kriging(Method):
         title="Ordinary kriging of library size and of shares (Gaussian process)",
         paper="Matheron, Economic Geology 58",
         year=1963,
+        references=("matheron1963", "dubrule1983"),
         needs=frozenset({"spots"}),
+        predict_spots=1,
     )
     Config: ClassVar = KrigingConfig
 

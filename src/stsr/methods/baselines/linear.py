@@ -23,9 +23,29 @@ class LinearConfig(Options):
 
 @register
 class Linear(Interpolation):
-    """λ(b) = Σ_s w_s y_s / cells in a disc, with w the barycentric coordinates of the cell in its Delaunay triangle.
+    """Each cell is interpolated linearly between the three spots of the Delaunay triangle around it.
 
-    Outside the spots' convex hull, the nearest spot.
+    Beyond the outermost spots, a cell takes the nearest spot.
+
+    Formula
+    -------
+    ::
+
+        λ_g(b) = Σ_s w_s(b) y_sg / a,    Σ_s w_s(b) = 1
+
+    - λ_g(b): expected count of gene g in cell b
+    - y_sg: count of gene g in spot s, a corner of the triangle
+    - w_s(b): barycentric coordinates of the centre of b in the triangle
+    - a: cells in the disc of a spot
+
+    Source
+    ------
+    The triangulation that Lawson's algorithm builds, and the plane through three corners; his smooth surface is left
+    out.
+
+    Use
+    ---
+    As a baseline of interpolation without options. It needs at least three spots that lie on no line.
     """
 
     info: ClassVar = MethodInfo(
@@ -33,7 +53,10 @@ class Linear(Interpolation):
         title="Linear interpolation on Delaunay triangles",
         paper="Lawson, Math. Software III",
         year=1977,
+        references=("lawson1977",),
         needs=frozenset({"spots"}),
+        fit_spots=1,
+        predict_spots=3,
     )
     Config: ClassVar = LinearConfig
 

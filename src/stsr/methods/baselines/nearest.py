@@ -22,14 +22,40 @@ class NearestConfig(Options):
 
 @register
 class Nearest(Interpolation):
-    """λ(b) = y_s / cells in a disc, with s the spot nearest to the cell's centre (Voronoi cells, order 0)."""
+    """Each cell takes the counts per cell of the spot nearest to its centre, which gives a map of Voronoi cells.
+
+    It is the simplest interpolation: constant around each spot, with a step half way to the next.
+
+    Formula
+    -------
+    ::
+
+        λ_g(b) = y_sg / a
+
+    - λ_g(b): expected count of gene g in cell b
+    - y_sg: count of gene g in s, the spot whose centre is nearest to b
+    - a: cells in the disc of a spot
+
+    Source
+    ------
+    Thiessen assigned to each place the rainfall of the nearest station. Here stations are spots, and counts are
+    divided by the cells of a disc.
+
+    Use
+    ---
+    As the reference that any other method should beat, and for the expression under a spot as it was measured. Edges
+    between two spots in its maps lie half way between them, not where the tissue changes.
+    """
 
     info: ClassVar = MethodInfo(
         name="nearest",
         title="Nearest spot",
         paper="Thiessen, Mon. Weather Rev. 39",
         year=1911,
+        references=("thiessen1911",),
         needs=frozenset({"spots"}),
+        fit_spots=1,
+        predict_spots=1,
     )
     Config: ClassVar = NearestConfig
 

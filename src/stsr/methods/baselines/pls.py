@@ -29,10 +29,31 @@ class PlsConfig(Options):
 
 @register
 class Pls(LinearModel):
-    """λ(b) = m · max(0, c + z(b)·B), with B of the rank of a few directions of the features.
+    """A linear model of image features, through a few directions of the features that all genes share.
 
-    Each direction has the largest covariance with expression that is left after the directions before it (Wold 1966;
-    NIPALS). So genes share directions, which ridge regression does not.
+    The directions are those along which features and expression covary most. They are fitted to the mean features of
+    the discs of spots, and the model is applied to every cell.
+
+    Formula
+    -------
+    ::
+
+        λ_g(b) = m_g max(0, c_g + z(b) · B_g),    rank(B) = components
+
+    - λ_g(b): expected count of gene g in cell b
+    - z(b): features of the cell, standardised by their mean and standard deviation over cells
+    - B, c: coefficients and intercepts from NIPALS on the mean features of the discs
+    - m_g: makes the cells under all spots add up to the measured counts
+
+    Source
+    ------
+    Wold's NIPALS: each direction has the largest covariance with expression that the directions before it left. Ours:
+    features are standardised over cells, not over spots; negative rates are 0; and the factor m.
+
+    Use
+    ---
+    To predict from the image alone with many correlated genes, or as a second linear model beside ``ridge``, which
+    does not share directions among genes.
     """
 
     info: ClassVar = MethodInfo(
@@ -40,6 +61,7 @@ class Pls(LinearModel):
         title="Partial least squares on image features",
         paper="Wold, Multivariate Analysis (Krishnaiah), 391-420",
         year=1966,
+        references=("wold1966",),
         needs=frozenset({"features"}),
     )
     Config: ClassVar = PlsConfig

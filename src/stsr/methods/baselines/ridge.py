@@ -39,12 +39,36 @@ class RidgeConfig(Options):
 
 @register
 class Ridge(LinearModel):
-    """λ(b) = m · max(0, c + z(b)·B): fitted to the mean features of the discs, applied to every cell.
+    """A penalised linear model of image features, one for each gene.
 
-    B minimises Σ_s |y_s / a - c - z̄_s·B|² + α |B|² (Hoerl & Kennard 1970) over the spots whose whole disc is on tissue; a
-    is the number of cells of a disc. z are the features standardised by their mean and standard deviation *over cells*,
-    z̄_s their mean over the disc. Features that vary within a disc average out in z̄, so α shrinks their coefficients
-    most; these are the features in which cells vary more than discs.
+    It is fitted to the mean features of the discs of spots and applied to every cell.
+
+    Formula
+    -------
+    ::
+
+        λ_g(b) = m_g max(0, c_g + z(b) · B_g)
+        B, c = argmin Σ_s |y_s / a - c - z̄_s · B|² + α |B|²
+
+    - λ_g(b): expected count of gene g in cell b
+    - z(b): features of the cell, standardised by their mean and standard deviation *over cells*; z̄_s: their mean over
+      the disc
+    - y_s: counts of a spot whose whole disc is on tissue; a: cells in a disc
+    - α: ``penalty``, chosen by cross-validation that leaves out blocks of the section
+    - m_g: makes the cells under all spots add up to the measured counts
+
+    Features that vary within a disc average out in z̄, so α shrinks their coefficients most; these are the features in
+    which cells vary more than discs.
+
+    Source
+    ------
+    Hoerl and Kennard's estimator. Ours: features are standardised over cells, not over spots; negative rates are 0;
+    the factor m; and of all penalties within a standard error of the best, the largest is taken.
+
+    Use
+    ---
+    To predict from the image alone, within seconds: sections without spots, or genes outside a panel. It is the
+    baseline of methods that use the image.
     """
 
     info: ClassVar = MethodInfo(
@@ -52,6 +76,7 @@ class Ridge(LinearModel):
         title="Ridge regression on image features",
         paper="Hoerl & Kennard, Technometrics 12",
         year=1970,
+        references=("hoerl1970",),
         needs=frozenset({"features"}),
     )
     Config: ClassVar = RidgeConfig

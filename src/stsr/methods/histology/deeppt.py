@@ -28,7 +28,7 @@ class DeepPtConfig(PatchConfig):
     Parameters
     ----------
     faithful
-        As it was adapted to spots in the comparison of Chan et al. (2025): the target is the raw counts, the optimiser Adam,
+        As it was adapted to spots in the comparison of Wang et al. (2025): the target is the raw counts, the optimiser Adam,
         and a patch has ``pixels`` pixels of the image, whatever their size. (Ours in both modes: the learning rate; the autoencoder is trained
         together with the rest, since it is not stated whether it was trained before; patches are mirrored as well as
         turned; of ensemble members the median is used, not the mean.)
@@ -67,9 +67,39 @@ class DeepPt(PatchMethod):
     """Expression of a spot from a code of 512 values, to which the features that ResNet-50 makes of its patch are compressed.
 
     The network (:class:`stsr.nn.networks.deeppt.DeepPt`) starts with the weights learned from ImageNet, and all of it is
-    trained by the squared error of the expression plus that of the features restored from the code. It was published for
-    the bulk expression of whole slides. See :class:`~stsr.methods.histology.patch_method.PatchMethod` for the target, for
-    what is predicted where, and for the units.
+    trained. It was published for the bulk expression of whole slides.
+
+    Formula
+    -------
+    ::
+
+        f(x) = out(hidden(compress(encoder(x))))
+        λ_g(b) = c_g (exp(f_g(x_b)) - 1) L̄ / (10⁴ a)
+        trained by:  mean of (f_g(x_s) - log(1 + 10⁴ y_sg / L_s))², and of the squared error of restored features
+
+    - f(x): log(1 + 10⁴ y / L) of a spot with counts y and library L at the centre of patch x
+    - L̄: median library of the spots; a: cells in a spot; c_g: a factor, 10 at most, that makes predicted counts of the
+      spots add up to the measured ones
+    - b: a point of the coarse lattice, between which cells are interpolated
+
+    Architecture
+    ------------
+    - ``encoder`` ← patch: ResNet-50, features of the patch
+    - ``compress`` ← ``encoder``: linear layer, code of 512 values
+    - ``restore`` ← ``compress``: linear layer, the features again, for the loss
+    - ``hidden`` ← ``compress``: linear layer with dropout
+    - ``out`` ← ``hidden``: linear layer, target of each gene
+
+    Source
+    ------
+    The three parts and the sizes of their layers follow the publication, in the form to which Wang et al. (2025) adapted
+    it for spots. By default the target is that of all methods of image patches, and the autoencoder is trained with
+    the rest. ``faithful=True`` takes the published target and optimiser; the options say what differs even then.
+
+    Use
+    ---
+    To predict sections from their image alone, and to compare with the published method. Needs weights learned from
+    ImageNet and, for training in minutes, a GPU.
     """
 
     info: ClassVar = MethodInfo(
@@ -77,9 +107,19 @@ class DeepPt(PatchMethod):
         title="ResNet-50, an autoencoder and a perceptron on the image patch of a spot",
         paper="Hoang et al., Nature Cancer 5",
         year=2024,
+        references=("deeppt2024",),
         needs=frozenset({"image"}),
         gives=frozenset({"history"}),
         faithful=True,
+        quick={
+            "backbone": "test_resnet",
+            "weights": "random",
+            "pixels": 32,
+            "patch": 48.0,
+            "spacing": 60.0,
+            "epochs": 2,
+            "states": 1,
+        },
     )
     Config: ClassVar = DeepPtConfig
 

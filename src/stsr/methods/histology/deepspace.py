@@ -75,8 +75,36 @@ class DeepSpace(PatchMethod):
 
     The network (:class:`stsr.nn.networks.deepspace.DeepSpace`) starts with the weights learned from ImageNet, and all of it
     is trained by a loss that is linear beyond an error of 1. The publication predicts two more points for each spot,
-    between it and its neighbours; here all points of the lattice are predicted in the same way. See
-    :class:`~stsr.methods.histology.patch_method.PatchMethod` for the target, for what is predicted where, and for the units.
+    between it and its neighbours; here all points of the lattice are predicted in the same way.
+
+    Formula
+    -------
+    ::
+
+        f(x) = out(encoder(x))
+        λ_g(b) = c_g (exp(f_g(x_b)) - 1) L̄ / (10⁴ a)
+        trained by:  Σ_s Σ_g smooth L1 of f_g(x_s) - log(1 + 10⁴ y_sg / L_s)
+
+    - f(x): log(1 + 10⁴ y / L) of a spot with counts y and library L at the centre of patch x
+    - L̄: median library of the spots; a: cells in a spot; c_g: a factor, 10 at most, that makes predicted counts of the
+      spots add up to the measured ones
+    - b: a point of the coarse lattice, between which cells are interpolated
+
+    Architecture
+    ------------
+    - ``encoder`` ← patch: VGG-16 with its two hidden linear layers, 4,096 features
+    - ``out`` ← ``encoder``: linear layer, target of each gene
+
+    Source
+    ------
+    Network, loss and size of a patch follow the publication. By default the target is that of all methods of image
+    patches. ``faithful=True`` takes a target of each gene and the published optimiser; the options say what differs even
+    then, such as the rounds of training on predicted labels, which are not there.
+
+    Use
+    ---
+    To predict sections from their image alone, and to compare with the published method. It has 137 million weights: for
+    training within an hour it needs a GPU.
     """
 
     info: ClassVar = MethodInfo(
@@ -84,9 +112,19 @@ class DeepSpace(PatchMethod):
         title="VGG-16 on the image patch of a spot (DeepSpaCE)",
         paper="Monjo et al., Scientific Reports 12",
         year=2022,
+        references=("deepspace2022",),
         needs=frozenset({"image"}),
         gives=frozenset({"history"}),
         faithful=True,
+        quick={
+            "backbone": "test_resnet",
+            "weights": "random",
+            "pixels": 32,
+            "patch": 48.0,
+            "spacing": 60.0,
+            "epochs": 2,
+            "states": 1,
+        },
     )
     Config: ClassVar = DeepSpaceConfig
 

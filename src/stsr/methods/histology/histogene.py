@@ -81,9 +81,40 @@ class HistoGeneConfig(SectionConfig):
 class HistoGene(SectionMethod):
     """Expression of a spot from its pixels, its position and all other spots of the section, by a transformer.
 
-    The network (:class:`stsr.nn.networks.histogene.HistoGeneNet`) is trained by the squared error, a section a batch. It has
-    no pretrained weights, and learns little from few sections. See
-    :class:`~stsr.methods.histology.section_method.SectionMethod` for what is predicted where, and for the units.
+    The network (:class:`stsr.nn.networks.histogene.HistoGeneNet`) is trained a section a batch. It has no pretrained
+    weights, and learns little from few sections.
+
+    Formula
+    -------
+    ::
+
+        f(x) = out(norm(blocks(embed(x) + places(b))))
+        λ_g(b) = c_g (exp(f_g(x_b)) - 1) L̄ / (10⁴ a)
+        trained by:  mean of (f_g(x_s) - log(1 + 10⁴ y_sg / L_s))²
+
+    - f(x): log(1 + 10⁴ y / L) of a spot with counts y and library L at the centre of patch x
+    - L̄: median library of the spots; a: cells in a spot; c_g: a factor, 10 at most, that makes predicted counts of the
+      spots add up to the measured ones
+    - b: a point of the coarse lattice, between which cells are interpolated
+
+    Architecture
+    ------------
+    - ``embed`` ← patch: linear layer of all pixels
+    - ``places`` ← position: an embedding of the column and one of the row, in pitches
+    - ``blocks`` ← ``embed``, ``places``: transformer blocks over all spots of the section
+    - ``norm`` ← ``blocks``: layer normalisation
+    - ``out`` ← ``norm``: linear layer, target of each gene
+
+    Source
+    ------
+    The network and its sizes follow the publication. By default pixels are scaled, patches are turned and mirrored, the
+    optimiser is AdamW, and the lattice of predicted points is divided into lattices as dense as the spots.
+    ``faithful=True`` takes the published target, optimiser and last epoch, and lets all points see one another.
+
+    Use
+    ---
+    To compare with the published method, on many sections. On one or a few sections a ridge regression on image
+    features predicts more.
     """
 
     info: ClassVar = MethodInfo(
@@ -91,9 +122,11 @@ class HistoGene(SectionMethod):
         title="A transformer over the image patches of all spots",
         paper="Pang et al., bioRxiv 2021.11.28.470212",
         year=2021,
+        references=("histogene2021",),
         needs=frozenset({"image"}),
         gives=frozenset({"history"}),
         faithful=True,
+        quick={"width": 64, "depth": 1, "pixels": 8, "patch": 48.0, "spacing": 60.0, "epochs": 2, "states": 1},
     )
     Config: ClassVar = HistoGeneConfig
 

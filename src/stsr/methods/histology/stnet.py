@@ -70,12 +70,40 @@ class StNetConfig(PatchConfig):
 
 @register
 class StNet(PatchMethod):
-    r"""Expression of a spot as a linear function of the features that DenseNet-121 makes of its patch.
+    """Expression of a spot as a linear function of the features that DenseNet-121 makes of its patch.
 
     The network (:class:`stsr.nn.networks.stnet.StNet`) starts with the weights learned from ImageNet and a linear layer
-    that gives every patch the mean expression, and all of it is trained by the squared error. Its predictions are averaged
-    over the eight symmetries of the square. See :class:`~stsr.methods.histology.patch_method.PatchMethod` for the target,
-    for what is predicted where, and for the units.
+    that gives every patch the mean expression, and all of it is trained. Its predictions are averaged over the eight
+    symmetries of the square.
+
+    Formula
+    -------
+    ::
+
+        f(x) = out(encoder(x))
+        λ_g(b) = c_g (exp(f_g(x_b)) - 1) L̄ / (10⁴ a)
+        trained by:  Σ_s Σ_g (f_g(x_s) - log(1 + 10⁴ y_sg / L_s))²
+
+    - f(x): log(1 + 10⁴ y / L) of a spot with counts y and library L at the centre of patch x
+    - L̄: median library of the spots; a: cells in a spot; c_g: a factor, 10 at most, that makes predicted counts of the
+      spots add up to the measured ones
+    - b: a point of the coarse lattice, between which cells are interpolated
+
+    Architecture
+    ------------
+    - ``encoder`` ← patch: DenseNet-121, features of the patch
+    - ``out`` ← ``encoder``: linear layer, target of each gene
+
+    Source
+    ------
+    The network, its first weights and the mean over symmetries follow the publication. By default the target is that of
+    all methods of image patches, the optimiser is AdamW, and the best epoch is chosen on held-out spots.
+    ``faithful=True`` takes the published target, loss and optimiser; the options say what differs even then.
+
+    Use
+    ---
+    To predict sections from their image alone, and as the first network of its kind, to compare others with. Needs
+    weights learned from ImageNet and, for training in minutes, a GPU.
     """
 
     info: ClassVar = MethodInfo(
@@ -83,9 +111,19 @@ class StNet(PatchMethod):
         title="DenseNet-121 on the image patch of a spot",
         paper="He et al., Nature Biomedical Engineering 4",
         year=2020,
+        references=("stnet2020",),
         needs=frozenset({"image"}),
         gives=frozenset({"history"}),
         faithful=True,
+        quick={
+            "backbone": "test_resnet",
+            "weights": "random",
+            "pixels": 32,
+            "patch": 48.0,
+            "spacing": 60.0,
+            "epochs": 2,
+            "states": 1,
+        },
     )
     Config: ClassVar = StNetConfig
 

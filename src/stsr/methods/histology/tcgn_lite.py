@@ -75,8 +75,40 @@ class TcgnLiteMethod(PatchMethod):
 
     The network (:class:`stsr.nn.networks.tcgn_lite.TcgnLite`) has the trunk and the head of TCGN, and graph blocks of the
     same kind: edges from attention, node and edge convolutions, channel attention. Their widths and place in TCGN are not
-    known here, so it is not the published network and has a name of its own. See
-    :class:`~stsr.methods.histology.patch_method.PatchMethod` for the target, for what is predicted where, and for the units.
+    known here, so it is not the published network and has a name of its own.
+
+    Formula
+    -------
+    ::
+
+        f(x) = out(hidden(project(graphs and trunk)(x)))
+        λ_g(b) = c_g (exp(f_g(x_b)) - 1) L̄ / (10⁴ a)
+        trained by:  Σ_s Σ_g (f_g(x_s) - log(1 + 10⁴ y_sg / L_s))²
+
+    - f(x): log(1 + 10⁴ y / L) of a spot with counts y and library L at the centre of patch x
+    - L̄: median library of the spots; a: cells in a spot; c_g: a factor, 10 at most, that makes predicted counts of the
+      spots add up to the measured ones
+    - b: a point of the coarse lattice, between which cells are interpolated
+
+    Architecture
+    ------------
+    - ``mean``, ``sd`` ← patch: colours, centred and scaled
+    - ``trunk`` ← ``mean``, ``sd``: CMT-Ti, a stem and four stages of convolutions and attention
+    - ``graphs`` ← ``trunk``: graphs of the tokens of one stage
+    - ``project`` ← ``graphs``, ``trunk``: convolution of one pixel, mean over the patch
+    - ``hidden`` ← ``project``: linear layer
+    - ``out`` ← ``hidden``: linear layer, target of each gene
+
+    Source
+    ------
+    Trunk, head and the kind of graph blocks follow the publication; widths and place of the graph blocks are ours. By
+    default the target is that of all methods of image patches. ``faithful=True`` takes the published target and
+    optimiser; the options say what differs even then.
+
+    Use
+    ---
+    To see what a graph of tokens adds to a convolutional transformer. There are no published weights in timm's form:
+    pass a file of your own, or ``weights="random"``.
     """
 
     info: ClassVar = MethodInfo(
@@ -84,9 +116,11 @@ class TcgnLiteMethod(PatchMethod):
         title="CMT-Ti and lighter graph blocks on the image patch of a spot (after TCGN)",
         paper="Xiao et al., Medical Image Analysis 91",
         year=2024,
+        references=("tcgn2024",),
         needs=frozenset({"image"}),
         gives=frozenset({"history"}),
         faithful=True,
+        quick={"weights": "random", "pixels": 32, "patch": 48.0, "spacing": 60.0, "epochs": 2, "states": 1},
     )
     Config: ClassVar = TcgnLiteConfig
 

@@ -9,12 +9,10 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
+from stsr.methods.base import FEWEST
 from stsr.section import Section
 
 logger = logging.getLogger(__name__)
-
-FEWEST = 20
-"""Smallest number of spots that a method is trained on."""
 
 WHOLE = 0.9
 """Share of a spot's area that must be on tissue for the spot to be a whole one."""

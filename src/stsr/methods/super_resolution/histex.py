@@ -47,11 +47,41 @@ class HistexConfig(EnsembleConfig):
 
 @register
 class Histex(Method):
-    """Min-max scaled expression of 7 x 7 cells from their image tokens and the 5 nearest points of the lattice.
+    """A network that predicts tiles of 7 x 7 cells, by attention both ways between image tokens and expression.
 
-    The network (:class:`stsr.nn.networks.histex.HistexNet`) is trained so that the cells of a disc add up to the spot's scaled
-    count; see :class:`~stsr.methods.shared.targets.MinMax`. By default a spot's own counts are hidden from its inputs, a disc is
-    the sum of its cells, and two tilings, half a tile apart, are blended; ``faithful=True`` is the published procedure.
+    The expression is that of the nearest points of a densified spot lattice. The network is trained so that the cells
+    under a spot add up to its counts, scaled for each gene to 0 to 1.
+
+    Formula
+    -------
+    ::
+
+        f(tile) = network(image tokens of 49 cells, expression of the 5 nearest lattice points)
+        λ_g(b) = (low_g + (high_g - low_g) f_g(b)) / a
+        trained by:  Σ_s Σ_g (Σ_b w_sb f_g(b) - scaled y_sg)²
+
+    - λ_g(b): expected count of gene g in cell b
+    - low, high: range of the counts of a gene over spots; low is 0 by default
+    - w_sb: weight of cell b in the disc of spot s; a: cells in a disc
+
+    Architecture
+    ------------
+    - ``embed_image`` ← image tokens: linear layer, features, colour and position of 49 cells
+    - ``embed_expression`` ← expression: linear layer, counts and position of 5 lattice points
+    - ``blocks`` ← ``embed_image``, ``embed_expression``: two blocks: image attends to expression, expression to image,
+      then the first result to the second
+    - ``head`` ← ``blocks``, image tokens: perceptron of four hidden layers, scaled expression of each cell
+
+    Source
+    ------
+    The network, the densified lattice and the loss over discs follow the published code. By default a spot's own
+    counts are hidden from its inputs, a disc is the sum of its cells, counts are scaled from zero, positions are
+    relative to the tile, and two tilings half a tile apart are blended. ``faithful=True`` runs the published
+    procedure; the options say what it is.
+
+    Use
+    ---
+    To compare with the published method.
     """
 
     info: ClassVar = MethodInfo(
@@ -59,9 +89,12 @@ class Histex(Method):
         title="Bidirectional cross-attention between image tokens and a densified spot lattice",
         paper="HISTEX (https://github.com/wenwenmin/HISTEX)",
         year=2025,
+        references=("histex2025",),
         needs=frozenset({"features", "image", "spots"}),
         gives=frozenset({"latent", "history"}),
         faithful=True,
+        predict_spots=3,
+        quick={"epochs": 2},
     )
     Config: ClassVar = HistexConfig
 

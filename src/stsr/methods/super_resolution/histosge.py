@@ -76,16 +76,41 @@ class HistoSgeConfig(EnsembleConfig):
 
 @register
 class HistoSge(Method):
-    """Log-normalised expression of a point from the crop around it, its position, and the crops around other points.
+    """A transformer over image vectors of points, with learned positional embeddings.
 
-    The network (:class:`stsr.nn.networks.histosge.HistoSgeNet`) is trained on log(1 + 10⁴ y / library) of the spots. By default
-    a crop has the shape of a spot, a point attends to itself and the spots nearest to it, and positional embeddings are a
-    pitch apart. The prediction of a cell then depends on that cell and the spots alone. ``faithful=True`` is the published
-    procedure.
+    A point attends to the images of the spots around it, never to their expression. It is trained on the spots as
+    points, and applied to the centres of cells.
 
-    Of other points only the image is an input, never the expression. Predictions, at most the largest value of a spot, are
-    exponentiated, multiplied by the library size interpolated from the spots around, and divided by the cells of a spot.
-    Each gene is then multiplied by a factor that makes predicted counts of spots add up to the measured ones.
+    Formula
+    -------
+    ::
+
+        f(x) = network(image vector at x, position of x, image vectors and positions of the points around)
+        λ_g(b) = m_g (exp(f_g(b)) - 1) L̂(b) / (10⁴ a)
+        trained by:  Σ_s Σ_g (f_g(s) - log(1 + 10⁴ y_sg / L_s))²
+
+    - λ_g(b): expected count of gene g in cell b
+    - L̂(b): library size, interpolated from the spots around; L_s: that of a spot
+    - a: cells in the disc of a spot
+    - m_g: makes predicted counts of spots add up to the measured ones
+    - f is at most its largest value over spots
+
+    Architecture
+    ------------
+    - ``places`` ← position: learned embeddings along x and along y, interpolated
+    - ``block`` ← image vectors, ``places``: transformer block over the points around
+    - ``head`` ← ``block``: perceptron of one hidden layer, log-normalised expression
+
+    Source
+    ------
+    Shi and others. By default a crop has the shape of a spot, a point attends to itself and the spots nearest to it,
+    and positional embeddings are a pitch apart, so the prediction of a cell depends on that cell and the spots alone.
+    ``faithful=True`` runs the published procedure; the options say what it is. The conversion to counts is ours in
+    both modes.
+
+    Use
+    ---
+    To compare with the published method. The expression of the spots around a cell is no input of it.
     """
 
     info: ClassVar = MethodInfo(
@@ -93,9 +118,12 @@ class HistoSge(Method):
         title="Transformer over image vectors with learned positions",
         paper="Shi et al., arXiv 2407.20518",
         year=2024,
+        references=("shi2024",),
         needs=frozenset({"features", "image", "spots"}),
         gives=frozenset({"history"}),
         faithful=True,
+        predict_spots=2,
+        quick={"epochs": 2},
     )
     Config: ClassVar = HistoSgeConfig
 

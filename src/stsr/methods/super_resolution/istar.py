@@ -58,10 +58,37 @@ class IstarConfig(EnsembleConfig):
 
 @register
 class Istar(Method):
-    """λ(b) = (low + (high - low) f(tokens of b)) / cells of a disc, where Σ_b w_sb f(b) is the spot's scaled count.
+    """A network that predicts each cell from its own image tokens, trained on sums over the cells of spots.
 
-    f is a network of four hidden layers (:class:`stsr.nn.networks.istar.IstarNet`), trained by the squared error over spots and
-    genes. Its input is one cell: the image context of a cell is that of the encoder's receptive field.
+    Its input is one cell: the context of a cell in the image is that of the encoder's receptive field. No spot is an
+    input, so it also predicts sections without spots.
+
+    Formula
+    -------
+    ::
+
+        λ_g(b) = (low_g + (high_g - low_g) f_g(tokens of b)) / a
+        trained by:  Σ_s Σ_g (Σ_b w_sb f_g(b) - scaled y_sg)²
+
+    - λ_g(b): expected count of gene g in cell b
+    - f: the network; the prediction is the median of an ensemble
+    - low, high: range of the counts of a gene over spots; low is 0 by default
+    - w_sb: weight of cell b in the disc of spot s; a: cells in a disc
+
+    Architecture
+    ------------
+    - ``hidden`` ← image tokens: four hidden layers of 256, leaky ReLU; features and colour of the cell
+    - ``out`` ← ``hidden``: linear layer and ELU, scaled expression above 0
+
+    Source
+    ------
+    Network and loss are those of Zhang and others; any encoder can take the place of their hierarchical one. By
+    default features are standardised over cells, a spot is the sum of its cells weighted by area, and counts are
+    scaled from zero. ``faithful=True`` runs the published procedure; the options say what it is.
+
+    Use
+    ---
+    To compare with the published method, and for sections that have an image but no spots.
     """
 
     info: ClassVar = MethodInfo(
@@ -69,9 +96,11 @@ class Istar(Method):
         title="Cell by cell from image tokens, trained on discs",
         paper="Zhang et al., Nature Biotechnology 42",
         year=2024,
+        references=("zhang2024",),
         needs=frozenset({"features", "image"}),
         gives=frozenset({"latent", "history"}),
         faithful=True,
+        quick={"epochs": 2},
     )
     Config: ClassVar = IstarConfig
 

@@ -98,16 +98,46 @@ class SpaBitConfig(EnsembleConfig):
 
 @register
 class SpaBit(Method):
-    """log2(count + 1) of a point from the spots it is connected to in a graph, and from the images there and at the spots.
+    """Graph attention over the expression of spots, and cross-attention between graph and image in both directions.
 
-    A point is connected to the 6 spots nearest to it, and their mean replaces its own expression in the graph.
-    By default the whole network (:class:`stsr.nn.networks.spabit.SpaBitNet`) is trained end to end: each step hides some
-    spots and predicts them like points between the others, so a spot's own counts are never among its inputs. Points are
-    only connected to spots, so the prediction of a cell depends on that cell and the spots alone. ``faithful=True`` is the
-    published procedure.
+    A point is connected to the spots nearest to it, and their mean stands for its own unknown expression.
 
-    Predictions, at most the largest value of a spot, are exponentiated and divided by the cells of a spot. Each gene is
-    then multiplied by a factor that makes predicted counts of spots add up to the measured ones.
+    Formula
+    -------
+    ::
+
+        f(x) = network(expression of the spots around x, image vectors at x and at these spots)
+        λ_g(b) = m_g (2^f_g(b) - 1) / a
+        trained by:  Σ_s Σ_g (f_g(s) - log2(1 + y_sg))²,  with spot s not among its own inputs
+
+    - λ_g(b): expected count of gene g in cell b
+    - y_sg: count of gene g in spot s; a: cells in a disc
+    - m_g: makes predicted counts of spots add up to the measured ones
+    - f is at most its largest value over spots
+
+    Architecture
+    ------------
+    - ``graph.first`` ← expression: graph attention, 6 heads, from the 6 spots around
+    - ``graph.second`` ← ``graph.first``: graph attention, one head
+    - ``graph.decode`` ← ``graph.second``: expression from the graph alone, for the loss only
+    - ``fusion.embed_graph`` ← ``graph.second``: linear layer
+    - ``fusion.embed_image`` ← image vectors: linear layer
+    - ``fusion.image_asks`` ← ``fusion.embed_graph``, ``fusion.embed_image``: image attends to graph
+    - ``fusion.graph_asks`` ← ``fusion.embed_graph``, ``fusion.embed_image``: graph attends to image
+    - ``fusion.fuse`` ← ``fusion.image_asks``, ``fusion.graph_asks``: linear layer on both
+    - ``fusion.blocks`` ← ``fusion.fuse``: four transformer blocks
+    - ``fusion.head`` ← ``fusion.blocks``: perceptron of one hidden layer, log2(count + 1)
+
+    Source
+    ------
+    The network follows the published code. By default it is trained end to end: each step hides some spots and
+    predicts them like points between the others, so a spot's own counts are never among its inputs. Points are only
+    connected to spots, so the prediction of a cell depends on that cell and the spots alone. ``faithful=True`` runs
+    the published procedure; the options say what it is. The conversion to counts is ours in both modes.
+
+    Use
+    ---
+    To compare with the published method.
     """
 
     info: ClassVar = MethodInfo(
@@ -115,9 +145,12 @@ class SpaBit(Method):
         title="Graph attention over spots, and attention between expression and image both ways",
         paper="SpaBiT (https://github.com/wenwenmin/SpaBiT)",
         year=2025,
+        references=("spabit2025",),
         needs=frozenset({"features", "spots"}),
         gives=frozenset({"history"}),
         faithful=True,
+        predict_spots=2,
+        quick={"epochs": 2, "graph_epochs": 2, "hidden": 8, "width": 32},
     )
     Config: ClassVar = SpaBitConfig
 

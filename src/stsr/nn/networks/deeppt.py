@@ -23,7 +23,7 @@ class DeepPt(nn.Module):
 
     Features (2048 of ResNet-50) are compressed to a code of 512 and restored from it; the code goes through a hidden layer
     of 512 to the genes. Activations are not stated in the publication; here code and hidden layer have ReLUs. With
-    ResNet-50 and 785 genes it has 26,273,105 parameters. (Chan et al. 2025 state 26,641,472 for their version, which no
+    ResNet-50 and 785 genes it has 26,273,105 parameters. (Wang et al. 2025 state 26,641,472 for their version, which no
     reading of these widths gives.)
 
     Parameters

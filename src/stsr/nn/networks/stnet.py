@@ -13,7 +13,7 @@ from stsr.nn.networks.patch_encoder import PatchEncoder
 class StNet(nn.Module):
     """Expression of a spot as a linear function of the features of its patch.
 
-    With DenseNet-121 and 785 genes it has 7,758,481 parameters. (Chan et al. 2025 state 7,973,733 for their version, which
+    With DenseNet-121 and 785 genes it has 7,758,481 parameters. (Wang et al. 2025 state 7,973,733 for their version, which
     is what 995 genes would give, but for 2.)
 
     Parameters

@@ -49,7 +49,7 @@ class TcgnLite(nn.Module):
     """Expression of a spot by CMT-Ti with graphs of tokens.
 
     Trunk and head are those of TCGN. Two graph blocks follow the third stage, on the tokens of 16 x 16 pixels. Widths and
-    place of TCGN's own graph blocks are not known here; with them it has 29 M parameters by Chan et al. (2025), and 86 M by
+    place of TCGN's own graph blocks are not known here; with them it has 29 M parameters by Wang et al. (2025), and 86 M by
     its authors.
 
     Parameters
