@@ -38,7 +38,8 @@ def short_type(annotation: Any, config: Any) -> str | None:
     if get_origin(annotation) is not np.ndarray:
         return None
     kind = get_args(get_args(annotation)[1])[0]
-    return f"ndarray of {kind.__name__}" if isinstance(kind, type) else "ndarray"
+    # "str_" would be read as a link to "str".
+    return f"ndarray of {kind.__name__.rstrip('_')}" if isinstance(kind, type) else "ndarray"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -33,7 +33,7 @@ def join(sections: Sequence[Section]) -> Section:
     learned is on that common scale, and counts are no longer whole numbers.
 
     Every spot keeps the names of its section and patient and its place on the array; names of sections are made unique by
-    :func:`stsr.section_names.unique_names`.
+    ``stsr.section_names.unique_names``.
 
     Parameters
     ----------

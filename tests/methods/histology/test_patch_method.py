@@ -180,7 +180,7 @@ def test_what_is_no_backbone_is_refused_in_one_sentence(options, message, toy):
 @pytest.mark.parametrize("name", PATCH_METHODS)
 def test_backbone_and_patches_of_the_defaults_go_together(name):
     """On shapes alone: published weights would be downloaded."""
-    create(name)._check_pixels()
+    create(name).check_network()
 
 
 def test_a_long_training_is_told_before_it_begins(toy, monkeypatch, caplog):

@@ -66,7 +66,7 @@ class DeepPtConfig(PatchConfig):
 class DeepPt(PatchMethod):
     """Expression of a spot from a code of 512 values, to which the features that ResNet-50 makes of its patch are compressed.
 
-    The network (:class:`stsr.nn.networks.deeppt.DeepPt`) starts with the weights learned from ImageNet, and all of it is
+    The network (``stsr.nn.networks.deeppt.DeepPt``) starts with the weights learned from ImageNet, and all of it is
     trained. It was published for the bulk expression of whole slides.
 
     Formula

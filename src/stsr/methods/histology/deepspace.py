@@ -73,7 +73,7 @@ class DeepSpaceConfig(PatchConfig):
 class DeepSpace(PatchMethod):
     """Expression of a spot by VGG-16 from a patch of 2.5 widths of the spot.
 
-    The network (:class:`stsr.nn.networks.deepspace.DeepSpace`) starts with the weights learned from ImageNet, and all of it
+    The network (``stsr.nn.networks.deepspace.DeepSpace``) starts with the weights learned from ImageNet, and all of it
     is trained by a loss that is linear beyond an error of 1. The publication predicts two more points for each spot,
     between it and its neighbours; here all points of the lattice are predicted in the same way.
 

@@ -81,7 +81,7 @@ class HistoGeneConfig(SectionConfig):
 class HistoGene(SectionMethod):
     """Expression of a spot from its pixels, its position and all other spots of the section, by a transformer.
 
-    The network (:class:`stsr.nn.networks.histogene.HistoGeneNet`) is trained a section a batch. It has no pretrained
+    The network (``stsr.nn.networks.histogene.HistoGeneNet``) is trained a section a batch. It has no pretrained
     weights, and learns little from few sections.
 
     Formula

@@ -72,7 +72,7 @@ class StNetConfig(PatchConfig):
 class StNet(PatchMethod):
     """Expression of a spot as a linear function of the features that DenseNet-121 makes of its patch.
 
-    The network (:class:`stsr.nn.networks.stnet.StNet`) starts with the weights learned from ImageNet and a linear layer
+    The network (``stsr.nn.networks.stnet.StNet``) starts with the weights learned from ImageNet and a linear layer
     that gives every patch the mean expression, and all of it is trained. Its predictions are averaged over the eight
     symmetries of the square.
 

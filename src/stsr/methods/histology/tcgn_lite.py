@@ -73,7 +73,7 @@ class TcgnLiteConfig(PatchConfig):
 class TcgnLiteMethod(PatchMethod):
     """Expression of a spot by CMT-Ti, with a graph of the tokens that attend to one another most within its patch.
 
-    The network (:class:`stsr.nn.networks.tcgn_lite.TcgnLite`) has the trunk and the head of TCGN, and graph blocks of the
+    The network (``stsr.nn.networks.tcgn_lite.TcgnLite``) has the trunk and the head of TCGN, and graph blocks of the
     same kind: edges from attention, node and edge convolutions, channel attention. Their widths and place in TCGN are not
     known here, so it is not the published network and has a name of its own.
 
