@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stsr.methods.base import MethodInfo, register
-from stsr.methods.histology.patch_method import PatchConfig, PatchMethod
+from stsr.methods.histology.patch_method import TINY, PatchConfig, PatchMethod
 from stsr.nn.backbones import NETWORK
 from stsr.nn.training.recipe import Recipe
 from stsr.section import Section
@@ -111,15 +111,7 @@ class DeepPt(PatchMethod):
         needs=frozenset({"image"}),
         gives=frozenset({"history"}),
         faithful=True,
-        quick={
-            "backbone": "test_resnet",
-            "weights": "random",
-            "pixels": 32,
-            "patch": 48.0,
-            "spacing": 60.0,
-            "epochs": 2,
-            "states": 1,
-        },
+        quick=TINY,
     )
     Config: ClassVar = DeepPtConfig
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stsr.geometry import Disc
 from stsr.methods.base import MethodInfo, register
 from stsr.methods.expected import Array, Expected
-from stsr.methods.histology.patch_method import PatchConfig, PatchMethod
+from stsr.methods.histology.patch_method import TINY, PatchConfig, PatchMethod
 from stsr.methods.shared.targets import LEAST_SD
 from stsr.nn.backbones import NETWORK
 from stsr.nn.training.recipe import Recipe
@@ -116,15 +116,7 @@ class DeepSpace(PatchMethod):
         needs=frozenset({"image"}),
         gives=frozenset({"history"}),
         faithful=True,
-        quick={
-            "backbone": "test_resnet",
-            "weights": "random",
-            "pixels": 32,
-            "patch": 48.0,
-            "spacing": 60.0,
-            "epochs": 2,
-            "states": 1,
-        },
+        quick=TINY,
     )
     Config: ClassVar = DeepSpaceConfig
 

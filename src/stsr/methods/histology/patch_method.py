@@ -43,6 +43,12 @@ PATCH = 112.0
 BATCH = 32
 """Patches predicted at a time."""
 
+QUICK = {"weights": UNTRAINED, "pixels": 32, "patch": 48.0, "spacing": 60.0, "epochs": 2, "states": 1}
+"""Small patches and few epochs, with which a method is fitted in seconds, and learns next to nothing."""
+
+TINY = QUICK | {"backbone": "test_resnet"}
+"""The same with a tiny backbone."""
+
 PointCounts = Callable[[NDArray[np.float64]], NDArray[np.float32]]
 """From points (n, 2) in µm to the counts (n, genes) of a spot there."""
 

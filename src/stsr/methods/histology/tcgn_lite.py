@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stsr.methods.base import MethodInfo, register
 from stsr.methods.expected import LEAST, Array, Expected
-from stsr.methods.histology.patch_method import TOTAL, PatchConfig, PatchMethod
+from stsr.methods.histology.patch_method import QUICK, TOTAL, PatchConfig, PatchMethod
 from stsr.nn.training.recipe import Recipe
 from stsr.section import Section
 
@@ -120,7 +120,7 @@ class TcgnLiteMethod(PatchMethod):
         needs=frozenset({"image"}),
         gives=frozenset({"history"}),
         faithful=True,
-        quick={"weights": "random", "pixels": 32, "patch": 48.0, "spacing": 60.0, "epochs": 2, "states": 1},
+        quick=QUICK,
     )
     Config: ClassVar = TcgnLiteConfig
 
