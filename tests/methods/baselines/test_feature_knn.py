@@ -11,7 +11,8 @@ from sklearn.neighbors import KNeighborsRegressor, NearestNeighbors
 from toys.border import whole_spots
 from toys.section import toy_section
 
-from stsr.methods import Training, create, feature_knn
+from stsr.methods import Training, create
+from stsr.methods.baselines import feature_knn
 from stsr.methods.baselines.feature_knn import nearest
 
 TOY = whole_spots(toy_section(shape=(54, 60)))
